@@ -1,0 +1,22 @@
+"""X-ReID, video-based visible-infrared person re-identification, as a plugin of the fast-reid toolbox.
+
+Importing this package makes the host usable on today's torch and registers everything that the plugin adds to it.
+"""
+
+# isort: off
+# The host comes first: everything below imports it and relies on its mends.
+from xreid_plugin import host
+
+host.mend()
+
+# Each of these imports registers something; nothing else is taken from them here.
+import xreid_plugin.data.datasets.bupt_campus  # DATASET: BUPTCampus
+import xreid_plugin.data.datasets.hitsz_vcm  # DATASET: HITSZVCM
+import xreid_plugin.data.samplers  # SAMPLER: CrossModalityIdentitySampler, RandomTrackletSampler
+import xreid_plugin.losses.build  # LOSS: CrossEntropyLoss, TripletLoss, CPCL, CMCL
+import xreid_plugin.modeling.clip_vit  # BACKBONE: build_clip_vision_backbone
+import xreid_plugin.modeling.heads  # HEADS: XReIDHead
+import xreid_plugin.modeling.xreid  # META_ARCH: XReID
+# isort: on
+
+__version__ = "0.1.0"

@@ -1,0 +1,213 @@
+import copy
+import logging
+
+import pytest
+import torch
+from fastreid.modeling.backbones.build import build_backbone
+from torch.testing import assert_close
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.modeling.clip_vit import ClipVisionTower
+
+CAMERAS = [9, 2, 5, 2]
+
+
+def make_tower(**changes):
+    torch.manual_seed(0)
+    arguments = {"model": "xreid-tiny", "image_size": (32, 16), "cameras": CAMERAS}
+    return ClipVisionTower(**(arguments | changes))
+
+
+def frames(count, size=(32, 16)):
+    return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("size", [(32, 32), (32, 16), (16, 40)])
+def test_without_camera_it_is_the_forward_of_open_clip(size):
+    tower = make_tower(image_size=size).eval()
+    images = frames(3, size)
+    with torch.no_grad():
+        ours = tower(images)
+        tower.visual.output_tokens = True
+        projected, patches = tower.visual(images)
+    assert_close(ours.projected, projected)
+    assert_close(ours.tokens[:, 1:], patches)
+
+
+def test_shapes_are_as_announced():
+    tower = make_tower(image_size=(48, 24))
+    tokens, projected = tower(frames(2, (48, 24)), torch.tensor([2, 9]))
+    assert tower.grid == (6, 3)
+    assert tokens.shape == (2, 1 + 6 * 3, tower.embed_dim) == (2, 19, 128)
+    assert projected.shape == (2, tower.projected_dim) == (2, 64)
+    assert tower.num_cameras == 3
+    assert tower.camera_numbers.tolist() == [2, 5, 9]
+
+
+def test_every_token_has_passed_the_final_norm():
+    tokens = make_tower()(frames(2)).tokens
+    assert_close(tokens.mean(-1), torch.zeros(tokens.shape[:2]), atol=1e-5, rtol=0)
+    assert_close(tokens.var(-1, unbiased=False), torch.ones(tokens.shape[:2]), atol=1e-3, rtol=0)
+
+
+def test_camera_embedding_shifts_the_class_embedding_and_nothing_else():
+    tower = make_tower(sie_coe=1.5).eval()
+    images = frames(4)
+    camids = torch.tensor([5, 9, 2, 5])
+    row_of = {2: 0, 5: 1, 9: 2}
+    with torch.no_grad():
+        together = tower(images, camids)
+        for frame, camera in enumerate(camids.tolist()):
+            shifted = copy.deepcopy(tower)
+            shifted.visual.class_embedding += 1.5 * tower.camera_embedding[row_of[camera]]
+            alone = shifted(images[frame : frame + 1])
+            assert_close(together.tokens[frame], alone.tokens[0])
+            assert_close(together.projected[frame], alone.projected[0])
+    assert not torch.allclose(together.tokens[0], tower(images).tokens[0], atol=1e-4)
+
+
+def test_camera_numbers_may_be_strided():
+    tower = make_tower().eval()
+    images = frames(4)
+    strided = torch.tensor([5, 0, 9, 0, 2, 0, 5, 0])[::2]
+    with torch.no_grad():
+        assert_close(tower(images, strided).tokens, tower(images, strided.clone()).tokens)
+
+
+def test_only_cameras_of_the_batch_learn():
+    tower = make_tower()
+    tower(frames(2), torch.tensor([9, 2])).projected.square().sum().backward()
+    assert tower.camera_embedding.grad.abs().sum(1).gt(0).tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize("unseen", [0, 4, 77])
+def test_unseen_camera_is_an_error_that_says_what_to_do(unseen):
+    tower = make_tower().eval()
+    with pytest.raises(ValueError, match=rf"\[{unseen}\].*\[2, 5, 9\].*UNSEEN_CAMERA"):
+        tower(frames(2), torch.tensor([5, unseen]))
+
+
+@pytest.mark.parametrize("unseen", [0, 4, 77])
+def test_unseen_camera_can_go_without_embedding(unseen):
+    tower = make_tower(unseen_camera="none").eval()
+    images = frames(2)
+    with torch.no_grad():
+        mixed = tower(images, torch.tensor([5, unseen])).tokens
+        assert_close(mixed[0], tower(images, torch.tensor([5, 5])).tokens[0])
+        assert_close(mixed[1], tower(images).tokens[1])
+
+
+def test_training_never_waits_for_the_device():
+    # Tensors on the meta device have no values, so whatever would read one raises.
+    tower = make_tower().to("meta")
+    images, camids = torch.empty(2, 3, 32, 16, device="meta"), torch.empty(2, dtype=torch.int64, device="meta")
+    assert tower.train()(images, camids).tokens.shape == (2, 9, 128)
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        tower.eval()(images, camids)
+
+
+def test_no_known_camera_means_no_embedding():
+    tower = make_tower(cameras=[]).eval()
+    images = frames(2)
+    assert tower.num_cameras == 0
+    assert "camera_embedding" not in dict(tower.named_parameters())
+    with torch.no_grad():
+        assert_close(tower(images, torch.tensor([3, 4])).tokens, tower(images).tokens)
+
+
+def test_checkpoint_carries_the_camera_numbers():
+    state = make_tower(cameras=[1, 2, 3]).state_dict()
+    tower = make_tower(cameras=[11, 12, 13])
+    tower.load_state_dict(state)
+    tower.eval()(frames(1), torch.tensor([3]))
+    with pytest.raises(ValueError, match=r"\[12\].*\[1, 2, 3\]"):
+        tower(frames(1), torch.tensor([12]))
+
+
+def test_patch_convolution_is_frozen_on_request():
+    frozen, free = make_tower(), make_tower(freeze_patch=False)
+    assert [name for name, parameter in frozen.named_parameters() if not parameter.requires_grad] == [
+        "visual.conv1.weight"
+    ]
+    assert all(parameter.requires_grad for parameter in free.parameters())
+
+
+def test_checkpointing_changes_no_gradient():
+    plain, saving = make_tower(), make_tower()
+    saving.set_grad_checkpointing(True)
+    assert saving.visual.transformer.grad_checkpointing
+    for tower in (plain, saving):
+        tower(frames(2), torch.tensor([2, 5])).projected.square().sum().backward()
+    for (name, one), other in zip(plain.named_parameters(), saving.parameters(), strict=True):
+        assert_close(one.grad, other.grad, msg=name)
+    saving.set_grad_checkpointing(False)
+    assert not saving.visual.transformer.grad_checkpointing
+
+
+def test_runs_in_bfloat16_under_autocast_and_learns_in_float32():
+    tower = make_tower()
+    images, camids = frames(2), torch.tensor([2, 5])
+    exact = tower(images, camids)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = tower(images, camids)
+    assert rough.tokens.dtype == rough.projected.dtype == torch.bfloat16
+    assert_close(rough.tokens.float(), exact.tokens, atol=0.1, rtol=0)
+    rough.projected.float().square().sum().backward()
+    assert tower.camera_embedding.grad.dtype == torch.float32
+    assert tower.camera_embedding.grad[:2].abs().sum() > 0
+
+
+def test_runs_in_inference_mode_and_on_channels_last():
+    tower = make_tower().eval()
+    images, camids = frames(2), torch.tensor([2, 5])
+    with torch.inference_mode():
+        assert_close(
+            tower(images.contiguous(memory_format=torch.channels_last), camids).tokens, tower(images, camids).tokens
+        )
+
+
+def test_images_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"32x16.*INPUT\.SIZE_TRAIN.*16x32"):
+        make_tower()(frames(1, (16, 32)))
+
+
+def test_unknown_treatment_of_unseen_cameras():
+    with pytest.raises(ValueError, match=r"MODEL\.BACKBONE\.UNSEEN_CAMERA: 'zero'"):
+        make_tower(unseen_camera="zero")
+
+
+def make_cfg(**backbone):
+    cfg = get_cfg()
+    cfg.INPUT.SIZE_TRAIN = [32, 16]
+    cfg.MODEL.BACKBONE.NAME = "build_clip_vision_backbone"
+    cfg.MODEL.BACKBONE.CLIP_MODEL = "xreid-tiny"
+    cfg.MODEL.BACKBONE.PRETRAIN = False
+    for key, value in backbone.items():
+        setattr(cfg.MODEL.BACKBONE, key, value)
+    return cfg
+
+
+def test_host_builds_it_from_a_config():
+    tower = build_backbone(make_cfg(CAMERAS=[4, 3], SIE_COE=2.5, UNSEEN_CAMERA="none", FREEZE_PATCH=False))
+    assert isinstance(tower, ClipVisionTower)
+    assert tower.grid == (4, 2)
+    assert tower.camera_numbers.tolist() == [3, 4]
+    assert (tower.sie_coe, tower.unseen_camera) == (2.5, "none")
+    assert tower.visual.conv1.weight.requires_grad
+    assert build_backbone(make_cfg(CAMERAS=[4, 3], CAMERA_EMBEDDING=False)).num_cameras == 0
+
+
+def test_host_builds_it_with_weights_of_a_file(tmp_path, caplog):
+    trained = make_tower(image_size=(32, 32))
+    torch.save(trained.visual.state_dict(), tmp_path / "tower.pt")
+    with caplog.at_level(logging.INFO):
+        tower = build_backbone(make_cfg(PRETRAIN=True, PRETRAIN_PATH=str(tmp_path / "tower.pt"), CAMERAS=[1]))
+    assert_close(tower.visual.transformer.state_dict(), trained.visual.transformer.state_dict())
+    assert "positional_embedding 4x4 to 4x2" in caplog.text
+
+
+def test_weights_that_are_not_there_name_the_key(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"MODEL\.BACKBONE\.PRETRAIN_PATH.*absent\.pt"):
+        build_backbone(make_cfg(PRETRAIN=True, PRETRAIN_PATH=str(tmp_path / "absent.pt")))
+    with pytest.raises(ValueError, match=r"CLIP_TAG.*'openai' for xreid-tiny.*PRETRAIN_PATH"):
+        build_backbone(make_cfg(PRETRAIN=True))

@@ -1,0 +1,102 @@
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.datasets.trees import VISIBLE, small_bupt, small_vcm
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "check_dataset.py"
+
+
+@pytest.fixture
+def main(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    spec = importlib.util.spec_from_file_location("check_dataset", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_a_clean_copy_exits_0(main, tmp_path, capsys):
+    small_vcm(tmp_path / "HITSZ-VCM").write()
+    assert main(["--dataset", "HITSZVCM", "--root", str(tmp_path), "--no-counts", "--deep", "--workers", "1"]) == 0
+    output = capsys.readouterr().out
+    assert "The copy is clean." in output
+    assert "11,061" in output
+
+
+def test_the_root_comes_from_the_hosts_variable(main, tmp_path, monkeypatch):
+    small_bupt(tmp_path / "BUPTCampus").write()
+    monkeypatch.setenv("FASTREID_DATASETS", str(tmp_path))
+    assert main(["--dataset", "BUPTCampus", "--auxiliary", "--no-counts"]) == 0
+
+
+def test_a_partial_copy_exits_1_unless_counts_are_waived(main, tmp_path):
+    small_vcm(tmp_path).write()
+    arguments = ["--dataset", "HITSZVCM", "--root", str(tmp_path)]
+    assert main(arguments) == 1
+    assert main([*arguments, "--no-counts"]) == 0
+
+
+def test_a_missing_frame_exits_1(main, tmp_path, capsys):
+    frame = small_vcm(tmp_path).write() / "Train/0007/rgb/D3/5.jpg"
+    frame.unlink()
+    assert main(["--dataset", "HITSZVCM", "--root", str(tmp_path), "--no-counts"]) == 1
+    output = capsys.readouterr().out
+    assert "FAILURE: 1 frames are missing" in output
+    assert str(frame) in output
+
+
+def test_a_truncated_frame_exits_1_when_frames_are_decoded(main, tmp_path, capsys):
+    frame = small_vcm(tmp_path).write() / "Train/0007/rgb/D3/5.jpg"
+    frame.write_bytes(frame.read_bytes()[:-60])
+    arguments = ["--dataset", "HITSZVCM", "--root", str(tmp_path), "--no-counts"]
+    assert main(arguments) == 0
+    assert main([*arguments, "--deep"]) == 1
+    assert f"{frame}: OSError" in capsys.readouterr().out
+
+
+def test_a_query_without_match_exits_1(main, tmp_path, capsys):
+    tree = small_vcm(tmp_path)
+    tree.track("test", VISIBLE, 600, 1)
+    tree.write()
+    assert main(["--dataset", "HITSZVCM", "--root", str(tmp_path), "--no-counts"]) == 1
+    assert "FAILURE: 1 V2I queries have no match in the gallery" in capsys.readouterr().out
+
+
+def test_unreadable_lists_and_shared_identities_exit_2(main, tmp_path, capsys):
+    tree = small_vcm(tmp_path)
+    tree.track("train", VISIBLE, 504, 1)
+    tree.write()
+    arguments = ["--dataset", "HITSZVCM", "--root", str(tmp_path)]
+    assert main(arguments) == 2
+    assert "both training and test, such as 504" in capsys.readouterr().err
+    (tree.info / "query_IDX.txt").write_text("0")
+    assert main(arguments) == 2
+    assert "query_IDX.txt, line 1: '0'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--dataset", "Market1501"],
+        [],
+        ["--dataset", "HITSZVCM", "--auxiliary"],
+        ["--dataset", "HITSZVCM", "--workers", "-1"],
+    ],
+)
+def test_wrong_usage_exits_2(main, arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+
+
+def test_the_command_says_in_one_line_that_there_is_no_copy(tmp_path):
+    command = [sys.executable, str(TOOL), "--dataset", "BUPTCampus", "--root", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "check_dataset: BUPTCampus was not found" in done.stderr
+    assert "make demo" in done.stderr

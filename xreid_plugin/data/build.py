@@ -1,0 +1,78 @@
+"""Configuration to loaders, through the host's own loader functions."""
+
+import functools
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from fastreid.data import build_reid_test_loader, build_reid_train_loader
+from fastreid.data.datasets import DATASET_REGISTRY
+from fastreid.utils import comm
+
+from xreid_plugin.data.clips import TestClips, TrainClips
+from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
+from xreid_plugin.data.tracklet import Tracklet
+from xreid_plugin.data.transforms import ClipAugmentation
+from xreid_plugin.host import DeviceLoader
+from xreid_plugin.registry import SAMPLER_REGISTRY
+
+logger = logging.getLogger(__name__)
+
+
+def build_dataset(cfg: Any, name: str) -> VideoCrossModalityDataset:
+    """The dataset ``name`` of the host's registry, by DATASETS.ROOT, MIN_TRACKLET_LENGTH and AUXILIARY.
+
+    Raises:
+        FileNotFoundError: no such data; the message says what was looked for.
+        ValueError: a dataset that is none of tracklets, or malformed metadata.
+    """
+    root = cfg.DATASETS.ROOT or os.getenv("FASTREID_DATASETS", "datasets")
+    return _read_dataset(name, root, cfg.DATASETS.MIN_TRACKLET_LENGTH, cfg.DATASETS.AUXILIARY)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool) -> VideoCrossModalityDataset:
+    """Cached, since training, the refresh of the prototypes and every evaluation ask for the same lists."""
+    kind: Any = DATASET_REGISTRY.get(name)
+    if not (isinstance(kind, type) and issubclass(kind, VideoCrossModalityDataset)):
+        raise ValueError(f"DATASETS names {name}, which has images and not tracklets; HITSZVCM and BUPTCampus have.")
+    options: dict[str, Any] = {"auxiliary": True} if auxiliary else {}
+    return kind(root=root, min_length=min_length, **options)
+
+
+def build_training_set(cfg: Any) -> VideoCrossModalityDataset:
+    """The dataset that DATASETS.NAMES trains on; one, since identities of two have no common labels.
+
+    Raises:
+        ValueError: DATASETS.NAMES has not one entry.
+    """
+    if len(cfg.DATASETS.NAMES) != 1:
+        raise ValueError(f"DATASETS.NAMES is {tuple(cfg.DATASETS.NAMES)}; it must name one dataset to train on.")
+    return build_dataset(cfg, cfg.DATASETS.NAMES[0])
+
+
+def build_train_loader(cfg: Any) -> DeviceLoader:
+    """Endless training batches, chosen by DATALOADER.SAMPLER_TRAIN."""
+    dataset = build_training_set(cfg)
+    if comm.is_main_process():
+        dataset.show_train()
+    train_set = TrainClips(
+        dataset.train, tuple(cfg.INPUT.SIZE_TRAIN), cfg.INPUT.CLIP.FRAMES, ClipAugmentation.from_config(cfg)
+    )
+    logger.info(f"Using training sampler {cfg.DATALOADER.SAMPLER_TRAIN}")
+    sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)(cfg, dataset.train)
+    return build_reid_train_loader(cfg, train_set=train_set, sampler=sampler)
+
+
+def build_clip_loader(cfg: Any, tracklets: Sequence[Tracklet], mode: str) -> DeviceLoader:
+    """Every clip of ``tracklets`` once, without random draws, each rank a part of them.
+
+    Args:
+        cfg: for INPUT, TEST.IMS_PER_BATCH and DATALOADER.NUM_WORKERS.
+        tracklets: whose clips are wanted.
+        mode: "even" or "dense", as TEST.FRAMES.
+    """
+    test_set = TestClips(tracklets, tuple(cfg.INPUT.SIZE_TEST), cfg.INPUT.CLIP.FRAMES, mode)
+    loader, _ = build_reid_test_loader(cfg, test_set=test_set)
+    return loader

@@ -1,0 +1,107 @@
+"""Command line to a complete configuration: what the host's setup does, and what only the data can tell."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from fastreid.config import CfgNode
+from fastreid.engine import default_setup
+from fastreid.utils import comm
+from fastreid.utils.env import seed_all_rng
+from fastreid.utils.logger import setup_logger
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.data.build import build_training_set
+from xreid_plugin.host import resolve_device
+
+logger = logging.getLogger(__name__)
+
+
+def setup(args: argparse.Namespace) -> CfgNode:
+    """Reads, completes and checks the configuration, and runs the host's setup: log, environment, config.yaml.
+
+    Args:
+        args: of the host's ``default_argument_parser``.
+
+    Returns:
+        A frozen configuration.
+
+    Raises:
+        ValueError: keys that contradict one another, each named with a value that works.
+        FileNotFoundError: a configuration, checkpoint or dataset that is not there.
+    """
+    cfg = get_cfg()
+    cfg.merge_from_file(args.config_file)
+    cfg.merge_from_list(args.opts)
+    check_config(cfg)
+    if args.eval_only:
+        cfg.MODEL.WEIGHTS = str(checkpoint_to_evaluate(cfg))
+        cfg.MODEL.BACKBONE.PRETRAIN = False
+        adopt_checkpoint_facts(cfg, Path(cfg.MODEL.WEIGHTS))
+    complete_config(cfg)
+    cfg.freeze()
+    default_setup(cfg, args)
+    # The host shows its own messages alone.
+    setup_logger(cfg.OUTPUT_DIR, comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
+    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED)
+    return cfg
+
+
+def check_config(cfg: CfgNode) -> None:
+    """Finds contradictions before any data is read.
+
+    Raises:
+        ValueError: names the key and a value that works.
+    """
+    if tuple(cfg.INPUT.SIZE_TRAIN) != tuple(cfg.INPUT.SIZE_TEST):
+        raise ValueError(
+            f"INPUT.SIZE_TEST is {list(cfg.INPUT.SIZE_TEST)}, but the tower is built for INPUT.SIZE_TRAIN, "
+            f"{list(cfg.INPUT.SIZE_TRAIN)}: set both alike."
+        )
+    if cfg.SOLVER.AMP.DTYPE not in ("bfloat16", "float16"):
+        raise ValueError(f'SOLVER.AMP.DTYPE is "{cfg.SOLVER.AMP.DTYPE}"; it must be "bfloat16" or "float16".')
+    on_cpu = resolve_device(cfg.MODEL.DEVICE).type == "cpu"
+    if cfg.SOLVER.AMP.ENABLED and cfg.SOLVER.AMP.DTYPE == "float16" and on_cpu:
+        raise ValueError('SOLVER.AMP.DTYPE is "float16", which needs CUDA; on the CPU set it to "bfloat16".')
+
+
+def complete_config(cfg: CfgNode) -> None:
+    """Fills in what the training set tells: MODEL.HEADS.NUM_CLASSES if 0, and MODEL.BACKBONE.CAMERAS if empty."""
+    wants_cameras = cfg.MODEL.BACKBONE.CAMERA_EMBEDDING and not cfg.MODEL.BACKBONE.CAMERAS
+    if cfg.MODEL.HEADS.NUM_CLASSES and not wants_cameras:
+        return
+    dataset = build_training_set(cfg)
+    if not cfg.MODEL.HEADS.NUM_CLASSES:
+        cfg.MODEL.HEADS.NUM_CLASSES = dataset.num_train_pids
+    if wants_cameras:
+        cfg.MODEL.BACKBONE.CAMERAS = list(dataset.cameras)
+
+
+def checkpoint_to_evaluate(cfg: CfgNode) -> Path:
+    """MODEL.WEIGHTS, or else the last checkpoint in OUTPUT_DIR.
+
+    Raises:
+        FileNotFoundError: neither is there.
+    """
+    if cfg.MODEL.WEIGHTS:
+        path = Path(cfg.MODEL.WEIGHTS)
+    else:
+        note = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
+        path = note.with_name(note.read_text().strip()) if note.is_file() else note
+    if not path.is_file():
+        raise FileNotFoundError(f"No checkpoint at {path}: give one with MODEL.WEIGHTS FILE, or train first.")
+    return path
+
+
+def adopt_checkpoint_facts(cfg: CfgNode, path: Path) -> None:
+    """Takes the number of identities and the cameras from a checkpoint, where they shape its tensors."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    if "config" not in checkpoint:
+        logger.info(f"{path} holds no configuration; identities and cameras are those of DATASETS.NAMES.")
+        return
+    trained = yaml.safe_load(checkpoint["config"])["MODEL"]
+    cfg.MODEL.HEADS.NUM_CLASSES = trained["HEADS"]["NUM_CLASSES"]
+    cfg.MODEL.BACKBONE.CAMERAS = trained["BACKBONE"]["CAMERAS"]

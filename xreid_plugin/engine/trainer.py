@@ -1,0 +1,178 @@
+"""The host's DefaultTrainer, with clips, prototypes and both directions of the task."""
+
+import collections
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from fastreid.engine import DefaultTrainer, hooks
+from fastreid.engine.train_loop import HookBase, SimpleTrainer
+from fastreid.utils import comm
+from fastreid.utils.events import EventWriter, JSONWriter, TensorboardXWriter
+from torch import nn
+
+from xreid_plugin.data.build import build_clip_loader, build_dataset, build_train_loader, build_training_set
+from xreid_plugin.engine.console import ConsoleWriter
+from xreid_plugin.engine.hooks import CheckpointHook, EvalAtStartHook, PrototypeHook, ThroughputHook
+from xreid_plugin.engine.inference import evaluate
+from xreid_plugin.engine.optimizer import build_optimizer
+from xreid_plugin.engine.setup import complete_config
+from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
+from xreid_plugin.evaluation.report import results_table, write_results
+from xreid_plugin.host import AMPTrainer, DeviceLoader, resolve_device
+from xreid_plugin.modeling.xreid import XReID
+
+logger = logging.getLogger(__name__)
+
+BEFORE_TRAINING = "before training"
+
+
+class XReIDTrainer(DefaultTrainer):
+    """Trains and evaluates any meta-architecture that takes clips; X-ReID's memory is refreshed and updated on the way.
+
+    Attributes:
+        evaluations: by label, the figures of every evaluation of this run.
+    """
+
+    # The host's attributes, which it does not declare.
+    _trainer: SimpleTrainer
+    iters_per_epoch: int
+
+    def __init__(self, cfg: Any) -> None:
+        """
+        Args:
+            cfg: with the plugin's keys; what only the data can tell is filled in in a copy.
+        """
+        cfg = cfg.clone()
+        cfg.defrost()
+        complete_config(cfg)
+        cfg.freeze()
+        self.evaluations: dict[str, dict[str, float]] = {}
+        super().__init__(cfg)
+        if cfg.SOLVER.AMP.ENABLED:
+            dtype = getattr(torch, cfg.SOLVER.AMP.DTYPE)
+            self._trainer = AMPTrainer(self.model, self.data_loader, self.optimizer, None, dtype=dtype)
+
+    @property
+    def bare_model(self) -> nn.Module:
+        """The model without the wrapper of distributed training."""
+        model: nn.Module = self.model
+        return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context that forward passes run in."""
+        return precision(self.cfg)
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """The host's, and the sampler goes on where the checkpoint's run stopped."""
+        super().resume_or_load(resume)
+        self.data_loader.batch_sampler.sampler.start = self.start_epoch * self.iters_per_epoch
+
+    def train(self) -> dict[str, float]:
+        """Runs training; at its end the main process logs a table of the first and the last evaluation."""
+        results = super().train()
+        if comm.is_main_process() and self.evaluations:
+            labels = list(self.evaluations)
+            ends = {label: self.evaluations[label] for label in dict.fromkeys([labels[0], labels[-1]])}
+            logger.info("Results in percent:\n" + results_table(ends))
+        return results
+
+    def build_hooks(self) -> list[HookBase]:
+        """The host's hooks in the host's order, with the plugin's among them."""
+        cfg = self.cfg
+        # The host has just computed both from the size of the dataset; hooks and writers read them from here on.
+        self.iters_per_epoch = epoch_length(cfg, self.iters_per_epoch)
+        self.max_iter = self.max_epoch * self.iters_per_epoch
+        built: list[HookBase] = [hooks.IterationTimer(), hooks.LRScheduler(self.optimizer, self.scheduler)]
+        if cfg.MODEL.FREEZE_LAYERS and cfg.SOLVER.FREEZE_ITERS > 0:
+            built.append(hooks.LayerFreeze(self.model, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
+        if cfg.TEST.EVAL_AT_START:
+            built.append(EvalAtStartHook(lambda: self._evaluate(BEFORE_TRAINING)))
+        built.append(ThroughputHook(cfg.SOLVER.IMS_PER_BATCH))
+        model = self.bare_model
+        if isinstance(model, XReID) and model.prototypes is not None:
+            loader = build_clip_loader(cfg, build_training_set(cfg).train, "even")
+            built.append(
+                PrototypeHook(model, model.prototypes, loader, cfg.MODEL.CPC.REFRESH_EPOCHS, cfg.SOLVER.LOG_PERIOD)
+            )
+        built.append(hooks.EvalHook(cfg.TEST.EVAL_PERIOD, lambda: self._evaluate(f"epoch {self.epoch + 1}")))
+        if comm.is_main_process():
+            built.append(CheckpointHook(self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.dump()))
+            built.append(hooks.PeriodicWriter(self.build_writers(), cfg.SOLVER.LOG_PERIOD))
+        return built
+
+    def build_writers(self) -> list[EventWriter]:
+        """Console, metrics.json and TensorBoard."""
+        output = Path(self.cfg.OUTPUT_DIR)
+        return [
+            ConsoleWriter(self.max_iter),
+            JSONWriter(str(output / "metrics.json")),
+            TensorboardXWriter(str(output)),
+        ]
+
+    @classmethod
+    def build_train_loader(cls, cfg: Any) -> DeviceLoader:
+        """Training clips."""
+        return build_train_loader(cfg)
+
+    @classmethod
+    def build_optimizer(cls, cfg: Any, model: nn.Module) -> tuple[torch.optim.Optimizer, None]:
+        """The recipe's optimiser; None stands for the host's contiguous buffers, which are not used."""
+        return build_optimizer(cfg, model), None
+
+    @classmethod
+    def build_lr_scheduler(cls, cfg: Any, optimizer: torch.optim.Optimizer, iters_per_epoch: int) -> dict[str, Any]:
+        """The host's schedulers, for epochs of the plugin's length."""
+        return super().build_lr_scheduler(cfg, optimizer, epoch_length(cfg, iters_per_epoch))
+
+    def _evaluate(self, label: str) -> dict[str, float]:
+        self._last_eval_results = self.test(self.cfg, self.model, label)
+        if comm.is_main_process():
+            self.evaluations[label] = self._last_eval_results
+        return self._last_eval_results
+
+    @classmethod
+    def test(cls, cfg: Any, model: nn.Module, label: str = "evaluation") -> dict[str, float]:
+        """Evaluates both directions on every dataset of DATASETS.TESTS, and writes ``results_LABEL.json``.
+
+        Args:
+            cfg: complete.
+            model: maps a batch of clips to embeddings in eval mode.
+            label: names the table's row and the file.
+
+        Returns:
+            Figures in percent, such as "I2V/mAP"; with several datasets "NAME/I2V/mAP". Empty on all but the main
+            process.
+        """
+        results: dict[str, float] = collections.OrderedDict()
+        for name in cfg.DATASETS.TESTS:
+            dataset = build_dataset(cfg, name)
+            if comm.is_main_process():
+                dataset.show_test()
+            loader = build_clip_loader(cfg, dataset.test, cfg.TEST.FRAMES)
+            evaluator = CrossModalityEvaluator(cfg, dataset)
+            with precision(cfg):
+                figures = evaluate(model, loader, evaluator, cfg.TEST.FLIP.ENABLED)
+            if comm.is_main_process():
+                logger.info(f"{name}, {label}, in percent:\n" + results_table({label: figures}))
+                prefix = f"{name}_" if len(cfg.DATASETS.TESTS) > 1 else ""
+                path = Path(cfg.OUTPUT_DIR) / f"results_{prefix}{label.replace(' ', '_')}.json"
+                write_results(path, figures, evaluator.protocol)
+                logger.info(f"Written to {path}")
+                group = f"{name}/" if len(cfg.DATASETS.TESTS) > 1 else ""
+                results.update({group + key: value for key, value in figures.items()})
+        return results
+
+
+def epoch_length(cfg: Any, host_length: int) -> int:
+    """Iterations of an epoch: SOLVER.ITERS_PER_EPOCH, or the host's count if that is 0."""
+    return cfg.SOLVER.ITERS_PER_EPOCH or host_length
+
+
+def precision(cfg: Any) -> AbstractContextManager[Any]:
+    """Autocast as SOLVER.AMP says, for passes outside the training step."""
+    if not cfg.SOLVER.AMP.ENABLED:
+        return nullcontext()
+    return torch.autocast(resolve_device(cfg.MODEL.DEVICE).type, getattr(torch, cfg.SOLVER.AMP.DTYPE))

@@ -1,0 +1,350 @@
+"""The only room that knows the host's age: what is mended in fast-reid 1.4.0, why, and when a mend can go.
+
+``import xreid_plugin`` runs :func:`mend`. The host's files are never edited: names in its modules are bound to the
+replacements below, for this process. Each replacement's docstring says what it replaces and why; a mend can go when the
+host is released with that fault repaired, which :func:`check_version` would notice.
+"""
+
+import collections
+import importlib.metadata
+import logging
+import os
+import pickle
+import sys
+import time
+import types
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+HOST_VERSION = "1.4.0"
+
+
+def check_version() -> None:
+    """Raises:
+    ImportError: the host is missing or is not the version whose faults are known; holds the command that mends it.
+    """
+    remedy = f"python -m pip install --no-deps fastreid=={HOST_VERSION}"
+    try:
+        found = importlib.metadata.version("fastreid")
+    except importlib.metadata.PackageNotFoundError:
+        raise ImportError(f"xreid_plugin needs its host, fast-reid {HOST_VERSION}. Install it with: {remedy}") from None
+    if found != HOST_VERSION:
+        raise ImportError(f"xreid_plugin mends fast-reid {HOST_VERSION}, but {found} is installed. Run: {remedy}")
+
+
+@contextmanager
+def names_of_old() -> Iterator[None]:
+    """Gives the two names that the host imports and nobody has any more, and takes them away again.
+
+    ``torch._six`` left torch in 2.0 and ``collections.Mapping`` left Python in 3.10. Other packages probe for both to
+    tell versions apart, hence only while the host is imported.
+    """
+    six = types.ModuleType("torch._six")
+    six.string_classes = (str, bytes)  # type: ignore[attr-defined]
+    sys.modules["torch._six"] = six
+    collections.Mapping = Mapping  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del sys.modules["torch._six"]
+        del collections.Mapping  # type: ignore[attr-defined]
+
+
+with names_of_old(), warnings.catch_warnings():
+    check_version()
+    # Both modules warn, once an evaluation runs, that their Cython builds are missing; see no_compilation.
+    warnings.filterwarnings("ignore", message="Cython (rank|roc) evaluation", category=UserWarning)
+    import fastreid.data.build
+    import fastreid.data.transforms.functional
+    import fastreid.data.transforms.transforms
+    import fastreid.engine.defaults
+    import fastreid.engine.hooks
+    import fastreid.engine.train_loop
+    import fastreid.evaluation.rank
+    import fastreid.evaluation.reid_evaluation
+    import fastreid.evaluation.roc
+    import fastreid.modeling.meta_arch.build
+    import fastreid.solver.build
+    import fastreid.utils.checkpoint
+    import fastreid.utils.collect_env
+    import fastreid.utils.comm
+    import fastreid.utils.compute_dist
+    from fastreid.config.defaults import _C as HOST_DEFAULTS
+    from fastreid.engine.train_loop import SimpleTrainer
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is the current CUDA device where there is one, else the CPU; any other name is what torch says it is."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def build_model(cfg: Any) -> torch.nn.Module:
+    """Replaces ``build_model``, whose default device is a CUDA that may not be there and which knows no ``auto``."""
+    model: torch.nn.Module = fastreid.modeling.meta_arch.build.META_ARCH_REGISTRY.get(cfg.MODEL.META_ARCHITECTURE)(cfg)
+    return model.to(resolve_device(cfg.MODEL.DEVICE))
+
+
+class DeviceLoader(torch.utils.data.DataLoader):
+    """Replaces ``DataLoaderX``, which opens a CUDA stream on every machine (host issues 366, 485 and 684).
+
+    On CUDA the next batch is copied on a stream of its own while the present one is computed on, as the host meant it;
+    elsewhere batches are yielded as they come. Workers start at the first batch, not when the iterator is made.
+    """
+
+    def __init__(self, local_rank: int, **kwargs: Any) -> None:
+        cuda = torch.cuda.is_available()
+        self.device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
+        super().__init__(**{**kwargs, "pin_memory": cuda})
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        batches = super().__iter__()
+        yield from _copied_ahead(batches, self.device) if self.device.type == "cuda" else batches
+
+
+def _copied_ahead(batches: Iterator[dict[str, Any]], device: torch.device) -> Iterator[dict[str, Any]]:
+    side = torch.cuda.Stream(device)
+
+    def fetch() -> dict[str, Any] | None:
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        with torch.cuda.stream(side):
+            return {k: v.to(device, non_blocking=True) if torch.is_tensor(v) else v for k, v in batch.items()}
+
+    ahead = fetch()
+    while ahead is not None:
+        now = torch.cuda.current_stream(device)
+        now.wait_stream(side)
+        batch = ahead
+        for value in batch.values():
+            if torch.is_tensor(value):
+                # Without this the allocator could hand the memory to the side stream while it is still read here.
+                value.record_stream(now)
+        ahead = fetch()
+        yield batch
+
+
+def _on_model_device(loader: DeviceLoader, cfg: Any) -> DeviceLoader:
+    if cfg is not None and resolve_device(cfg.MODEL.DEVICE).type == "cpu":
+        loader.device = torch.device("cpu")
+    return loader
+
+
+def _config_in(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return kwargs.get("cfg", args[0] if args and hasattr(args[0], "MODEL") else None)
+
+
+_train_loader = fastreid.data.build.build_reid_train_loader
+_test_loader = fastreid.data.build.build_reid_test_loader
+
+
+def build_reid_train_loader(*args: Any, **kwargs: Any) -> DeviceLoader:
+    """Replaces the host's function of the same name: batches go to ``MODEL.DEVICE``, not to CUDA come what may."""
+    return _on_model_device(_train_loader(*args, **kwargs), _config_in(args, kwargs))
+
+
+def build_reid_test_loader(*args: Any, **kwargs: Any) -> tuple[DeviceLoader, int]:
+    """Replaces the host's function of the same name, which always starts four workers.
+
+    ``DATALOADER.NUM_WORKERS`` is honoured, and batches go to ``MODEL.DEVICE``.
+    """
+    cfg = _config_in(args, kwargs)
+    if cfg is None:
+        return _test_loader(*args, **kwargs)
+    workers = kwargs.pop("num_workers", cfg.DATALOADER.NUM_WORKERS)
+    options = fastreid.data.build._test_loader_from_config(*args, **kwargs)
+    loader, num_query = _test_loader.__wrapped__(**options, num_workers=workers)
+    return _on_model_device(loader, cfg), num_query
+
+
+_to_tensor = fastreid.data.transforms.functional.to_tensor
+
+
+def to_tensor(picture: Any) -> torch.Tensor:
+    """Replaces ``to_tensor``, which goes through the deprecated ``torch.ByteStorage``: (C, H, W) float32, 0 to 255."""
+    if isinstance(picture, Image.Image) and picture.mode in ("L", "RGB", "RGBA", "CMYK", "YCbCr", "P"):
+        pixels = torch.from_numpy(np.array(picture))
+        return (pixels[..., None] if pixels.ndim == 2 else pixels).permute(2, 0, 1).contiguous().float()
+    return _to_tensor(picture)
+
+
+def serialize_to_tensor(data: Any, group: Any) -> torch.Tensor:
+    """Replaces ``comm._serialize_to_tensor``, which goes through the deprecated ``torch.ByteStorage``: (n,) uint8."""
+    device = "cpu" if torch.distributed.get_backend(group) == "gloo" else "cuda"
+    return torch.frombuffer(bytearray(pickle.dumps(data)), dtype=torch.uint8).to(device)
+
+
+def compute_euclidean_distance(features: torch.Tensor, others: torch.Tensor) -> np.ndarray:
+    """Replaces the host's function, which calls an overload of ``addmm_`` that is deprecated.
+
+    Args:
+        features: (m, d) float.
+        others: (n, d) float.
+
+    Returns:
+        (m, n) squared Euclidean distances, as in the host despite the name.
+    """
+    squares = features.pow(2).sum(1, keepdim=True) + others.pow(2).sum(1)
+    return squares.addmm(features, others.t(), beta=1, alpha=-2).cpu().numpy()
+
+
+def no_compilation(*_: object) -> None:
+    """Replaces ``compile_helper``, which runs make inside site-packages and calls ``sys.exit`` if that fails.
+
+    The host's evaluator then ranks in Python, with the same figures.
+    """
+
+
+_collect_env_info = fastreid.utils.collect_env.collect_env_info
+
+
+def collect_env_info() -> str:
+    """Replaces the host's function, whose import of torch's compiler helpers warns where CUDA has no GPU."""
+    logger = logging.getLogger("torch.utils.cpp_extension")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return _collect_env_info()
+    finally:
+        logger.setLevel(level)
+
+
+class AMPTrainer(SimpleTrainer):
+    """Replaces ``AMPTrainer``, which is CUDA and fp16 only, through the deprecated ``torch.cuda.amp``.
+
+    ``dtype`` None means float16 on CUDA, as in the host, else bfloat16; gradients are scaled for float16 only.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        data_loader: Any,
+        optimizer: torch.optim.Optimizer,
+        param_wrapper: Any,
+        grad_scaler: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(model, data_loader, optimizer, param_wrapper)
+        device = next(model.parameters()).device.type
+        if dtype is None:
+            dtype = torch.float16 if device == "cuda" else torch.bfloat16
+        self.autocast = torch.autocast(device, dtype)
+        self.grad_scaler = grad_scaler or torch.amp.GradScaler(device, enabled=dtype == torch.float16)
+
+    def run_step(self) -> None:
+        """One step: forward under autocast, scaled backward, metrics, update."""
+        data, data_time = _timed_next(self._data_loader_iter)
+        with self.autocast:
+            loss_dict = self.model(data)
+        self.optimizer.zero_grad()
+        self.grad_scaler.scale(sum(loss_dict.values())).backward()
+        self._write_metrics(loss_dict, data_time)
+        self.grad_scaler.step(self.optimizer)
+        self.grad_scaler.update()
+
+
+def _timed_next(batches: Iterator[Any]) -> tuple[Any, float]:
+    start = time.perf_counter()
+    return next(batches), time.perf_counter() - start
+
+
+_host_build_optimizer = fastreid.solver.build.build_optimizer
+
+
+def build_optimizer(cfg: Any, model: torch.nn.Module, contiguous: bool = False) -> tuple[torch.optim.Optimizer, Any]:
+    """Replaces ``build_optimizer``, whose contiguous buffers never learn on torch 2.
+
+    There ``zero_grad`` drops the buffer's gradient instead of zeroing it, so that every step finds nothing to do: a run
+    looks well and its weights stay as they were made. Parameters are optimised one by one instead.
+    """
+    return _host_build_optimizer(cfg, model, contiguous=False)
+
+
+class EvalHook(fastreid.engine.hooks.EvalHook):
+    """Replaces ``EvalHook``, which divides by a period of zero when training ends; zero or less means never."""
+
+    def after_train(self) -> None:
+        """Evaluates at the end if the period did not fall due there."""
+        if self._period > 0:
+            super().after_train()
+
+
+class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
+    """Replaces ``Checkpointer``, which writes straight over its target: a kill in mid-write loses what was there.
+
+    Files are written beside and renamed, and loaded without running code from them.
+    """
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        """Saves model, checkpointables and ``kwargs`` as ``name.pth``, whole or not at all."""
+        if not self.save_dir or not self.save_to_disk:
+            return
+        data = {"model": self.model.state_dict(), **{k: v.state_dict() for k, v in self.checkpointables.items()}}
+        target = Path(self.save_dir) / f"{name}.pth"
+        self.logger.info(f"Saving checkpoint to {target}")
+        replace_atomically(target, lambda part: torch.save({**data, **kwargs}, part))
+        self.tag_last_checkpoint(target.name)
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Names the newest checkpoint, whole or not at all."""
+        target = Path(self.save_dir) / "last_checkpoint"
+        replace_atomically(target, lambda part: part.write_text(last_filename_basename))
+
+    def _load_file(self, f: str) -> Any:
+        return torch.load(f, map_location="cpu", weights_only=True)
+
+
+def replace_atomically(target: Path, write: Callable[[Path], object]) -> None:
+    """Writes a file beside ``target`` and renames it, so that a reader sees the old file or the new one, never half.
+
+    Args:
+        target: the file to make or replace.
+        write: writes the new content to the path that it is given.
+    """
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def mend() -> None:
+    """Binds every replacement. Runs once, at the first ``import xreid_plugin``."""
+    HOST_DEFAULTS.MODEL.DEVICE = "auto"
+    # DefaultTrainer.train asserts that an evaluation has happened, after the work is done; no evaluation is no results.
+    fastreid.engine.defaults.DefaultTrainer._last_eval_results = collections.OrderedDict()
+    fastreid.evaluation.reid_evaluation.compile_helper = no_compilation
+    fastreid.data.build.DataLoaderX = DeviceLoader
+    fastreid.utils.comm._serialize_to_tensor = serialize_to_tensor
+    fastreid.utils.compute_dist.compute_euclidean_distance = compute_euclidean_distance
+    for replacement in (
+        build_model,
+        build_reid_train_loader,
+        build_reid_test_loader,
+        build_optimizer,
+        to_tensor,
+        collect_env_info,
+        AMPTrainer,
+        EvalHook,
+        Checkpointer,
+    ):
+        _rebind(replacement)
+
+
+def _rebind(replacement: Any) -> None:
+    """Binds the name in every host module that holds it: the host imports its functions by name."""
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] == "fastreid" and replacement.__name__ in vars(module):
+            setattr(module, replacement.__name__, replacement)

@@ -1,0 +1,116 @@
+"""The terms of L_total, each registered by the name that MODEL.LOSSES.NAME gives it.
+
+An entry is built with a configuration and called with :class:`ClipOutputs`; it returns named scalars, weighted.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from xreid_plugin.losses.cmcl import cmcl_loss
+from xreid_plugin.losses.cpcl import cpcl_loss
+from xreid_plugin.losses.identity import triplet_loss
+from xreid_plugin.losses.outputs import ClipOutputs
+from xreid_plugin.registry import LOSS_REGISTRY
+
+LossTerm = Callable[[ClipOutputs], dict[str, torch.Tensor]]
+
+
+def build_losses(cfg: Any) -> list[LossTerm]:
+    """The terms that MODEL.LOSSES.NAME names, in its order.
+
+    Raises:
+        ValueError: no name, an unknown one, or a term whose part of the model is switched off.
+    """
+    if not cfg.MODEL.LOSSES.NAME:
+        raise ValueError("MODEL.LOSSES.NAME is empty: there is nothing to train for.")
+    return [_entry(name)(cfg) for name in cfg.MODEL.LOSSES.NAME]
+
+
+def _entry(name: str) -> Any:
+    try:
+        return LOSS_REGISTRY.get(name)
+    except KeyError:
+        known = ", ".join(sorted(LOSS_REGISTRY._obj_map))
+        raise ValueError(f'MODEL.LOSSES.NAME has "{name}"; known to the X-ReID architecture are {known}.') from None
+
+
+@LOSS_REGISTRY.register()
+class CrossEntropyLoss:
+    """L_ce: identity classification of clips and of single frames (method: Total)."""
+
+    def __init__(self, cfg: Any) -> None:
+        """Reads MODEL.LOSSES.CE.CLIP_SCALE and FRAME_SCALE."""
+        self.clip_scale = cfg.MODEL.LOSSES.CE.CLIP_SCALE
+        self.frame_scale = cfg.MODEL.LOSSES.CE.FRAME_SCALE
+
+    def __call__(self, outputs: ClipOutputs) -> dict[str, torch.Tensor]:
+        """Cross-entropy summed over branches; a frame's counts 1/T."""
+        clip = [F.cross_entropy(logits, outputs.targets) for logits in outputs.clip_logits.values()]
+        frame = [
+            F.cross_entropy(logits.flatten(0, 1), outputs.targets.repeat_interleave(logits.shape[1]))
+            for logits in outputs.frame_logits.values()
+        ]
+        return {
+            "loss_ce_clip": self.clip_scale * torch.stack(clip).sum(),
+            "loss_ce_frame": self.frame_scale * torch.stack(frame).sum(),
+        }
+
+
+@LOSS_REGISTRY.register()
+class TripletLoss:
+    """L_tri: batch-hard triplets of c̄, p̄, s̄, l̄ and x̄ (method: Total)."""
+
+    def __init__(self, cfg: Any) -> None:
+        """Reads the host's MODEL.LOSSES.TRI.MARGIN and SCALE."""
+        self.margin = cfg.MODEL.LOSSES.TRI.MARGIN
+        self.scale = cfg.MODEL.LOSSES.TRI.SCALE
+
+    def __call__(self, outputs: ClipOutputs) -> dict[str, torch.Tensor]:
+        """The sum over features."""
+        terms = [triplet_loss(f, outputs.targets, self.margin) for f in outputs.metric_features.values()]
+        return {"loss_triplet": self.scale * torch.stack(terms).sum()}
+
+
+@LOSS_REGISTRY.register()
+class CPCL:
+    """L_CPCL: both modalities' prototypes attract every clip (method: CPC 2)."""
+
+    def __init__(self, cfg: Any) -> None:
+        """Reads MODEL.CPC.TEMPERATURE and MODEL.LOSSES.CPCL.SCALE."""
+        if not cfg.MODEL.CPC.ENABLED:
+            raise ValueError("MODEL.LOSSES.NAME has CPCL, but MODEL.CPC.ENABLED is False: set it, or drop CPCL.")
+        self.temperature = cfg.MODEL.CPC.TEMPERATURE
+        self.scale = cfg.MODEL.LOSSES.CPCL.SCALE
+
+    def __call__(self, outputs: ClipOutputs) -> dict[str, torch.Tensor]:
+        """CPCL of the batch."""
+        assert outputs.prototypes is not None
+        loss = cpcl_loss(outputs.tower_feature, outputs.targets, *outputs.prototypes, self.temperature)
+        return {"loss_cpcl": self.scale * loss}
+
+
+@LOSS_REGISTRY.register()
+class CMCL:
+    """L_CMCL: what CII reads across modalities agrees, and is handed on (method: CMCL)."""
+
+    def __init__(self, cfg: Any) -> None:
+        """Reads MODEL.LOSSES.CMCL."""
+        if not cfg.MODEL.MII.CII.ENABLED:
+            raise ValueError("MODEL.LOSSES.NAME has CMCL, but MODEL.MII.CII.ENABLED is False: set it, or drop CMCL.")
+        self.align = cfg.MODEL.LOSSES.CMCL.ALIGN
+        self.transfer = cfg.MODEL.LOSSES.CMCL.TRANSFER
+        self.temperature = cfg.MODEL.LOSSES.CMCL.TEMPERATURE
+
+    def __call__(self, outputs: ClipOutputs) -> dict[str, torch.Tensor]:
+        """Both parts, weighted."""
+        kept = [logits for branch, logits in outputs.clip_logits.items() if branch != "cii"]
+        align, transfer = cmcl_loss(
+            outputs.metric_features["cii"],
+            outputs.clip_logits["cii"],
+            torch.stack(kept).mean(0),
+            self.temperature,
+        )
+        return {"loss_cmcl_align": self.align * align, "loss_cmcl_transfer": self.transfer * transfer}

@@ -1,0 +1,134 @@
+"""From the name of a CLIP model to an untrained image tower of the wanted image size."""
+
+import dataclasses
+import difflib
+import json
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from open_clip.transformer import LayerNorm, QuickGELU, VisionTransformer
+from torch import nn
+
+SHIPPED_CONFIGS = Path(__file__).parent / "clip_configs"
+
+MODEL_KEY = "MODEL.BACKBONE.CLIP_MODEL"
+_SUPPORTED = "plain ViT image towers with a class token, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or xreid-tiny"
+
+# What a tower may set and still give class token, patches, final norm and projection in the way that X-ReID reads them.
+# `output_tokens` only changes the return value of open_clip's own forward, which is not used.
+_FIELDS_USED = {
+    "image_size",
+    "patch_size",
+    "width",
+    "layers",
+    "head_width",
+    "mlp_ratio",
+    "ls_init_value",
+    "no_ln_pre",
+    "output_tokens",
+}
+
+
+def read_model_config(model: str) -> dict[str, Any]:
+    """Look up a model config in open_clip's format.
+
+    Args:
+        model: the path of a ``.json`` file, the bare name of a file in ``clip_configs``, or a name known to open_clip.
+
+    Returns:
+        A dict with at least ``embed_dim`` and ``vision_cfg``.
+
+    Raises:
+        FileNotFoundError: ``model`` ends in ``.json`` and is no file.
+        ValueError: no such name, or the file is not a model config.
+    """
+    shipped = SHIPPED_CONFIGS / f"{model}.json"
+    if model.endswith(".json"):
+        return _read_config_file(Path(model))
+    if shipped.is_file():
+        return _read_config_file(shipped)
+    known = [*open_clip.list_models(), *(path.stem for path in SHIPPED_CONFIGS.glob("*.json"))]
+    # Asking open_clip only for names that it lists keeps it from reaching for the network on "hf-hub:" names.
+    if model in known:
+        return open_clip.get_model_config(model)
+    near = difflib.get_close_matches(model, known, n=3, cutoff=0.4)
+    hint = f"; near it are {', '.join(near)}" if near else ""
+    raise ValueError(f"{MODEL_KEY}: open_clip knows no model {model!r}{hint}. Supported: {_SUPPORTED}.")
+
+
+def _read_config_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{MODEL_KEY}: there is no file {path}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{MODEL_KEY}: {path} is not JSON: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("vision_cfg"), dict) or "embed_dim" not in config:
+        raise ValueError(f"{MODEL_KEY}: {path} needs 'embed_dim' and 'vision_cfg' as in open_clip's model configs")
+    return config
+
+
+def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransformer:
+    """Build one image tower with fresh weights, directly at a rectangular image size.
+
+    open_clip's own factory builds the text tower as well and knows no way to leave it out; its one function for the
+    image tower alone is private. The class of the tower is neither, and its parameter names are the format of every
+    released CLIP checkpoint, so it is what is least likely to change.
+
+    Args:
+        model: see :func:`read_model_config`.
+        image_size: height and width in pixels, multiples of the model's patch size.
+
+    Raises:
+        FileNotFoundError: see :func:`read_model_config`.
+        ValueError: unknown model, a tower of another kind, or an image size that patches do not tile.
+    """
+    config = read_model_config(model)
+    vision = _plain_vision_config(model, config["vision_cfg"])
+    _check_tiling(image_size, vision.patch_size)
+    return VisionTransformer(
+        image_size=image_size,
+        patch_size=vision.patch_size,
+        width=vision.width,
+        layers=vision.layers,
+        heads=vision.width // vision.head_width,
+        mlp_ratio=vision.mlp_ratio,
+        ls_init_value=vision.ls_init_value,
+        no_ln_pre=vision.no_ln_pre,
+        output_dim=config["embed_dim"],
+        act_layer=QuickGELU if config.get("quick_gelu", False) else nn.GELU,
+        norm_layer=LayerNorm,
+    )
+
+
+def uses_quick_gelu(tower: VisionTransformer) -> bool:
+    """Whether the tower has the activation that OpenAI's weights were trained with."""
+    return isinstance(tower.transformer.resblocks[0].mlp.gelu, QuickGELU)
+
+
+def _plain_vision_config(model: str, vision_cfg: dict[str, Any]) -> open_clip.CLIPVisionCfg:
+    """Read a vision config and refuse everything that would not be a plain ViT, by the name of what sets it apart."""
+    defaults = {field.name: field.default for field in dataclasses.fields(open_clip.CLIPVisionCfg)}
+    unknown = sorted(set(vision_cfg) - set(defaults))
+    if unknown:
+        raise ValueError(f"{MODEL_KEY}: {model} sets {', '.join(unknown)}, which open_clip does not know")
+    odd = {name: value for name, value in vision_cfg.items() if name not in _FIELDS_USED and value != defaults[name]}
+    # Four layer counts mean a ResNet; two patch sides are no released model.
+    for name in ("layers", "patch_size"):
+        if not isinstance(vision_cfg.get(name, defaults[name]), int):
+            odd[name] = vision_cfg[name]
+    if odd:
+        settings = ", ".join(f"{name}={value!r}" for name, value in odd.items())
+        raise ValueError(f"{MODEL_KEY}: {model} is not supported, for it sets {settings}. Supported: {_SUPPORTED}.")
+    return open_clip.CLIPVisionCfg(**vision_cfg)
+
+
+def _check_tiling(image_size: tuple[int, int], patch: int) -> None:
+    if all(side > 0 and side % patch == 0 for side in image_size):
+        return
+    height, width = (max(1, round(side / patch)) * patch for side in image_size)
+    raise ValueError(
+        f"INPUT.SIZE_TRAIN: {list(image_size)} (height, width) is not made of whole {patch}x{patch} patches; "
+        f"the nearest size that is: [{height}, {width}]"
+    )

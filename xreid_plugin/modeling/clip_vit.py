@@ -1,0 +1,189 @@
+"""The CLIP image tower as a backbone: every token of every frame, and a camera embedding on the class token.
+
+Shapes: F frames (B·T of them), H×W pixels, L = h·w patches, D token width, E projected width, C known cameras.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from fastreid.config import configurable
+from fastreid.modeling.backbones.build import BACKBONE_REGISTRY
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xreid_plugin.modeling.clip_config import build_image_tower
+from xreid_plugin.modeling.clip_weights import LoadReport, fetch_pretrained, load_clip_weights
+
+logger = logging.getLogger(__name__)
+
+_CAMERA_INIT_STD = 0.02
+
+
+class ClipTokens(NamedTuple):
+    """What the tower says about each frame.
+
+    Attributes:
+        tokens: (F, 1+L, D) after the final layer norm; the class token first, then the patches row by row.
+        projected: (F, E) the class token in CLIP's joint space.
+    """
+
+    tokens: Tensor
+    projected: Tensor
+
+
+class ClipVisionTower(nn.Module):
+    """open_clip's image tower with a learned camera embedding (method: Backbone).
+
+    Attributes:
+        visual: open_clip's VisionTransformer; its parameter names are those of CLIP checkpoints.
+        camera_embedding: (C, D), or None where no camera is known.
+        camera_numbers: (C,) int64 buffer, ascending: row i of the embedding belongs to camera ``camera_numbers[i]``. It
+            is part of the checkpoint, so trained rows cannot be read under another set's numbers.
+        embed_dim: D.
+        projected_dim: E.
+        grid: (h, w) patches.
+        num_cameras: C.
+    """
+
+    camera_numbers: Tensor
+    camera_embedding: nn.Parameter | None
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        model: str,
+        image_size: tuple[int, int],
+        cameras: Sequence[int] = (),
+        sie_coe: float = 1.0,
+        unseen_camera: str = "error",
+        freeze_patch: bool = True,
+    ) -> None:
+        """Build the tower with fresh weights.
+
+        Args:
+            model: see :func:`xreid_plugin.modeling.clip_config.read_model_config`.
+            image_size: (H, W) in pixels, multiples of the model's patch size.
+            cameras: the dataset's camera numbers, in any order; empty means no camera embedding.
+            sie_coe: what the camera embedding is multiplied by.
+            unseen_camera: what eval mode does with a camera outside ``cameras``: "error", or "none" for a frame
+                without camera embedding.
+            freeze_patch: whether the patch convolution keeps its weights in training.
+
+        Raises:
+            FileNotFoundError: ``model`` names a JSON file that does not exist.
+            ValueError: unknown or unsupported model, unfit image size, unknown ``unseen_camera``.
+        """
+        super().__init__()
+        if unseen_camera not in ("error", "none"):
+            raise ValueError(f"MODEL.BACKBONE.UNSEEN_CAMERA: {unseen_camera!r} is neither 'error' nor 'none'")
+        self.visual = build_image_tower(model, image_size)
+        self.visual.conv1.weight.requires_grad_(not freeze_patch)
+        self.image_size = image_size
+        self.grid: tuple[int, int] = self.visual.grid_size
+        self.embed_dim: int = self.visual.conv1.out_channels
+        self.projected_dim: int = self.visual.output_dim
+        self.sie_coe = sie_coe
+        self.unseen_camera = unseen_camera
+
+        known = sorted(set(cameras))
+        self.num_cameras = len(known)
+        self.register_buffer("camera_numbers", torch.tensor(known, dtype=torch.int64))
+        embedding = nn.Parameter(torch.empty(len(known), self.embed_dim)) if known else None
+        if embedding is not None:
+            nn.init.trunc_normal_(embedding, std=_CAMERA_INIT_STD)
+        self.register_parameter("camera_embedding", embedding)
+
+    @classmethod
+    def from_config(cls, cfg: Any) -> dict[str, Any]:
+        """Translate a host config into the arguments of the constructor."""
+        backbone = cfg.MODEL.BACKBONE
+        height, width = cfg.INPUT.SIZE_TRAIN
+        return {
+            "model": backbone.CLIP_MODEL,
+            "image_size": (height, width),
+            "cameras": backbone.CAMERAS if backbone.CAMERA_EMBEDDING else (),
+            "sie_coe": backbone.SIE_COE,
+            "unseen_camera": backbone.UNSEEN_CAMERA,
+            "freeze_patch": backbone.FREEZE_PATCH,
+        }
+
+    def forward(self, images: Tensor, camids: Tensor | None = None) -> ClipTokens:
+        """Encode frames one by one.
+
+        Args:
+            images: (F, 3, H, W) floating point, normalised; any memory format.
+            camids: (F,) int64, the dataset's camera numbers; None runs without camera embedding.
+
+        Returns:
+            Tokens and projected class tokens; in the autocast dtype where autocast is on.
+
+        Raises:
+            ValueError: images of another size than the tower was built for; in eval mode with
+                ``unseen_camera="error"``, a camera that is not among ``camera_numbers``.
+        """
+        if tuple(images.shape[-2:]) != tuple(self.image_size):
+            raise ValueError(
+                f"the tower was built for {self.image_size[0]}x{self.image_size[1]} images (INPUT.SIZE_TRAIN), "
+                f"got {images.shape[-2]}x{images.shape[-1]}"
+            )
+        visual = self.visual
+        patches = visual.conv1(images).flatten(2).transpose(1, 2)
+        # Summed in the parameters' precision: a camera's small offset must not be rounded away under autocast.
+        class_token = self._class_tokens(patches.shape[0], camids).to(patches.dtype)
+        tokens = torch.cat([class_token, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
+        tokens = visual.ln_post(visual.transformer(visual.ln_pre(tokens)))
+        return ClipTokens(tokens=tokens, projected=tokens[:, 0] @ visual.proj)
+
+    def _class_tokens(self, num_frames: int, camids: Tensor | None) -> Tensor:
+        """(F, 1, D): the class embedding, plus each frame's camera where one is given and known."""
+        class_token = self.visual.class_embedding.expand(num_frames, 1, -1)
+        if camids is None or self.camera_embedding is None:
+            return class_token
+        # searchsorted warns on a strided input, which expand() over the frames of a clip gives.
+        rows = torch.searchsorted(self.camera_numbers, camids.contiguous()).clamp(max=self.num_cameras - 1)
+        known = self.camera_numbers[rows] == camids
+        # Training cameras are all known by construction; asking would make the host wait for the device.
+        if not self.training and self.unseen_camera == "error" and not bool(known.all()):
+            self._refuse_cameras(camids[~known])
+        cameras = F.embedding(rows, self.camera_embedding) * known.unsqueeze(1)
+        return class_token + self.sie_coe * cameras.unsqueeze(1)
+
+    def _refuse_cameras(self, unseen: Tensor) -> None:
+        known = self.camera_numbers.tolist()
+        raise ValueError(
+            f"cameras {sorted(set(unseen.tolist()))} have no embedding: the tower knows {known}. "
+            "Set MODEL.BACKBONE.UNSEEN_CAMERA to 'none' to embed their frames without a camera, or train with them."
+        )
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Trade time for memory: recompute each transformer block in the backward pass instead of keeping it."""
+        self.visual.set_grad_checkpointing(enable)
+
+
+@BACKBONE_REGISTRY.register()
+def build_clip_vision_backbone(cfg: Any) -> ClipVisionTower:
+    """Build the tower of ``cfg`` and, with ``MODEL.BACKBONE.PRETRAIN``, load its weights.
+
+    ``MODEL.BACKBONE.PRETRAIN_PATH`` names a file and goes before ``MODEL.BACKBONE.CLIP_TAG``, which
+    open_clip downloads.
+
+    Raises:
+        FileNotFoundError: no weights under that path, or none to be had for that tag.
+        ValueError: a config value that does not fit, or weights that are not those of this tower.
+    """
+    tower = ClipVisionTower(cfg)
+    if cfg.MODEL.BACKBONE.PRETRAIN:
+        report = _load_pretrained(tower, cfg.MODEL.BACKBONE)
+        logger.info("%s", report)
+    return tower
+
+
+def _load_pretrained(tower: ClipVisionTower, backbone: Any) -> LoadReport:
+    if backbone.PRETRAIN_PATH:
+        return load_clip_weights(tower.visual, Path(backbone.PRETRAIN_PATH).expanduser())
+    fetched = fetch_pretrained(backbone.CLIP_MODEL, backbone.CLIP_TAG)
+    return load_clip_weights(tower.visual, fetched.path, quick_gelu=fetched.quick_gelu)

@@ -1,0 +1,166 @@
+"""CPC's memory: one prototype an identity and modality (paper: CPC; method: CPC).
+
+Shapes: N identities, B clips, F = D + E channels of the feature z. Identities are labels 0..N-1.
+"""
+
+from typing import NamedTuple
+
+import torch
+from fastreid.utils import comm
+from torch import nn
+from torch.nn import functional as F
+
+from xreid_plugin.data.tracklet import Modality
+
+UPDATES = ("joint", "intra", "swap")
+
+
+class PrototypeSimilarity(NamedTuple):
+    """How like their identity's prototypes a batch's clips are, before the update: mean cosines, scalar tensors.
+
+    Attributes:
+        own: to the prototype of the clip's own modality.
+        cross: to the prototype of the other modality.
+    """
+
+    own: torch.Tensor
+    cross: torch.Tensor
+
+
+class PrototypeMemory(nn.Module):
+    """Two memories of identity prototypes, M_r of the infrared and M_v of the visible modality.
+
+    They are buffers: a checkpoint holds them. No gradient reaches them; they change by :meth:`refresh` and
+    :meth:`update` alone. Both use what all processes have, in one order, so that every rank holds the same memory.
+
+    Attributes:
+        infrared: (N, F) float32, unit rows; zero until the first refresh.
+        visible: likewise.
+    """
+
+    infrared: torch.Tensor
+    visible: torch.Tensor
+
+    def __init__(self, num_classes: int, dim: int, momentum: float, update: str) -> None:
+        """
+        Args:
+            num_classes: N.
+            dim: F.
+            momentum: μ, the share of the old prototype that an update keeps, 0 to 1.
+            update: which clips update a memory: "joint", those of both modalities; "intra", of its own; "swap", of the
+                other.
+
+        Raises:
+            ValueError: another ``update``, or a momentum outside 0 to 1.
+        """
+        super().__init__()
+        if update not in UPDATES:
+            raise ValueError(f'MODEL.CPC.UPDATE is "{update}"; it must be one of {", ".join(UPDATES)}.')
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"MODEL.CPC.MOMENTUM is {momentum}; it must be between 0 and 1, such as 0.1.")
+        self.momentum = momentum
+        self.rule = update
+        self.register_buffer("infrared", torch.zeros(num_classes, dim))
+        self.register_buffer("visible", torch.zeros(num_classes, dim))
+        self._seen: tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None = None
+
+    def of(self, modality: Modality) -> torch.Tensor:
+        """The memory of a modality, (N, F)."""
+        return self.infrared if modality is Modality.INFRARED else self.visible
+
+    @torch.no_grad()
+    def refresh(self, features: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor) -> None:
+        """Makes the prototypes anew: the normalised mean of each identity's features in each modality (method: CPC 1).
+
+        An identity without a tracklet in one modality is represented there by its prototype of the other. [D]
+
+        Args:
+            features: (n, F), z of every training tracklet, over all processes.
+            targets: (n,) int64.
+            modalities: (n,) int64, values of Modality.
+        """
+        sums = {m: self._sum(features, targets, modalities == m) for m in Modality}
+        for modality in Modality:
+            other = sums[Modality(1 - modality)]
+            own = sums[modality]
+            absent = ~torch.zeros_like(own[:, 0], dtype=torch.bool).index_fill_(
+                0, targets[modalities == modality].to(own.device), True
+            )
+            self.of(modality).copy_(F.normalize(torch.where(absent[:, None], other, own)))
+
+    def _sum(self, features: torch.Tensor, targets: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        memory = self.infrared
+        features = features[chosen].to(memory.device, memory.dtype)
+        return torch.zeros_like(memory).index_add_(0, targets[chosen].to(memory.device), features)
+
+    def observe(self, features: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor) -> None:
+        """Keeps a batch for the update that follows its backward pass.
+
+        Args:
+            features: (B, F), u or z; they are normalised here.
+            targets: (B,) int64.
+            modalities: (B,) int64.
+        """
+        self._seen = (F.normalize(features.detach().float()), targets, modalities)
+
+    @torch.no_grad()
+    def update(self) -> PrototypeSimilarity | None:
+        """Blends in, per identity and memory, the observed clip that is least like the prototype (method: CPC 3).
+
+        m ← μ·m + (1 − μ)·u*, then normalised; of two equally unlike clips the first counts. Identities that no clip may
+        update stay as they are.
+
+        Returns:
+            The similarities found, or None, with nothing done, if nothing was observed since the last update.
+        """
+        if self._seen is None:
+            return None
+        features, targets, modalities = (gather_rows(rows) for rows in self._seen)
+        self._seen = None
+        similarity = self._similarity(features, targets, modalities)
+        for modality in Modality:
+            memory = self.of(modality)
+            memory.copy_(self._blended(memory, features, targets, self._may_update(modality, modalities)))
+        return similarity
+
+    def _similarity(
+        self, features: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor
+    ) -> PrototypeSimilarity:
+        infrared = (features * self.infrared[targets]).sum(1)
+        visible = (features * self.visible[targets]).sum(1)
+        is_infrared = modalities == Modality.INFRARED
+        return PrototypeSimilarity(
+            own=infrared.where(is_infrared, visible).mean(), cross=visible.where(is_infrared, infrared).mean()
+        )
+
+    def _may_update(self, memory: Modality, modalities: torch.Tensor) -> torch.Tensor:
+        if self.rule == "joint":
+            return torch.ones_like(modalities, dtype=torch.bool)
+        return (modalities == memory) == (self.rule == "intra")
+
+    def _blended(
+        self, memory: torch.Tensor, features: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor
+    ) -> torch.Tensor:
+        """The memory after the update; without a loop over identities and without waiting for the device."""
+        similarity = (features * memory[targets]).sum(1).masked_fill(~allowed, torch.inf)
+        lowest = similarity.new_full((len(memory),), torch.inf).scatter_reduce(0, targets, similarity, "amin")
+        rows = torch.arange(len(targets), device=targets.device)
+        is_lowest = allowed & (similarity == lowest[targets])
+        none = len(targets)
+        row = rows.new_full((len(memory),), none).scatter_reduce(0, targets, rows.where(is_lowest, none), "amin")
+        hardest = features[row.clamp(max=none - 1)]
+        blended = F.normalize(self.momentum * memory + (1 - self.momentum) * hardest)
+        return torch.where((row < none)[:, None], blended, memory)
+
+    def extra_repr(self) -> str:
+        """Shown by print(model)."""
+        return f"identities={len(self.infrared)}, dim={self.infrared.shape[1]}, update={self.rule}"
+
+
+def gather_rows(rows: torch.Tensor) -> torch.Tensor:
+    """The rows of all ranks, in the order of the ranks: (B, ...) to (W·B, ...), without gradient."""
+    if comm.get_world_size() == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(comm.get_world_size())]
+    torch.distributed.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)

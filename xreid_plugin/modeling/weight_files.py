@@ -1,0 +1,80 @@
+"""Reading a file of weights, whatever its format, without ever running code from it."""
+
+import pickle
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from xreid_plugin.modeling.torchscript_archive import is_torchscript_archive, read_torchscript_tensors
+
+# Where checkpoints keep their tensors: open_clip's under the first name, the host's under the second.
+_WRAPPERS = ("state_dict", "model")
+
+
+class WeightFile(NamedTuple):
+    """The tensors of one file.
+
+    Attributes:
+        tensors: name to tensor, on the CPU, in the dtype of the file.
+        torchscript: whether it is a TorchScript archive, the form in which OpenAI publishes CLIP.
+    """
+
+    tensors: dict[str, Tensor]
+    torchscript: bool
+
+
+def read_weight_file(path: Path) -> WeightFile:
+    """Read safetensors, a TorchScript archive, or whatever ``torch.save`` wrote that holds a dict of tensors.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is damaged, holds no dict of tensors, or would run code when loaded.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"MODEL.BACKBONE.PRETRAIN_PATH: there is no file {path}")
+    if path.suffix == ".safetensors":
+        return WeightFile(_read_safetensors(path), torchscript=False)
+    if is_torchscript_archive(path):
+        return WeightFile(read_torchscript_tensors(path), torchscript=True)
+    return WeightFile(_read_torch(path), torchscript=False)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is not a readable safetensors file: {error}") from error
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} is refused: it holds more than tensors and plain containers, and loading it could run code. "
+            f"Save its state_dict alone, or use safetensors. ({_first_line(error)})"
+        ) from error
+    # What torch.load raises on a file of another kind depends on the byte where it loses its way.
+    except (EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
+    tensors = _tensors_of(content)
+    if not tensors:
+        raise ValueError(f"{path} holds no dict of tensors")
+    return tensors
+
+
+def _tensors_of(content: Any) -> dict[str, Tensor]:
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict):
+        return {}
+    return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [repr(error)])[0]

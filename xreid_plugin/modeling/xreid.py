@@ -1,0 +1,171 @@
+"""The X-ReID meta-architecture: clips to losses in training, to embeddings in evaluation.
+
+Shapes: B clips, T frames, L patches a frame, D token channels, E projected channels, N identities.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from fastreid.config import configurable
+from fastreid.modeling.backbones import build_backbone
+from fastreid.modeling.heads.build import REID_HEADS_REGISTRY
+from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
+from torch import nn
+
+from xreid_plugin.data.tracklet import CAMIDS, IMAGES, MODALITIES, TARGETS
+from xreid_plugin.losses.build import LossTerm, build_losses
+from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
+from xreid_plugin.modeling.cii import CrossModalityInteraction
+from xreid_plugin.modeling.clip_vit import ClipVisionTower
+from xreid_plugin.modeling.heads import FrameFeatures, XReIDHead
+from xreid_plugin.modeling.lii import LongTermInteraction
+from xreid_plugin.modeling.prototypes import PrototypeMemory
+from xreid_plugin.modeling.sii import ShortTermInteraction
+
+
+def build_interactions(cfg: Any, dim: int) -> nn.ModuleDict:
+    """The interactions of MII that the configuration enables, by branch: "sii", "lii", "cii"."""
+    mii = cfg.MODEL.MII
+    shared = {"dim": dim, "num_heads": mii.HEADS, "mlp_ratio": mii.MLP_RATIO}
+    interactions = nn.ModuleDict()
+    if mii.SII.ENABLED:
+        interactions["sii"] = ShortTermInteraction(**shared, stride=mii.SII.STRIDE, depth=mii.SII.DEPTH)
+    if mii.LII.ENABLED:
+        interactions["lii"] = LongTermInteraction(**shared, stride=mii.LII.STRIDE)
+    if mii.CII.ENABLED:
+        interactions["cii"] = CrossModalityInteraction(**shared)
+    return interactions
+
+
+@META_ARCH_REGISTRY.register()
+class XReID(nn.Module):
+    """CLIP tower, MII, heads, and CPC's memory (paper: figure 2; method: all of it)."""
+
+    pixel_mean: torch.Tensor
+    pixel_std: torch.Tensor
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        backbone: ClipVisionTower,
+        mii: nn.ModuleDict,
+        heads: XReIDHead,
+        prototypes: PrototypeMemory | None,
+        losses: Sequence[LossTerm],
+        detach: bool,
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        """
+        Args:
+            backbone: frames to tokens.
+            mii: interactions by branch.
+            heads: features to logits or embeddings.
+            prototypes: CPC's memory; None switches CPC off.
+            losses: terms of the total loss.
+            detach: stop the gradient between the backbone and MII.
+            pixel_mean: per channel, RGB, 0 to 255.
+            pixel_std: likewise.
+        """
+        super().__init__()
+        self.backbone = backbone
+        self.mii = mii
+        self.heads = heads
+        self.prototypes = prototypes
+        self.losses = list(losses)
+        self.detach = detach
+        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(1, 3, 1, 1), persistent=False)
+
+    @classmethod
+    def from_config(cls, cfg: Any) -> dict[str, Any]:
+        """Constructor arguments; the parts come from the host's registries by their names in ``cfg``."""
+        backbone = build_backbone(cfg)
+        embed_dim, projected_dim = backbone.embed_dim, backbone.projected_dim
+        head_class = REID_HEADS_REGISTRY.get(cfg.MODEL.HEADS.NAME)
+        cpc = cfg.MODEL.CPC
+        return {
+            "backbone": backbone,
+            "mii": build_interactions(cfg, embed_dim),
+            "heads": head_class(cfg, embed_dim=embed_dim, projected_dim=projected_dim),
+            "prototypes": PrototypeMemory(
+                cfg.MODEL.HEADS.NUM_CLASSES, embed_dim + projected_dim, cpc.MOMENTUM, cpc.UPDATE
+            )
+            if cpc.ENABLED
+            else None,
+            "losses": build_losses(cfg),
+            "detach": cfg.MODEL.MII.DETACH,
+            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
+            "pixel_std": cfg.MODEL.PIXEL_STD,
+        }
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is; the host's name for it."""
+        return self.pixel_mean.device
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | torch.Tensor:
+        """
+        Args:
+            batch: images (B, T, 3, H, W) uint8, RGB; camids (B,) int64; in training also targets and modalities (B,)
+                int64, the infrared block first.
+
+        Returns:
+            In training the loss terms, weighted scalars by name; in evaluation (B, F) embeddings, not normalised.
+        """
+        features = self.frame_features(batch[IMAGES], batch[CAMIDS])
+        # Batch statistics, similarities over τ and distances are small work that half precision would spoil.
+        with torch.autocast(self.device.type, enabled=False):
+            outputs = self.heads(features)
+            if not self.training:
+                return outputs
+            targets = batch[TARGETS].to(self.device)
+            if self.prototypes is not None:
+                self.prototypes.observe(outputs.tower_feature, targets, batch[MODALITIES].to(self.device))
+            clip_outputs = ClipOutputs(targets=targets, prototypes=self._prototypes(), **outputs._asdict())
+            return {name: value for term in self.losses for name, value in term(clip_outputs).items()}
+
+    def frame_features(self, images: torch.Tensor, camids: torch.Tensor | None) -> FrameFeatures:
+        """Runs the tower and the interactions; CII in training alone.
+
+        Args:
+            images: (B, T, 3, H, W) uint8, RGB.
+            camids: (B,) int64, the dataset's camera numbers; None leaves the camera embedding out.
+        """
+        clips, frames = images.shape[:2]
+        per_frame = camids.to(self.device).repeat_interleave(frames) if camids is not None else None
+        tokens, projected = self.backbone(self._normalise(images.flatten(0, 1)), per_frame)
+        tokens = tokens.unflatten(0, (clips, frames))
+        read = tokens.detach() if self.detach else tokens
+        return FrameFeatures(
+            tokens[:, :, 0].float(),
+            projected.unflatten(0, (clips, frames)).float(),
+            {branch: part(read).float() for branch, part in self.mii.items() if branch != "cii" or self.training},
+        )
+
+    @torch.no_grad()
+    def prototype_features(self, images: torch.Tensor) -> torch.Tensor:
+        """z of clips for the prototypes: without camera embedding and without the interactions (method: CPC 1).
+
+        Args:
+            images: (B, T, 3, H, W) uint8, RGB.
+
+        Returns:
+            (B, D + E) float.
+        """
+        clips, frames = images.shape[:2]
+        tokens, projected = self.backbone(self._normalise(images.flatten(0, 1)), None)
+        class_tokens = tokens[:, 0].unflatten(0, (clips, frames)).float()
+        return self.heads.tower.feature(
+            FrameFeatures(class_tokens, projected.unflatten(0, (clips, frames)).float(), {})
+        )
+
+    def _normalise(self, images: torch.Tensor) -> torch.Tensor:
+        return (images.to(self.device).float() - self.pixel_mean) / self.pixel_std
+
+    def _prototypes(self) -> Prototypes | None:
+        if self.prototypes is None:
+            return None
+        return Prototypes(visible=self.prototypes.visible, infrared=self.prototypes.infrared)
