@@ -15,6 +15,7 @@ import xreid_plugin.data.datasets.hitsz_vcm  # DATASET: HITSZVCM
 import xreid_plugin.data.samplers  # SAMPLER: CrossModalityIdentitySampler, RandomTrackletSampler
 import xreid_plugin.losses.build  # LOSS: CrossEntropyLoss, TripletLoss, CPCL, CMCL
 import xreid_plugin.modeling.clip_vit  # BACKBONE: build_clip_vision_backbone
+import xreid_plugin.modeling.frame_baseline  # META_ARCH: FrameBaseline
 import xreid_plugin.modeling.heads  # HEADS: XReIDHead
 import xreid_plugin.modeling.xreid  # META_ARCH: XReID
 # isort: on

@@ -61,6 +61,9 @@ def _add_backbone(cfg: CfgNode) -> None:
 
 
 def _add_method(cfg: CfgNode) -> None:
+    # The host's image model that FrameBaseline runs on clips: Baseline or MGN. [D]
+    cfg.MODEL.FRAME_BASELINE = CfgNode({"META_ARCHITECTURE": "Baseline"})
+
     cpc = cfg.MODEL.CPC = CfgNode()
     # Cross-modality Prototype Collaboration. [P]
     cpc.ENABLED = True
@@ -94,8 +97,9 @@ def _add_losses(cfg: CfgNode) -> None:
     losses.CPCL = CfgNode({"SCALE": 1.0})
     # Weights of CMCL's two parts and its temperature θ. [D]
     losses.CMCL = CfgNode({"ALIGN": 1.0, "TRANSFER": 1.0, "TEMPERATURE": 4.0})
-    # Weight of each branch's clip-level cross-entropy, and of the mean over frames of its frame-level one. [C]
+    # Weight of each branch's clip-level cross-entropy. [C]
     losses.CE.CLIP_SCALE = 0.25
+    # Weight of the mean over frames of each branch's frame-level cross-entropy. [C]
     losses.CE.FRAME_SCALE = 1.0
 
 

@@ -170,11 +170,13 @@ _to_tensor = fastreid.data.transforms.functional.to_tensor
 
 
 def to_tensor(picture: Any) -> torch.Tensor:
-    """Replaces ``to_tensor``, which goes through the deprecated ``torch.ByteStorage``: (C, H, W) float32, 0 to 255."""
-    if isinstance(picture, Image.Image) and picture.mode in ("L", "RGB", "RGBA", "CMYK", "YCbCr", "P"):
-        pixels = torch.from_numpy(np.array(picture))
-        return (pixels[..., None] if pixels.ndim == 2 else pixels).permute(2, 0, 1).contiguous().float()
-    return _to_tensor(picture)
+    """Replaces ``to_tensor``, which goes through the deprecated ``torch.ByteStorage`` and, for 1- and 16-bit pictures,
+    through a call that NumPy 2 refuses: (C, H, W) float32, 0 to 255 for all but 16- and 32-bit pictures.
+    """
+    if not isinstance(picture, Image.Image):
+        return _to_tensor(picture)
+    pixels = torch.from_numpy(np.array(picture.convert("L") if picture.mode == "1" else picture))
+    return (pixels[..., None] if pixels.ndim == 2 else pixels).permute(2, 0, 1).contiguous().float()
 
 
 def serialize_to_tensor(data: Any, group: Any) -> torch.Tensor:
@@ -183,6 +185,7 @@ def serialize_to_tensor(data: Any, group: Any) -> torch.Tensor:
     return torch.frombuffer(bytearray(pickle.dumps(data)), dtype=torch.uint8).to(device)
 
 
+@torch.no_grad()
 def compute_euclidean_distance(features: torch.Tensor, others: torch.Tensor) -> np.ndarray:
     """Replaces the host's function, which calls an overload of ``addmm_`` that is deprecated.
 
@@ -198,7 +201,7 @@ def compute_euclidean_distance(features: torch.Tensor, others: torch.Tensor) -> 
 
 
 def no_compilation(*_: object) -> None:
-    """Replaces ``compile_helper``, which runs make inside site-packages and calls ``sys.exit`` if that fails.
+    """Replaces ``ReidEvaluator._compile_dependencies``, which runs make inside site-packages and calls ``sys.exit`` if that fails.
 
     The host's evaluator then ranks in Python, with the same figures.
     """
@@ -325,7 +328,7 @@ def mend() -> None:
     HOST_DEFAULTS.MODEL.DEVICE = "auto"
     # DefaultTrainer.train asserts that an evaluation has happened, after the work is done; no evaluation is no results.
     fastreid.engine.defaults.DefaultTrainer._last_eval_results = collections.OrderedDict()
-    fastreid.evaluation.reid_evaluation.compile_helper = no_compilation
+    fastreid.evaluation.reid_evaluation.ReidEvaluator._compile_dependencies = no_compilation
     fastreid.data.build.DataLoaderX = DeviceLoader
     fastreid.utils.comm._serialize_to_tensor = serialize_to_tensor
     fastreid.utils.compute_dist.compute_euclidean_distance = compute_euclidean_distance

@@ -15,7 +15,7 @@ def random_in_chunks(length: int, frames: int, rng: np.random.Generator) -> np.n
     Args:
         length: L, at least 1.
         frames: T, at least 1.
-        rng: source of the draws; T of them are made whatever the length.
+        rng: source of the draws.
 
     Returns:
         (T,) indices, not decreasing.
@@ -35,9 +35,8 @@ def even(length: int, frames: int) -> np.ndarray:
     Returns:
         (T,) indices, not decreasing.
     """
-    if length < frames:
-        return np.minimum(np.arange(frames), length - 1)
-    return _chunk_starts(length, frames)
+    starts = _chunk_starts(length, frames)
+    return starts if length >= frames else np.minimum(np.arange(frames), length - 1)
 
 
 def dense(length: int, frames: int) -> np.ndarray:

@@ -29,13 +29,24 @@ class ShardedSampler(Sampler[ClipRequest]):
         start: global batches to pass over before the first; a resumed run sets it to the iterations already done.
     """
 
-    def __init__(self, batch_size: int, seed: int) -> None:
+    def __init__(self, batch_size: int, seed: int, unit: int = 1, unit_name: str = "1 clip") -> None:
+        """
+        Args:
+            batch_size: over all ranks.
+            seed: of all draws.
+            unit: clips that must not be parted; a rank's share is a multiple of it.
+            unit_name: what makes up the unit, for messages.
+
+        Raises:
+            ValueError: a batch that the ranks cannot share evenly in units.
+        """
         self._rank = comm.get_rank()
         self._world_size = comm.get_world_size()
-        if batch_size % self._world_size:
+        step = unit * self._world_size
+        if batch_size < 1 or batch_size % step:
             raise ValueError(
-                f"SOLVER.IMS_PER_BATCH is {batch_size}, which {self._world_size} processes cannot share evenly; "
-                f"{batch_size - batch_size % self._world_size + self._world_size} would do."
+                f"SOLVER.IMS_PER_BATCH is {batch_size}; it must be a multiple of {step} ({unit_name} × "
+                f"{self._world_size} processes), such as {max(batch_size + -batch_size % step, step)}."
             )
         self.batch_size = batch_size
         self.start = 0
@@ -90,17 +101,14 @@ class CrossModalityIdentitySampler(ShardedSampler):
             seed: of all draws.
 
         Raises:
-            ValueError: sizes that do not divide, or too few identities.
+            ValueError: sizes that do not divide, or too few identities; the message holds a size that works.
         """
-        super().__init__(batch_size, seed)
-        if batch_size % (2 * num_instances * self._world_size):
-            raise ValueError(
-                f"SOLVER.IMS_PER_BATCH is {batch_size}; it must be a multiple of 2 modalities × "
-                f"DATALOADER.NUM_INSTANCE ({num_instances}) × {self._world_size} processes, such as "
-                f"{2 * num_instances * self._world_size * 4}."
-            )
+        if num_instances < 1:
+            raise ValueError(f"DATALOADER.NUM_INSTANCE is {num_instances}; it must be at least 1.")
+        pairs = 2 * num_instances
+        super().__init__(batch_size, seed, pairs, f"2 modalities × DATALOADER.NUM_INSTANCE ({num_instances})")
         self._num_instances = num_instances
-        self._num_identities = batch_size // (2 * num_instances)
+        self._num_identities = batch_size // pairs
         members: dict[int, dict[Modality, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, (pid, modality) in enumerate(zip(pids, modalities, strict=True)):
             members[pid][modality].append(index)
@@ -108,10 +116,15 @@ class CrossModalityIdentitySampler(ShardedSampler):
         if len(self._members) < len(members):
             logger.info(f"Left out {len(members) - len(self._members)} identities that lack a modality.")
         if len(self._members) < self._num_identities:
+            most = len(self._members) - len(self._members) % self._world_size
+            remedy = (
+                f"Lower SOLVER.IMS_PER_BATCH to at most {pairs * most}."
+                if most
+                else "Its lists are those of another protocol, or too much of it is missing."
+            )
             raise ValueError(
                 f"A batch needs {self._num_identities} identities with both modalities, but the training set has "
-                f"{len(self._members)}. Lower SOLVER.IMS_PER_BATCH to at most "
-                f"{2 * num_instances * len(self._members)}."
+                f"{len(self._members)}. {remedy}"
             )
 
     @classmethod
@@ -168,7 +181,8 @@ class RandomTrackletSampler(ShardedSampler):
         super().__init__(batch_size, seed)
         if num_tracklets < batch_size:
             raise ValueError(
-                f"SOLVER.IMS_PER_BATCH is {batch_size}, but the training set has only {num_tracklets} tracklets."
+                f"SOLVER.IMS_PER_BATCH is {batch_size}, but the training set has only {num_tracklets} tracklets; "
+                f"lower it to at most {num_tracklets - num_tracklets % self._world_size}."
             )
         self._num_tracklets = num_tracklets
 

@@ -7,7 +7,7 @@ from fastreid.engine import default_argument_parser, launch
 from fastreid.utils.checkpoint import Checkpointer
 
 from xreid_plugin.engine.setup import setup
-from xreid_plugin.engine.trainer import XReIDTrainer
+from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
 
 EXAMPLES = """examples:
   python tools/train_net.py --config-file projects/XReID/configs/vcm.yml DATASETS.ROOT /data/HITSZ-VCM
@@ -56,6 +56,7 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
         print(f"train_net.py: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         sys.exit(2)
     if trainer is None:
+        show_test_sets(cfg)
         model = XReIDTrainer.build_model(cfg)
         Checkpointer(model).load(cfg.MODEL.WEIGHTS)
         XReIDTrainer.test(cfg, model)

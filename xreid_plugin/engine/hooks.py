@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from fastreid.engine.hooks import PeriodicWriter
 from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
 from fastreid.utils.checkpoint import Checkpointer
@@ -47,6 +48,8 @@ class PrototypeHook(HookBase):
             features, targets, modalities = extract_prototype_features(self._model, self._loader)
         self._memory.refresh(features, targets, modalities)
         gap = (self._memory.of(Modality.INFRARED) * self._memory.of(Modality.VISIBLE)).sum(1).mean()
+        # Between epochs the host's storage still stands at the last iteration, which is already written.
+        self.trainer.storage.iter = self.trainer.iter
         self.trainer.storage.put_scalar("prototype/modality_cosine", gap.item(), smoothing_hint=False)
 
     def after_step(self) -> None:
@@ -56,6 +59,19 @@ class PrototypeHook(HookBase):
             self.trainer.storage.put_scalars(
                 **{"prototype/own": similarity.own.item(), "prototype/cross": similarity.cross.item()}
             )
+
+
+class WriterHook(PeriodicWriter):
+    """The host's, except at the last step of an epoch, where it would come before the evaluation.
+
+    A writer drops what arrives for an iteration it has already written, and so would drop the evaluation's figures;
+    the host's writes after the epoch as well, which is late enough.
+    """
+
+    def after_step(self) -> None:
+        """Writes once a period."""
+        if (self.trainer.iter + 1) % self.trainer.iters_per_epoch:
+            super().after_step()
 
 
 class ThroughputHook(HookBase):

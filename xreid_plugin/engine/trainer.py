@@ -15,7 +15,7 @@ from torch import nn
 
 from xreid_plugin.data.build import build_clip_loader, build_dataset, build_train_loader, build_training_set
 from xreid_plugin.engine.console import ConsoleWriter
-from xreid_plugin.engine.hooks import CheckpointHook, EvalAtStartHook, PrototypeHook, ThroughputHook
+from xreid_plugin.engine.hooks import CheckpointHook, EvalAtStartHook, PrototypeHook, ThroughputHook, WriterHook
 from xreid_plugin.engine.inference import evaluate
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.setup import complete_config
@@ -50,6 +50,7 @@ class XReIDTrainer(DefaultTrainer):
         complete_config(cfg)
         cfg.freeze()
         self.evaluations: dict[str, dict[str, float]] = {}
+        show_test_sets(cfg)
         super().__init__(cfg)
         if cfg.SOLVER.AMP.ENABLED:
             dtype = getattr(torch, cfg.SOLVER.AMP.DTYPE)
@@ -100,7 +101,7 @@ class XReIDTrainer(DefaultTrainer):
         built.append(hooks.EvalHook(cfg.TEST.EVAL_PERIOD, lambda: self._evaluate(f"epoch {self.epoch + 1}")))
         if comm.is_main_process():
             built.append(CheckpointHook(self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.dump()))
-            built.append(hooks.PeriodicWriter(self.build_writers(), cfg.SOLVER.LOG_PERIOD))
+            built.append(WriterHook(self.build_writers(), cfg.SOLVER.LOG_PERIOD))
         return built
 
     def build_writers(self) -> list[EventWriter]:
@@ -124,8 +125,19 @@ class XReIDTrainer(DefaultTrainer):
 
     @classmethod
     def build_lr_scheduler(cls, cfg: Any, optimizer: torch.optim.Optimizer, iters_per_epoch: int) -> dict[str, Any]:
-        """The host's schedulers, for epochs of the plugin's length."""
-        return super().build_lr_scheduler(cfg, optimizer, epoch_length(cfg, iters_per_epoch))
+        """The host's schedulers, for epochs of the plugin's length.
+
+        Raises:
+            ValueError: the warm-up leaves no epoch for the cosine to fall in.
+        """
+        length = epoch_length(cfg, iters_per_epoch)
+        last_warm_up = (cfg.SOLVER.MAX_EPOCH - 1) * length
+        if cfg.SOLVER.SCHED == "CosineAnnealingLR" and cfg.SOLVER.WARMUP_ITERS > last_warm_up:
+            raise ValueError(
+                f"SOLVER.WARMUP_ITERS is {cfg.SOLVER.WARMUP_ITERS}, but CosineAnnealingLR needs an epoch of {length} "
+                f"iterations after it within SOLVER.MAX_EPOCH, {cfg.SOLVER.MAX_EPOCH}: at most {last_warm_up}."
+            )
+        return super().build_lr_scheduler(cfg, optimizer, length)
 
     def _evaluate(self, label: str) -> dict[str, float]:
         self._last_eval_results = self.test(self.cfg, self.model, label)
@@ -149,8 +161,6 @@ class XReIDTrainer(DefaultTrainer):
         results: dict[str, float] = collections.OrderedDict()
         for name in cfg.DATASETS.TESTS:
             dataset = build_dataset(cfg, name)
-            if comm.is_main_process():
-                dataset.show_test()
             loader = build_clip_loader(cfg, dataset.test, cfg.TEST.FRAMES)
             evaluator = CrossModalityEvaluator(cfg, dataset)
             with precision(cfg):
@@ -164,6 +174,14 @@ class XReIDTrainer(DefaultTrainer):
                 group = f"{name}/" if len(cfg.DATASETS.TESTS) > 1 else ""
                 results.update({group + key: value for key, value in figures.items()})
         return results
+
+
+def show_test_sets(cfg: Any) -> None:
+    """Logs what DATASETS.TESTS hold; before training, so that a missing copy is found then and not an epoch later."""
+    for name in cfg.DATASETS.TESTS:
+        dataset = build_dataset(cfg, name)
+        if comm.is_main_process():
+            dataset.show_test()
 
 
 def epoch_length(cfg: Any, host_length: int) -> int:

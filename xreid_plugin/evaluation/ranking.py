@@ -159,9 +159,9 @@ def match_places(block: torch.Tensor, candidates: Candidates) -> torch.Tensor:
     # Padding searches for an infinity, wherever that lies: it is masked out below.
     values = torch.where(matches, block.gather(1, columns), torch.inf)
     nearer = torch.searchsorted(ordered, values)
-    tied = ((torch.searchsorted(ordered, values, right=True) - nearer > 1) & matches).any(1)
+    tied = (torch.searchsorted(ordered, values, right=True) - nearer > 1) & matches
     if tied.any():
-        nearer[tied] = _stable_places(block[tied]).gather(1, columns[tied])
+        nearer[tied] += _equal_before(block, rows[tied], columns[tied]).to(block.device)
     return torch.where(matches, nearer + 1, num_gallery + 1).sort(1).values
 
 
@@ -172,12 +172,15 @@ def _sorted_rows(block: torch.Tensor) -> torch.Tensor:
     return block.sort(1).values
 
 
-def _stable_places(block: torch.Tensor) -> torch.Tensor:
-    """(C, G) -> (C, G) int64: how many entries come before each one, equal ones in the order of their index."""
-    order = block.sort(1, stable=True).indices
-    return torch.empty_like(order).scatter_(
-        1, order, torch.arange(block.shape[1], device=block.device).expand_as(order)
-    )
+def _equal_before(block: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """(C, G), (T,), (T,) -> (T,) int64: entries at the very distance of (row, column) that lie left of it.
+
+    A loop, because ties are few, and where all is tied, as after a collapsed training, comparing a row still costs less
+    than the stable sort that would make the loop needless.
+    """
+    lines = block.cpu().numpy()
+    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
+    return torch.tensor([np.count_nonzero(lines[row, :column] == lines[row, column]) for row, column in pairs])
 
 
 def _query_figures(

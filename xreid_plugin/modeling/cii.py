@@ -30,6 +30,11 @@ class CrossModalityInteraction(nn.Module):
 
         Returns:
             (B, T, D), x_t; row i is clip i with what it read from its partner.
+
+        Raises:
+            ValueError: an odd B, whose clips have no partners.
         """
+        if len(tokens) % 2:
+            raise ValueError(f"CII got a batch of {len(tokens)} clips, which cannot be pairs of both modalities.")
         partners = tokens.roll(tokens.shape[0] // 2, dims=0)
         return self.block(tokens[:, :, 0], partners[:, :, 1:].flatten(1, 2))

@@ -3,7 +3,7 @@
 Shapes: B clips, T frames, D token channels, E projected channels, N identities.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from fastreid.config import configurable
@@ -143,7 +143,7 @@ class XReIDHead(nn.Module):
         clip_logits = {"tower": self.tower.classifier(z)}
         frame_logits = {"tower": self.tower.frame_logits(features)}
         for branch, frames in features.interactions.items():
-            head = self.interactions[branch]
+            head = self._interaction(branch)
             metric[branch] = frames.mean(1)
             clip_logits[branch] = head.classifier(head.neck(metric[branch]))
             if head.frame_neck is not None:
@@ -158,5 +158,8 @@ class XReIDHead(nn.Module):
         parts = [self.tower.feature(features)]
         for branch in ("sii", "lii"):
             if branch in features.interactions:
-                parts.append(self.interactions[branch].neck(features.interactions[branch].mean(1)))
+                parts.append(self._interaction(branch).neck(features.interactions[branch].mean(1)))
         return torch.cat(parts, dim=1)
+
+    def _interaction(self, branch: str) -> InteractionHead:
+        return cast(InteractionHead, self.interactions[branch])

@@ -79,19 +79,17 @@ class PrototypeMemory(nn.Module):
             targets: (n,) int64.
             modalities: (n,) int64, values of Modality.
         """
-        sums = {m: self._sum(features, targets, modalities == m) for m in Modality}
+        # CUDA adds rows in an order that differs from run to run, hence from rank to rank; the CPU has one order.
+        features, targets, modalities = features.float().cpu(), targets.cpu(), modalities.cpu()
+        sums, present = {}, {}
+        for modality in Modality:
+            chosen = modalities == modality
+            sums[modality] = torch.zeros(self.of(modality).shape).index_add_(0, targets[chosen], features[chosen])
+            present[modality] = torch.zeros(len(self.infrared), dtype=torch.bool).index_fill_(0, targets[chosen], True)
         for modality in Modality:
             other = sums[Modality(1 - modality)]
-            own = sums[modality]
-            absent = ~torch.zeros_like(own[:, 0], dtype=torch.bool).index_fill_(
-                0, targets[modalities == modality].to(own.device), True
-            )
-            self.of(modality).copy_(F.normalize(torch.where(absent[:, None], other, own)))
-
-    def _sum(self, features: torch.Tensor, targets: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        memory = self.infrared
-        features = features[chosen].to(memory.device, memory.dtype)
-        return torch.zeros_like(memory).index_add_(0, targets[chosen].to(memory.device), features)
+            prototypes = F.normalize(sums[modality].where(present[modality][:, None], other))
+            self.of(modality).copy_(prototypes)
 
     def observe(self, features: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor) -> None:
         """Keeps a batch for the update that follows its backward pass.

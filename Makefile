@@ -1,0 +1,44 @@
+# What one can do here. `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_DATA ?= datasets/synthetic
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+RUN := $(VENV)/bin/python
+INSTALLED := $(VENV)/xreid-installed
+
+.PHONY: help install demo test lint types check clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## virtual environment with every dependency, in VENV (default .venv, about 8 GB; clones may share one)
+
+# Dependencies alone, not this checkout, so that clones can share the environment. fast-reid's own pins (torch 1.13) have
+# no wheels for today's Python, and pip cannot be told to ignore them: hence --no-deps.
+$(INSTALLED): pyproject.toml
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['dev'], sep='\n')" > $(VENV)/requirements.txt
+	$(PIP) install --quiet --requirement $(VENV)/requirements.txt
+	$(PIP) install --quiet --no-deps fastreid==1.4.0
+	touch $@
+
+demo: $(INSTALLED) $(DEMO_DATA)/info  ## make synthetic data, train X-ReID on it, and print the figures before and after
+	$(RUN) tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT $(DEMO_DATA)
+
+$(DEMO_DATA)/info: | $(INSTALLED)
+	$(RUN) tools/make_synthetic_vcm.py --output $(DEMO_DATA) --train-identities 150 --test-identities 50 --workers 2
+
+test: $(INSTALLED)  ## the whole suite
+	$(RUN) -m pytest
+
+lint: $(INSTALLED)  ## ruff's lint and format
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+types: $(INSTALLED)  ## mypy
+	$(RUN) -m mypy
+
+check: lint types test  ## all that CI does
+
+clean:  ## remove what runs and tests have left
+	rm -rf logs datasets/synthetic .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,129 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from tests.data.datasets.trees import INFRARED, VISIBLE, small_bupt, small_vcm
+from xreid_plugin.config import get_cfg
+from xreid_plugin.data.build import (
+    build_clip_loader,
+    build_dataset,
+    build_train_loader,
+    build_training_set,
+)
+from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS
+
+
+@pytest.fixture
+def cfg(tmp_path):
+    """Two training identities of one tracklet in each modality, twelve frames each."""
+    small_vcm(tmp_path / "HITSZ-VCM").write()
+    cfg = get_cfg()
+    cfg.DATASETS.NAMES = cfg.DATASETS.TESTS = ("HITSZVCM",)
+    cfg.DATASETS.ROOT = str(tmp_path)
+    cfg.DATALOADER.SAMPLER_TRAIN = "CrossModalityIdentitySampler"
+    cfg.DATALOADER.NUM_INSTANCE = 2
+    cfg.DATALOADER.NUM_WORKERS = 0
+    cfg.SOLVER.IMS_PER_BATCH = 8
+    cfg.TEST.IMS_PER_BATCH = 3
+    cfg.INPUT.CLIP.FRAMES = 5
+    cfg.INPUT.SIZE_TRAIN, cfg.INPUT.SIZE_TEST = [16, 8], [12, 6]
+    return cfg
+
+
+def test_training_batches_are_endless_and_in_two_blocks(cfg):
+    for batch in itertools.islice(build_train_loader(cfg), 3):
+        assert (batch[IMAGES].shape, batch[IMAGES].dtype) == ((8, 5, 3, 16, 8), torch.uint8)
+        assert batch[MODALITIES].tolist() == [0] * 4 + [1] * 4
+        targets = batch[TARGETS].tolist()
+        assert targets[:4] == targets[4:]
+        assert set(targets) == {0, 1}
+        # Identity 2 has label 0 and camera 11, identity 7 has label 1 and camera 3.
+        assert batch[CAMIDS].tolist() == [(11, 3)[label] for label in targets]
+        dataset = build_training_set(cfg)
+        assert [dataset.train[i].pid for i in batch[INDICES].tolist()] == targets
+
+
+def test_the_sampler_is_that_of_the_configuration(cfg):
+    cfg.DATALOADER.SAMPLER_TRAIN = "RandomTrackletSampler"
+    cfg.SOLVER.IMS_PER_BATCH = 4
+    batch = next(iter(build_train_loader(cfg)))
+    assert sorted(batch[INDICES].tolist()) == [0, 1, 2, 3]
+
+
+def test_augmentation_is_that_of_the_configuration(cfg):
+    cfg.INPUT.FLIP.ENABLED = False
+    cfg.INPUT.REA.ENABLED, cfg.INPUT.REA.PROB, cfg.INPUT.REA.VALUE = True, 1.0, [1.0, 2.0, 3.0]
+    cfg.INPUT.REA.AREA, cfg.INPUT.REA.PER = [0.1, 0.2], "frame"
+    frames = next(iter(build_train_loader(cfg)))[IMAGES].flatten(0, 1)
+    erased = (frames == torch.tensor([1, 2, 3], dtype=torch.uint8).view(3, 1, 1)).all(1).flatten(1)
+    assert erased.any(1).all()
+
+
+@pytest.mark.parametrize(("mode", "clips"), [("even", [0, 1, 2, 3]), ("dense", [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3])])
+def test_clip_loaders_give_every_clip_once_in_order(cfg, mode, clips):
+    dataset = build_dataset(cfg, "HITSZVCM")
+    loader = build_clip_loader(cfg, dataset.test, mode)
+    for _ in range(2):
+        batches = list(loader)
+        assert [index for batch in batches for index in batch[INDICES].tolist()] == clips
+        assert [len(batch[IMAGES]) for batch in batches[:-1]] == [3] * (len(batches) - 1)
+        assert batches[0][IMAGES].shape == (3, 5, 3, 12, 6)
+        assert set(np.concatenate([batch[TARGETS].numpy(force=True) for batch in batches])) == {503, 504}
+
+
+def test_the_root_comes_from_the_environment_where_the_configuration_has_none(cfg, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    tree = small_vcm(elsewhere / "HITSZ-VCM")
+    for modality in (INFRARED, VISIBLE):
+        tree.track("train", modality, 30, 1)
+    tree.write()
+    monkeypatch.setenv("FASTREID_DATASETS", str(elsewhere))
+    assert build_training_set(cfg).train_identities == (2, 7)
+    cfg.DATASETS.ROOT = ""
+    assert build_training_set(cfg).train_identities == (2, 7, 30)
+
+
+def test_the_root_is_the_folder_datasets_where_nothing_says_otherwise(cfg, tmp_path, monkeypatch):
+    monkeypatch.delenv("FASTREID_DATASETS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    small_vcm(tmp_path / "datasets" / "HITSZ-VCM").write()
+    cfg.DATASETS.ROOT = ""
+    assert build_training_set(cfg).train[0].paths[0].startswith("datasets")
+
+
+def test_data_that_are_not_there_are_an_error_with_the_place(cfg, tmp_path):
+    cfg.DATASETS.ROOT = str(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        build_training_set(cfg)
+
+
+def test_options_reach_the_dataset(cfg, tmp_path):
+    cfg.DATASETS.MIN_TRACKLET_LENGTH = 13
+    with pytest.raises(ValueError, match="no tracklet of 13 frames or more"):
+        build_training_set(cfg)
+
+    small_bupt(tmp_path / "BUPTCampus").write()
+    cfg.DATASETS.MIN_TRACKLET_LENGTH = 0
+    cfg.DATASETS.NAMES = ("BUPTCampus",)
+    assert build_training_set(cfg).train_identities == (9, 10)
+    cfg.DATASETS.AUXILIARY = True
+    assert build_training_set(cfg).train_identities == (4, 9, 10)
+
+
+def test_lists_are_read_once(cfg):
+    assert build_training_set(cfg) is build_dataset(cfg, "HITSZVCM")
+
+
+def test_an_image_dataset_of_the_host_is_refused(cfg):
+    cfg.DATASETS.NAMES = ("Market1501",)
+    with pytest.raises(ValueError, match=r"DATASETS names Market1501, .* HITSZVCM and BUPTCampus"):
+        build_train_loader(cfg)
+
+
+@pytest.mark.parametrize("names", [("HITSZVCM", "BUPTCampus"), ()])
+def test_other_than_one_training_set_is_refused(cfg, names):
+    cfg.DATASETS.NAMES = names
+    with pytest.raises(ValueError, match=r"DATASETS\.NAMES is \(.*\); it must name one dataset"):
+        build_training_set(cfg)

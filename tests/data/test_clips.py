@@ -1,0 +1,165 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from fastreid.data import build_reid_train_loader
+from PIL import Image
+
+# As a module: pytest would take the class TestClips for tests.
+from xreid_plugin.config import get_cfg
+from xreid_plugin.data import clips, frames
+from xreid_plugin.data.clips import ClipRequest, TrainClips
+from xreid_plugin.data.samplers import CrossModalityIdentitySampler
+from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS, Modality, Tracklet
+from xreid_plugin.data.transforms import ClipAugmentation
+
+SIZE = (8, 4)
+LENGTHS = [7, 1, 12, 4]
+
+
+@pytest.fixture
+def tracklets(tmp_path):
+    """Two identities in both modalities; every frame is of one grey, by which it can be told from all others."""
+    made = []
+    grey = itertools.count()
+    for number, length in enumerate(LENGTHS):
+        paths = []
+        for _ in range(length):
+            value = next(grey)
+            path = tmp_path / f"{value}.png"
+            Image.fromarray(np.full((*SIZE, 3), value, dtype=np.uint8)).save(path)
+            paths.append(str(path))
+        made.append(Tracklet(paths, number // 2, 3 + number, Modality(number % 2), f"T{number}"))
+    return made
+
+
+def frames_shown(item):
+    """The grey of each frame of an item, which is uniform."""
+    images = item[IMAGES].flatten(1)
+    assert torch.equal(images, images[:, :1].expand_as(images))
+    return images[:, 0].tolist()
+
+
+def first_grey(number):
+    return sum(LENGTHS[:number])
+
+
+def assert_same(item, other):
+    assert item.keys() == other.keys()
+    for key, value in item.items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(other[key])), key
+
+
+def test_training_items_hold_the_keys_of_a_batch(tracklets):
+    item = TrainClips(tracklets, SIZE, 5, ClipAugmentation())[ClipRequest(2, 0)]
+    assert (item[IMAGES].shape, item[IMAGES].dtype) == ((5, 3, *SIZE), torch.uint8)
+    labels = {key: value for key, value in item.items() if key != IMAGES}
+    assert labels == {TARGETS: 1, CAMIDS: 5, MODALITIES: 0, INDICES: 2}
+    # The host's collator knows int alone, and would drop a subclass's name in silence.
+    assert {type(value) for value in labels.values()} == {int}
+
+
+def test_training_clips_take_a_frame_of_each_chunk(tracklets):
+    dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation())
+    starts = [0, 4, 8]
+    seen = set()
+    for seed in range(60):
+        chosen = [grey - first_grey(2) for grey in frames_shown(dataset[ClipRequest(2, seed)])]
+        assert [index // 4 for index in chosen] == [start // 4 for start in starts]
+        seen.update(chosen)
+    assert seen == set(range(12))
+
+
+def test_size_and_classes_are_those_of_the_tracklets(tracklets):
+    dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation())
+    assert (len(dataset), dataset.num_classes) == (4, 2)
+
+
+def test_a_request_decides_its_clip(tracklets):
+    dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation(erase=0.5, jitter=(0.5, 0, 0, 0), jitter_prob=0.5))
+    assert_same(dataset[ClipRequest(2, 11)], dataset[ClipRequest(2, 11)])
+    assert any(
+        not torch.equal(dataset[ClipRequest(2, 11)][IMAGES], dataset[ClipRequest(2, seed)][IMAGES])
+        for seed in range(12, 17)
+    )
+
+
+def test_bare_positions_draw_from_the_generator_that_workers_seed(tracklets):
+    dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation())
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        drawn = [dataset[2] for _ in range(6)]
+        torch.manual_seed(3)
+        assert_same(drawn[0], dataset[2])
+    assert drawn[0][INDICES] == 2
+    assert len({tuple(frames_shown(item)) for item in drawn}) > 1
+
+
+# Of no account here: a machine of one core, and a Python that would rather not fork.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_batches_do_not_depend_on_the_number_of_workers(tracklets):
+    cfg = get_cfg()
+    cfg.SOLVER.IMS_PER_BATCH = 8
+
+    def first_batches(workers):
+        cfg.DATALOADER.NUM_WORKERS = workers
+        dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation(flip=0.5, padding=2, erase=0.5))
+        sampler = CrossModalityIdentitySampler(
+            pids=[tracklet.pid for tracklet in tracklets],
+            modalities=[tracklet.modality for tracklet in tracklets],
+            batch_size=8,
+            num_instances=2,
+            seed=0,
+        )
+        loader = build_reid_train_loader(cfg, train_set=dataset, sampler=sampler)
+        return [{key: value.cpu() for key, value in batch.items()} for batch in itertools.islice(loader, 3)]
+
+    alone, shared = first_batches(0), first_batches(2)
+    assert len(alone) == 3
+    for batch, other in zip(alone, shared, strict=True):
+        assert batch[IMAGES].shape == (8, 3, 3, *SIZE)
+        assert {batch[key].dtype for key in (TARGETS, CAMIDS, MODALITIES, INDICES)} == {torch.int64}
+        assert_same(batch, other)
+
+
+def test_even_clips_are_one_a_tracklet(tracklets):
+    dataset = clips.TestClips(tracklets, SIZE, 5, "even")
+    assert len(dataset) == 4
+    for number, tracklet in enumerate(tracklets):
+        item = dataset[number]
+        expected = first_grey(number) + frames.even(LENGTHS[number], 5)
+        assert frames_shown(item) == expected.tolist()
+        assert (item[TARGETS], item[CAMIDS], item[MODALITIES], item[INDICES]) == (
+            tracklet.pid,
+            tracklet.camid,
+            tracklet.modality,
+            number,
+        )
+
+
+def test_dense_clips_cover_every_frame_in_order(tracklets):
+    dataset = clips.TestClips(tracklets, SIZE, 5, "dense")
+    items = [dataset[number] for number in range(len(dataset))]
+    # 7, 1, 12 and 4 frames in clips of 5.
+    assert [item[INDICES] for item in items] == [0, 0, 1, 2, 2, 2, 3]
+    for number, length in enumerate(LENGTHS):
+        shown = [grey for item in items if item[INDICES] == number for grey in frames_shown(item)]
+        last = first_grey(number) + length - 1
+        assert shown[:length] == list(range(first_grey(number), last + 1))
+        assert set(shown[length:]) <= {last}
+
+
+def test_test_clips_are_the_same_every_time(tracklets):
+    dataset = clips.TestClips(tracklets, SIZE, 5, "dense")
+    assert_same(dataset[3], dataset[3])
+
+
+def test_pictures_are_resized_to_the_size_asked_for(tracklets):
+    assert clips.TestClips(tracklets, (6, 10), 2, "even")[0][IMAGES].shape == (2, 3, 6, 10)
+
+
+def test_an_unknown_choice_of_frames_is_refused(tracklets):
+    with pytest.raises(ValueError, match=r'TEST\.FRAMES is "all"; it must be "even" or "dense"'):
+        clips.TestClips(tracklets, SIZE, 5, "all")

@@ -1,0 +1,297 @@
+import itertools
+import logging
+import re
+from collections import Counter
+
+import pytest
+from fastreid.utils import comm
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.data.samplers import CrossModalityIdentitySampler, RandomTrackletSampler
+from xreid_plugin.data.tracklet import Modality, Tracklet
+
+# Tracklets of each identity: (infrared, visible).
+COUNTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=9)
+
+
+class TrainingSet:
+    """Identities with the given numbers of (infrared, visible) tracklets, the two modalities mixed."""
+
+    def __init__(self, counts):
+        entries = [
+            (pid, modality)
+            for repeat in range(max(map(max, counts)))
+            for pid, of_identity in enumerate(counts)
+            for modality in Modality
+            if repeat < of_identity[modality]
+        ]
+        self.pids = [pid for pid, _ in entries]
+        self.modalities = [modality for _, modality in entries]
+        self.paired = {pid for pid, of_identity in enumerate(counts) if min(of_identity) > 0}
+
+    def members(self, pid, modality):
+        return {i for i, entry in enumerate(zip(self.pids, self.modalities, strict=True)) if entry == (pid, modality)}
+
+    def sampler(self, identities, instances, seed=0, batch_size=None):
+        return CrossModalityIdentitySampler(
+            pids=self.pids,
+            modalities=self.modalities,
+            batch_size=batch_size or 2 * identities * instances,
+            num_instances=instances,
+            seed=seed,
+        )
+
+
+def batches(sampler, count, world_size=1):
+    """The first batches of a rank, each a list of requests."""
+    size = sampler.batch_size // world_size
+    requests = list(itertools.islice(sampler, count * size))
+    assert len(requests) == count * size
+    return [requests[first : first + size] for first in range(0, len(requests), size)]
+
+
+def positions(batch):
+    return [request.position for request in batch]
+
+
+@pytest.fixture
+def in_world(monkeypatch):
+    """Makes samplers believe that they belong to one of several processes."""
+
+    def enter(rank, world_size):
+        monkeypatch.setattr(comm, "get_rank", lambda: rank)
+        monkeypatch.setattr(comm, "get_world_size", lambda: world_size)
+
+    return enter
+
+
+@st.composite
+def settings(draw):
+    counts = draw(COUNTS.filter(lambda counts: any(min(pair) > 0 for pair in counts)))
+    training_set = TrainingSet(counts)
+    identities = draw(st.integers(1, len(training_set.paired)))
+    return training_set, identities, draw(st.integers(1, 4)), draw(st.integers(0, 2**32))
+
+
+@given(settings())
+def test_batches_are_two_blocks_with_the_same_identities_in_order(setting):
+    training_set, identities, instances, seed = setting
+    for batch in batches(training_set.sampler(identities, instances, seed), 4):
+        chosen = positions(batch)
+        half = len(chosen) // 2
+        assert [training_set.modalities[i] for i in chosen] == [Modality.INFRARED] * half + [Modality.VISIBLE] * half
+        infrared, visible = ([training_set.pids[i] for i in block] for block in (chosen[:half], chosen[half:]))
+        assert infrared == visible
+        runs = infrared[::instances]
+        assert infrared == [pid for pid in runs for _ in range(instances)]
+        assert len(set(runs)) == identities
+        assert set(runs) <= training_set.paired
+
+
+@given(settings())
+def test_tracklets_differ_where_there_are_enough_and_all_come_before_any_repeats(setting):
+    training_set, identities, instances, seed = setting
+    for batch in batches(training_set.sampler(identities, instances, seed), 3):
+        chosen = positions(batch)
+        for first in range(0, len(chosen), instances):
+            group = chosen[first : first + instances]
+            members = training_set.members(training_set.pids[group[0]], training_set.modalities[group[0]])
+            assert len(set(group)) == min(instances, len(members))
+            assert set(group) <= members
+            assert set(group[: len(members)]) == set(group)
+
+
+@given(settings())
+def test_a_pass_has_each_identity_at_most_once_and_drops_only_the_remainder(setting):
+    training_set, identities, instances, seed = setting
+    a_pass = len(training_set.paired) // identities
+    in_order = batches(training_set.sampler(identities, instances, seed), 3 * a_pass)
+    for first in range(0, len(in_order), a_pass):
+        seen = [training_set.pids[i] for batch in in_order[first : first + a_pass] for i in positions(batch)]
+        assert set(Counter(seen).values()) == {2 * instances}
+        assert len(set(seen)) == a_pass * identities
+
+
+def test_dropped_identities_come_back_in_other_passes():
+    training_set = TrainingSet([(2, 2)] * 5)
+    # Two batches of two a pass leave one of the five out; 40 passes that all leave out the same one do not happen.
+    seen = Counter(
+        training_set.pids[i] for batch in batches(training_set.sampler(2, 1), 80) for i in positions(batch)[:2]
+    )
+    assert set(seen) == set(range(5))
+    assert max(seen.values()) <= 40
+
+
+def test_passes_differ_in_order_tracklets_and_seeds():
+    training_set = TrainingSet([(6, 6)] * 6)
+    first, second = batches(training_set.sampler(6, 2), 2)
+    order, tracklets, seeds = (
+        [function(request) for request in first] != [function(request) for request in second]
+        for function in (lambda r: training_set.pids[r.position], lambda r: r.position, lambda r: r.seed)
+    )
+    assert (order, tracklets, seeds) == (True, True, True)
+    every_seed = [request.seed for request in first + second]
+    assert len(set(every_seed)) == len(every_seed)
+
+
+def test_every_tracklet_has_its_turn():
+    training_set = TrainingSet([(5, 3), (1, 4), (2, 2)])
+    drawn = {i for batch in batches(training_set.sampler(3, 2), 60) for i in positions(batch)}
+    assert drawn == set(range(len(training_set.pids)))
+
+
+def test_identities_that_lack_a_modality_are_left_out_and_counted(caplog):
+    training_set = TrainingSet([(2, 2), (3, 0), (2, 1), (0, 2)])
+    with caplog.at_level(logging.INFO, logger="xreid_plugin.data.samplers"):
+        sampler = training_set.sampler(2, 2)
+    assert "Left out 2 identities that lack a modality" in caplog.text
+    seen = {training_set.pids[i] for batch in batches(sampler, 10) for i in positions(batch)}
+    assert seen == {0, 2}
+
+
+def cross_modality(seed):
+    return TrainingSet([(3, 2), (1, 4), (2, 2), (5, 5)]).sampler(2, 2, seed)
+
+
+def random_tracklets(seed):
+    return RandomTrackletSampler(num_tracklets=19, batch_size=8, seed=seed)
+
+
+@pytest.mark.parametrize("make", [cross_modality, random_tracklets])
+def test_the_seed_decides(make):
+    assert batches(make(4), 6) == batches(make(4), 6)
+    assert batches(make(4), 6) != batches(make(5), 6)
+
+
+@pytest.mark.parametrize("make", [cross_modality, random_tracklets])
+def test_a_sampler_can_be_run_through_again(make):
+    sampler = make(0)
+    assert batches(sampler, 3) == batches(sampler, 3)
+
+
+@pytest.mark.parametrize("make", [cross_modality, random_tracklets])
+@pytest.mark.parametrize("start", [0, 1, 2, 5])
+def test_start_skips_exactly_that_many_batches(make, start):
+    sampler = make(0)
+    sampler.start = start
+    assert batches(sampler, 4) == batches(make(0), start + 4)[start:]
+
+
+@pytest.mark.parametrize("make", [cross_modality, random_tracklets])
+def test_ranks_together_have_the_batches_of_one_process(make, in_world):
+    alone = batches(make(0), 6)
+    parts = []
+    for rank in range(2):
+        in_world(rank, 2)
+        sampler = make(0)
+        sampler.start = 1
+        parts.append(batches(sampler, 5, world_size=2))
+    for batch, *shares in zip(alone[1:], *parts, strict=True):
+        assert len(shares[0]) == len(shares[1]) == len(batch) // 2
+        assert sorted(shares[0] + shares[1]) == sorted(batch)
+
+
+def test_each_rank_has_whole_identities_with_both_blocks(in_world):
+    training_set = TrainingSet([(3, 3)] * 6)
+    for rank in range(3):
+        in_world(rank, 3)
+        for share in batches(training_set.sampler(6, 2), 3, world_size=3):
+            chosen = positions(share)
+            infrared, visible = chosen[:4], chosen[4:]
+            assert {training_set.modalities[i] for i in infrared} == {Modality.INFRARED}
+            assert {training_set.modalities[i] for i in visible} == {Modality.VISIBLE}
+            assert [training_set.pids[i] for i in infrared] == [training_set.pids[i] for i in visible]
+
+
+@given(st.integers(-3, 60), st.integers(1, 4), st.integers(1, 3))
+def test_sizes_that_do_not_divide_are_refused_with_one_that_does(batch_size, instances, world_size):
+    training_set = TrainingSet([(1, 1)] * 30)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comm, "get_world_size", lambda: world_size)
+        if batch_size > 0 and batch_size % (2 * instances * world_size) == 0:
+            training_set.sampler(0, instances, batch_size=batch_size)
+            return
+        with pytest.raises(ValueError, match=rf"SOLVER\.IMS_PER_BATCH is {batch_size}; it must be a multiple") as error:
+            CrossModalityIdentitySampler(
+                pids=training_set.pids,
+                modalities=training_set.modalities,
+                batch_size=batch_size,
+                num_instances=instances,
+                seed=0,
+            )
+        assert f"DATALOADER.NUM_INSTANCE ({instances}) × {world_size} processes" in str(error.value)
+        suggested = int(re.search(r"such as (\d+)\.$", str(error.value)).group(1))
+        training_set.sampler(0, instances, batch_size=suggested)
+
+
+def test_a_number_of_instances_below_one_is_refused():
+    with pytest.raises(ValueError, match=r"DATALOADER\.NUM_INSTANCE is 0; it must be at least 1"):
+        TrainingSet([(1, 1)]).sampler(1, 0, batch_size=2)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_too_few_identities_are_refused_with_a_size_that_works(world_size, in_world):
+    training_set = TrainingSet([(1, 1)] * 5 + [(1, 0)] * 9)
+    in_world(0, world_size)
+    with pytest.raises(
+        ValueError, match="A batch needs 6 identities with both modalities, but the training set has 5"
+    ) as error:
+        training_set.sampler(6, 2)
+    suggested = int(re.search(r"to at most (\d+)\.$", str(error.value)).group(1))
+    training_set.sampler(0, 2, batch_size=suggested)
+    with pytest.raises(ValueError, match="A batch needs"):
+        training_set.sampler(0, 2, batch_size=suggested + 4 * world_size)
+
+
+def test_a_training_set_without_pairs_is_refused_without_a_size():
+    with pytest.raises(ValueError, match="the training set has 0") as error:
+        TrainingSet([(2, 0), (0, 3)]).sampler(1, 2)
+    assert "at most" not in str(error.value)
+
+
+@given(st.integers(1, 40), st.data())
+def test_random_tracklets_come_once_a_pass(num_tracklets, data):
+    batch_size = data.draw(st.integers(1, num_tracklets))
+    a_pass = num_tracklets // batch_size
+    in_order = batches(RandomTrackletSampler(num_tracklets=num_tracklets, batch_size=batch_size, seed=1), 2 * a_pass)
+    for part in (in_order[:a_pass], in_order[a_pass:]):
+        seen = [i for batch in part for i in positions(batch)]
+        assert len(set(seen)) == len(seen) == a_pass * batch_size
+        assert set(seen) <= set(range(num_tracklets))
+
+
+def test_random_tracklets_are_ordered_anew_and_none_is_lost():
+    drawn = [positions(batch) for batch in batches(random_tracklets(0), 40)]
+    assert drawn[0] != drawn[2]
+    assert {i for batch in drawn for i in batch} == set(range(19))
+
+
+def test_random_tracklets_refuse_batches_that_cannot_be(in_world):
+    in_world(0, 2)
+    with pytest.raises(ValueError, match=r"it must be a multiple of 2 \(1 clip × 2 processes\), such as 6\.$"):
+        RandomTrackletSampler(num_tracklets=19, batch_size=5, seed=0)
+    RandomTrackletSampler(num_tracklets=19, batch_size=6, seed=0)
+    with pytest.raises(ValueError, match=r"has only 19 tracklets; lower it to at most 18\.$"):
+        RandomTrackletSampler(num_tracklets=19, batch_size=20, seed=0)
+    RandomTrackletSampler(num_tracklets=19, batch_size=18, seed=0)
+
+
+@pytest.mark.parametrize("sampler", [CrossModalityIdentitySampler, RandomTrackletSampler])
+def test_samplers_are_made_from_the_configuration(sampler):
+    tracklets = [Tracklet(["x.jpg"], pid, 0, modality, "T") for pid in range(4) for modality in Modality]
+    cfg = get_cfg()
+    cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCE, cfg.SEED = 4, 2, 9
+    made = batches(sampler(cfg, tracklets), 5)
+    by_hand = {
+        CrossModalityIdentitySampler: lambda: CrossModalityIdentitySampler(
+            pids=[t.pid for t in tracklets],
+            modalities=[t.modality for t in tracklets],
+            batch_size=4,
+            num_instances=2,
+            seed=9,
+        ),
+        RandomTrackletSampler: lambda: RandomTrackletSampler(num_tracklets=8, batch_size=4, seed=9),
+    }[sampler]()
+    assert made == batches(by_hand, 5)

@@ -1,0 +1,85 @@
+"""The real command of `make demo`, with smaller numbers."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.data.small_set import SMALL
+
+CONFIG = "projects/XReID/configs/synthetic.yml"
+
+
+def train_net(*arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "tools/train_net.py", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(small_set, tmp_path_factory):
+    output = tmp_path_factory.mktemp("run")
+    overrides = [*SMALL, "DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(output)]
+    done = train_net("--config-file", CONFIG, *overrides)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done, output, overrides
+
+
+def test_ends_with_a_table_of_before_and_after(trained):
+    done, _, _ = trained
+    table = done.stdout[done.stdout.rindex("Results in percent") :]
+    header, _, *rows = [line for line in table.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in header.split("|")[3:-1]] == [
+        "Rank-1",
+        "Rank-5",
+        "Rank-10",
+        "Rank-20",
+        "mAP",
+        "mINP",
+    ]
+    assert [row.split("|")[1].strip() for row in rows] == ["I2V", "I2V", "V2I", "V2I"]
+    assert [row.split("|")[2].strip() for row in rows] == ["before training", "epoch 2"] * 2
+
+
+def test_nothing_warns(trained):
+    done, _, _ = trained
+    assert "warning" not in (done.stdout + done.stderr).lower()
+
+
+def test_eval_only_repeats_the_last_figures(trained):
+    _, output, overrides = trained
+    done = train_net("--config-file", CONFIG, "--eval-only", *overrides)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = json.loads((output / "results_epoch_2.json").read_text())
+    again = json.loads((output / "results_evaluation.json").read_text())
+    assert again == last
+
+
+def test_a_missing_dataset_is_one_clear_message(tmp_path):
+    done = train_net("--config-file", CONFIG, "DATASETS.ROOT", str(tmp_path / "nowhere"), "OUTPUT_DIR", str(tmp_path))
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "make demo" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        (["MODEL.LOSSES.NAME", '("CPCL", "Typo")'], "Typo"),
+        (["MODEL.CPC.ENABLED", "False"], "MODEL.CPC.ENABLED"),
+        (["SOLVER.IMS_PER_BATCH", "6"], "SOLVER.IMS_PER_BATCH"),
+        (["SOLVER.NO_SUCH_KEY", "1"], "SOLVER.NO_SUCH_KEY"),
+        (["SOLVER.AMP.ENABLED", "True", "SOLVER.AMP.DTYPE", "float16", "MODEL.DEVICE", "cpu"], "SOLVER.AMP.DTYPE"),
+    ],
+)
+def test_a_contradiction_names_its_key(trained, overrides, named):
+    _, _, small = trained
+    done = train_net("--config-file", CONFIG, *small, *overrides)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert named in done.stderr

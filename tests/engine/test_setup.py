@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from tests.data.small_set import TRAIN_IDENTITIES, small_config
+from xreid_plugin.engine.setup import adopt_checkpoint_facts, check_config, checkpoint_to_evaluate, complete_config
+
+
+def test_completing_counts_identities_and_cameras(small_set, tmp_path):
+    cfg = small_config(small_set, tmp_path)
+    complete_config(cfg)
+    assert cfg.MODEL.HEADS.NUM_CLASSES == TRAIN_IDENTITIES
+    assert cfg.MODEL.BACKBONE.CAMERAS == sorted(cfg.MODEL.BACKBONE.CAMERAS) != []
+
+
+def test_completing_keeps_what_is_given_and_reads_no_data(tmp_path):
+    cfg = small_config(tmp_path / "nowhere", tmp_path)
+    cfg.MODEL.HEADS.NUM_CLASSES = 7
+    cfg.MODEL.BACKBONE.CAMERAS = [5]
+    complete_config(cfg)
+    assert (cfg.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.BACKBONE.CAMERAS) == (7, [5])
+
+
+def test_no_camera_embedding_wants_no_cameras(small_set, tmp_path):
+    cfg = small_config(small_set, tmp_path, "MODEL.BACKBONE.CAMERA_EMBEDDING", "False")
+    complete_config(cfg)
+    assert cfg.MODEL.BACKBONE.CAMERAS == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [
+        (["INPUT.SIZE_TEST", "[96, 48]"], "INPUT.SIZE_TEST"),
+        (["SOLVER.AMP.DTYPE", "float64"], "SOLVER.AMP.DTYPE"),
+    ],
+)
+def test_contradictions_are_found_before_data_is_read(tmp_path, overrides, key):
+    with pytest.raises(ValueError, match=key):
+        check_config(small_config(tmp_path / "nowhere", tmp_path, *overrides))
+
+
+def test_the_last_checkpoint_is_evaluated_where_none_is_named(tmp_path):
+    cfg = small_config(tmp_path, tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"MODEL\.WEIGHTS"):
+        checkpoint_to_evaluate(cfg)
+    (tmp_path / "model_0003.pth").touch()
+    (tmp_path / "last_checkpoint").write_text("model_0003.pth")
+    assert checkpoint_to_evaluate(cfg) == tmp_path / "model_0003.pth"
+    cfg.MODEL.WEIGHTS = str(tmp_path / "other.pth")
+    with pytest.raises(FileNotFoundError, match="other"):
+        checkpoint_to_evaluate(cfg)
+
+
+def test_a_checkpoint_brings_its_identities_and_cameras(tmp_path):
+    trained = small_config(tmp_path, tmp_path)
+    trained.MODEL.HEADS.NUM_CLASSES = 42
+    trained.MODEL.BACKBONE.CAMERAS = [2, 11]
+    torch.save({"model": {}, "config": trained.dump()}, tmp_path / "model.pth")
+    cfg = small_config(tmp_path, tmp_path)
+    adopt_checkpoint_facts(cfg, tmp_path / "model.pth")
+    assert (cfg.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.BACKBONE.CAMERAS) == (42, [2, 11])
+
+
+def test_a_checkpoint_without_a_configuration_leaves_that_to_the_data(tmp_path):
+    torch.save({"model": {}}, tmp_path / "model.pth")
+    cfg = small_config(tmp_path, tmp_path)
+    adopt_checkpoint_facts(cfg, tmp_path / "model.pth")
+    assert cfg.MODEL.HEADS.NUM_CLASSES == 0

@@ -1,0 +1,163 @@
+import json
+
+import pytest
+import torch
+
+from tests.data.small_set import TEST_IDENTITIES, TRAIN_IDENTITIES, small_config
+from xreid_plugin.engine.trainer import BEFORE_TRAINING, XReIDTrainer
+
+
+# Cosine annealing needs an epoch after the warm-up.
+ONE_EPOCH = ["SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_ITERS", "0"]
+
+
+class Interrupted(Exception):
+    """Stands for whatever ends a run early."""
+
+
+def run(cfg, resume=False, stop_after_epoch=None):
+    trainer = XReIDTrainer(cfg)
+    trainer.resume_or_load(resume=resume)
+    if stop_after_epoch is not None:
+        end_epoch = trainer.after_epoch
+
+        def stop():
+            end_epoch()
+            if trainer.epoch == stop_after_epoch:
+                raise Interrupted
+
+        trainer.after_epoch = stop
+    trainer.train()
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def finished(small_set, tmp_path_factory):
+    output = tmp_path_factory.mktemp("finished")
+    return run(small_config(small_set, output)), output
+
+
+def test_a_run_fills_in_what_the_data_tells(finished):
+    trainer, _ = finished
+    assert trainer.cfg.MODEL.HEADS.NUM_CLASSES == TRAIN_IDENTITIES
+    assert list(trainer.cfg.MODEL.BACKBONE.CAMERAS) == trainer.model.backbone.camera_numbers.tolist()
+
+
+def test_every_step_moves_every_trainable_parameter(finished):
+    trainer, _ = finished
+    taken = [trainer.optimizer.state[p]["step"].item() for p in trainer.model.parameters() if p.requires_grad]
+    assert set(taken) == {trainer.max_iter}
+
+
+def test_an_epoch_has_the_configured_length(finished):
+    trainer, _ = finished
+    assert trainer.iter == trainer.max_iter == 6
+
+
+def test_prototypes_are_unit_and_of_both_modalities(finished):
+    trainer, _ = finished
+    memory = trainer.model.prototypes
+    for prototypes in (memory.infrared, memory.visible):
+        torch.testing.assert_close(prototypes.norm(dim=1), torch.ones(TRAIN_IDENTITIES))
+
+
+def test_evaluations_are_kept_and_written(finished):
+    trainer, output = finished
+    assert list(trainer.evaluations) == [BEFORE_TRAINING, "epoch 1", "epoch 2"]
+    for label, figures in trainer.evaluations.items():
+        written = json.loads((output / f"results_{label.replace(' ', '_')}.json").read_text())
+        assert written["figures"] == pytest.approx(dict(figures))
+        assert written["protocol"]["same_camera"] == "exclude"
+        assert written["protocol"]["sets"]["I2V query"]["infrared"]["identities"] == TEST_IDENTITIES
+
+
+def test_console_json_and_tensorboard_get_losses_prototypes_and_throughput(finished):
+    _, output = finished
+    lines = [json.loads(line) for line in (output / "metrics.json").read_text().splitlines()]
+    seen = set().union(*lines)
+    assert {"loss_cpcl", "loss_triplet", "loss_ce_clip", "loss_ce_frame", "loss_cmcl_align"} <= seen
+    assert {"prototype/own", "prototype/cross", "prototype/modality_cosine", "clips_per_second", "lr"} <= seen
+    assert {"I2V/mAP", "V2I/Rank-1"} <= seen
+    assert list(output.glob("events.out.tfevents.*"))
+
+
+def test_checkpoints_hold_the_memory_the_epoch_and_the_configuration(finished):
+    trainer, output = finished
+    assert sorted(path.name for path in output.glob("*.pth")) == ["model_0000.pth", "model_final.pth"]
+    checkpoint = torch.load(output / "model_final.pth", weights_only=True)
+    assert checkpoint["epoch"] == 1
+    assert f"NUM_CLASSES: {TRAIN_IDENTITIES}" in checkpoint["config"]
+    torch.testing.assert_close(checkpoint["model"]["prototypes.visible"], trainer.model.prototypes.visible)
+
+
+def test_a_resumed_run_ends_as_one_never_interrupted(small_set, tmp_path):
+    def state_of(trainer):
+        moments = [value for state in trainer.optimizer.state_dict()["state"].values() for value in state.values()]
+        return [*trainer.model.state_dict().values(), *moments]
+
+    torch.manual_seed(0)
+    whole = run(small_config(small_set, tmp_path / "whole"))
+    torch.manual_seed(0)
+    with pytest.raises(Interrupted):
+        run(small_config(small_set, tmp_path / "cut"), stop_after_epoch=0)
+    resumed = run(small_config(small_set, tmp_path / "cut"), resume=True)
+
+    assert resumed.start_epoch == 1
+    for expected, actual in zip(state_of(whole), state_of(resumed), strict=True):
+        assert torch.equal(expected, actual)
+    assert resumed.evaluations["epoch 2"] == whole.evaluations["epoch 2"]
+
+
+def test_training_in_bfloat16_keeps_float32_weights(small_set, tmp_path):
+    cfg = small_config(small_set, tmp_path, "SOLVER.AMP.ENABLED", "True", *ONE_EPOCH)
+    trainer = run(cfg)
+    assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
+    assert all(torch.isfinite(parameter).all() for parameter in trainer.model.parameters())
+
+
+def test_a_run_without_evaluation_ends_well(small_set, tmp_path):
+    overrides = ["TEST.EVAL_PERIOD", "0", "TEST.EVAL_AT_START", "False", *ONE_EPOCH]
+    trainer = run(small_config(small_set, tmp_path, *overrides))
+    assert trainer.evaluations == {}
+    assert (tmp_path / "model_final.pth").is_file()
+
+
+def test_dense_frames_and_flip(small_set, tmp_path):
+    overrides = ["TEST.FRAMES", "dense", "TEST.FLIP.ENABLED", "True", *ONE_EPOCH]
+    trainer = run(small_config(small_set, tmp_path, *overrides))
+    assert 0 <= trainer.evaluations["epoch 1"]["V2I/mAP"] <= 100
+
+
+def test_prototypes_are_refreshed_every_so_many_epochs(small_set, tmp_path, monkeypatch):
+    from xreid_plugin.modeling.prototypes import PrototypeMemory
+
+    refreshed = []
+    refresh = PrototypeMemory.refresh
+    monkeypatch.setattr(
+        PrototypeMemory, "refresh", lambda self, *rows: (refreshed.append(len(rows[0])), refresh(self, *rows))
+    )
+    cfg = small_config(small_set, tmp_path, "MODEL.CPC.REFRESH_EPOCHS", "2", "SOLVER.MAX_EPOCH", "3")
+    trainer = run(cfg)
+    assert refreshed == [len(trainer.data_loader.dataset)] * 2
+
+
+def test_the_first_refresh_moves_no_batch_statistic(small_set, tmp_path):
+    trainer = XReIDTrainer(small_config(small_set, tmp_path, "TEST.EVAL_AT_START", "False"))
+    before = {name: buffer.clone() for name, buffer in trainer.model.named_buffers() if "running" in name}
+
+    def stop():
+        raise Interrupted
+
+    trainer.before_step = stop
+    with pytest.raises(Interrupted):
+        trainer.train()
+    assert before
+    for name, buffer in trainer.model.named_buffers():
+        if name in before:
+            assert torch.equal(buffer, before[name])
+    assert trainer.model.prototypes.visible.norm() > 0
+
+
+def test_a_schedule_without_an_epoch_to_anneal_over_is_refused(small_set, tmp_path):
+    with pytest.raises(ValueError, match=r"SOLVER\.WARMUP_ITERS"):
+        XReIDTrainer(small_config(small_set, tmp_path, "SOLVER.MAX_EPOCH", "1"))

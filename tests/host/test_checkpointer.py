@@ -1,0 +1,115 @@
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from fastreid.engine import defaults
+from fastreid.utils import checkpoint
+
+from xreid_plugin.host import Checkpointer, replace_atomically
+
+
+class Hostile:
+    """Whoever unpickles this without care makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def linear(seed):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return torch.nn.Linear(3, 2)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_host_uses_the_replacement():
+    assert defaults.Checkpointer is checkpoint.Checkpointer is Checkpointer
+
+
+def test_what_is_saved_is_loaded_with_optimizer_and_extras(tmp_path):
+    model = linear(0)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    Checkpointer(model, str(tmp_path), optimizer=optimizer).save("model_0004", epoch=4)
+    assert names(tmp_path) == ["last_checkpoint", "model_0004.pth"]
+
+    other = linear(1)
+    other_optimizer = torch.optim.Adam(other.parameters(), lr=0.1)
+    found = Checkpointer(other, str(tmp_path), optimizer=other_optimizer).resume_or_load("")
+    assert found == {"epoch": 4}
+    assert torch.equal(other.weight, model.weight)
+    moments = (o.state_dict()["state"][0]["exp_avg"] for o in (optimizer, other_optimizer))
+    assert torch.equal(*moments)
+
+
+def test_nothing_is_written_without_a_folder_or_on_other_ranks(tmp_path):
+    Checkpointer(linear(0)).save("model")
+    Checkpointer(linear(0), str(tmp_path), save_to_disk=False).save("model")
+    assert names(tmp_path) == []
+
+
+def test_a_save_that_breaks_off_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    saved = linear(0)
+    Checkpointer(saved, str(tmp_path)).save("model_final", epoch=1)
+
+    def break_off(data, file):
+        # The host would hand over an open file, the replacement a path.
+        write = file.write if hasattr(file, "write") else Path(file).write_bytes
+        write(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", break_off)
+    with pytest.raises(KeyboardInterrupt):
+        Checkpointer(linear(1), str(tmp_path)).save("model_final", epoch=2)
+    assert names(tmp_path) == ["last_checkpoint", "model_final.pth"]
+
+    model = linear(2)
+    assert Checkpointer(model, str(tmp_path)).resume_or_load("") == {"epoch": 1}
+    assert torch.equal(model.weight, saved.weight)
+
+
+def test_no_code_is_run_from_a_checkpoint(tmp_path):
+    path = tmp_path / "hostile.pth"
+    torch.save({"model": Hostile(tmp_path / "owned")}, path)
+    with pytest.raises(pickle.UnpicklingError):
+        Checkpointer(linear(0)).load(str(path))
+    assert not (tmp_path / "owned").exists()
+    torch.load(path, weights_only=False)
+    assert (tmp_path / "owned").exists()
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    target = tmp_path / "file.txt"
+    for text in ("old", "new"):
+        replace_atomically(target, lambda part, text=text: part.write_text(text))
+        assert target.read_text() == text
+
+    def see_both(part):
+        part.write_text("newest")
+        assert target.read_text() == "new"
+
+    replace_atomically(target, see_both)
+    assert target.read_text() == "newest"
+    assert names(tmp_path) == ["file.txt"]
+
+
+def test_a_file_is_left_alone_where_writing_fails(tmp_path):
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+
+    def fail(part):
+        part.write_text("ha")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        replace_atomically(target, fail)
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["file.txt"]

@@ -1,0 +1,182 @@
+import itertools
+
+import fastreid.data.build
+import numpy as np
+import pytest
+import torch
+from fastreid.config import get_cfg
+from fastreid.data.datasets import DATASET_REGISTRY
+from fastreid.data.datasets.bases import ImageDataset
+from fastreid.engine import DefaultTrainer, hooks
+from fastreid.engine.train_loop import AMPTrainer, SimpleTrainer, TrainerBase
+from fastreid.solver import build_optimizer
+from PIL import Image
+
+
+@DATASET_REGISTRY.register()
+class FourGreys(ImageDataset):
+    """Four identities, told apart by their grey; half of their six pictures for training, half for the test."""
+
+    def __init__(self, root="", **kwargs):
+        pictures = [(f"{root}/{pid}_{k}.png", pid, k % 2) for pid in range(4) for k in range(6)]
+        training, test = ([p for p in pictures if p[2] == camera] for camera in (0, 1))
+        # One test picture of each identity asks; its camera differs, or the host would not count the others.
+        query, gallery = test[::3], [(path, pid, 0) for path, pid, _ in test]
+        super().__init__(training, query, gallery, **kwargs)
+
+
+@pytest.fixture
+def cfg(tmp_path, monkeypatch, caplog):
+    """A training of the host's own Baseline on tiny pictures: 3 iterations an epoch."""
+    # DefaultTrainer sets up the host's logger for good unless it is on already.
+    caplog.set_level("INFO", logger="fastreid")
+    noise = np.random.default_rng(0)
+    for pid, k in itertools.product(range(4), range(6)):
+        pixels = noise.integers(0, 40, (64, 32, 3)) + 50 * pid
+        Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{pid}_{k}.png")
+    monkeypatch.setattr(fastreid.data.build, "_root", str(tmp_path))
+    cfg = get_cfg()
+    cfg.DATASETS.NAMES = cfg.DATASETS.TESTS = ("FourGreys",)
+    cfg.MODEL.BACKBONE.DEPTH, cfg.MODEL.BACKBONE.FEAT_DIM = "18x", 512
+    cfg.INPUT.SIZE_TRAIN = cfg.INPUT.SIZE_TEST = [64, 32]
+    cfg.DATALOADER.SAMPLER_TRAIN, cfg.DATALOADER.NUM_INSTANCE = "NaiveIdentitySampler", 2
+    cfg.DATALOADER.NUM_WORKERS = 0
+    cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.WARMUP_ITERS = 4, 3, 0
+    cfg.SOLVER.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD = 9, 2
+    cfg.OUTPUT_DIR = str(tmp_path / "output")
+    (tmp_path / "output").mkdir()
+    torch.manual_seed(0)
+    return cfg
+
+
+def parameters(model):
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def unmoved(before, model):
+    return [name for name, value in model.named_parameters() if torch.equal(before[name], value)]
+
+
+def losses(trainer):
+    return [loss for loss, _ in trainer.storage.history("total_loss").values()]
+
+
+def test_the_host_trains_evaluates_saves_and_resumes(cfg, tmp_path):
+    trainer = DefaultTrainer(cfg)
+    trainer.resume_or_load(resume=False)
+    before = parameters(trainer.model)
+    results = trainer.train()
+
+    assert unmoved(before, trainer.model) == []
+    history = losses(trainer)
+    assert len(history) == 9
+    assert sum(history[-3:]) < sum(history[:3])
+    assert 0 <= results["mAP"] <= 100
+    # Evaluations fall due after the second epoch and, as the last, after the third.
+    assert len(trainer.storage.history("mAP").values()) == 2
+    assert (tmp_path / "output" / "last_checkpoint").read_text() == "model_final.pth"
+
+    cfg.SOLVER.MAX_EPOCH = 4
+    resumed = DefaultTrainer(cfg)
+    resumed.resume_or_load(resume=True)
+    assert resumed.start_epoch == 3
+    saved = trainer.model.state_dict()
+    assert all(torch.equal(value, saved[name]) for name, value in resumed.model.state_dict().items())
+    steps = {int(state["step"]) for state in resumed.optimizer.state_dict()["state"].values()}
+    assert steps == {9}
+    resumed.train()
+    assert (resumed.start_iter, resumed.iter) == (9, 12)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed"])
+def test_a_run_without_any_evaluation_ends_well(cfg, tmp_path, precision):
+    cfg.TEST.EVAL_PERIOD, cfg.SOLVER.MAX_EPOCH = 0, 1
+    cfg.SOLVER.AMP.ENABLED = precision == "mixed"
+    trainer = DefaultTrainer(cfg)
+    before = parameters(trainer.model)
+    assert trainer.train() == {}
+    assert unmoved(before, trainer.model) == []
+    assert (tmp_path / "output" / "model_final.pth").is_file()
+
+
+class Regression(torch.nn.Module):
+    """One layer that notes the number type that it computes in."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 1)
+        self.computed_in = set()
+
+    def forward(self, batch):
+        guessed = self.layer(batch["images"])
+        self.computed_in.add(guessed.dtype)
+        return {"loss": (guessed.float() - 1).square().mean()}
+
+
+def batch(device="cpu"):
+    return {"images": torch.ones(8, 4, device=device)}
+
+
+def run(trainer, steps):
+    """Takes steps of one epoch, and returns their losses."""
+    trainer.train(0, 1, steps)
+    return losses(trainer)
+
+
+@pytest.mark.parametrize("optimizer_name", ["SGD", "Adam"])
+def test_the_optimizer_of_the_host_learns(optimizer_name):
+    cfg = get_cfg()
+    cfg.SOLVER.OPT, cfg.SOLVER.BASE_LR, cfg.SOLVER.BIAS_LR_FACTOR = optimizer_name, 0.05, 2.0
+    model = Regression()
+    before = parameters(model)
+    optimizer, wrapper = build_optimizer(cfg, model)
+    history = run(SimpleTrainer(model, [batch()] * 5, optimizer, wrapper), 5)
+    assert unmoved(before, model) == []
+    assert history[-1] < history[0]
+    rates = {id(group["params"][0]): group["lr"] for group in optimizer.param_groups}
+    assert rates == {id(model.layer.weight): 0.05, id(model.layer.bias): 0.1}
+
+
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
+def test_mixed_precision_steps_on_a_cpu(dtype):
+    model = Regression()
+    before = parameters(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    history = run(AMPTrainer(model, [batch()] * 5, optimizer, None, dtype=dtype), 5)
+    assert model.computed_in == {torch.bfloat16}
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    assert unmoved(before, model) == []
+    assert history[-1] < history[0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("dtype", [None, torch.float16, torch.bfloat16])
+def test_mixed_precision_steps_on_a_gpu(dtype):
+    model = Regression().cuda()
+    before = parameters(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    trainer = AMPTrainer(model, [batch("cuda")] * 5, optimizer, None, dtype=dtype)
+    history = run(trainer, 5)
+    assert model.computed_in == {dtype or torch.float16}
+    assert trainer.grad_scaler.is_enabled() == (dtype != torch.bfloat16)
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+    assert unmoved(before, model) == []
+    assert history[-1] < history[0]
+
+
+class NoWork(TrainerBase):
+    """Goes through its epochs and does nothing."""
+
+    max_epoch = 5
+
+    def run_step(self):
+        pass
+
+
+@pytest.mark.parametrize(("period", "epochs"), [(0, []), (-1, []), (2, [2, 4, 5]), (5, [5]), (9, [5])])
+def test_evaluations_fall_due_each_period_and_at_the_end_or_never(period, epochs):
+    trainer = NoWork()
+    evaluated = []
+    trainer.register_hooks([hooks.EvalHook(period, lambda: evaluated.append(trainer.epoch + 1))])
+    trainer.train(0, trainer.max_epoch, 1)
+    assert evaluated == epochs

@@ -1,0 +1,86 @@
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from xreid_plugin.losses.cpcl import cpcl_loss
+
+
+def random(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("temperature", [0.05, 1.0])
+def test_closed_form_of_two_orthonormal_prototypes(temperature):
+    # On its prototype a clip has the logits 1/τ and 0, so each memory costs log(1 + e^(−1/τ)).
+    prototypes = torch.eye(2, 3, dtype=torch.float64)
+    features = torch.tensor([[5.0, 0, 0], [0, 0.1, 0]], dtype=torch.float64)
+    loss = cpcl_loss(features, torch.tensor([0, 1]), prototypes, prototypes, temperature)
+    assert_close(loss.item(), 2 * math.log1p(math.exp(-1 / temperature)))
+
+
+def test_a_clip_across_from_everything_costs_the_number_of_identities():
+    # Orthogonal to all N prototypes of both memories: log N twice.
+    prototypes = torch.eye(3, 4)
+    loss = cpcl_loss(torch.tensor([[0.0, 0, 0, 2.0]]), torch.tensor([1]), prototypes, prototypes)
+    assert_close(loss.item(), 2 * math.log(3))
+
+
+def test_memories_are_told_apart_and_clips_are_averaged():
+    # Visible: the clips of cosine 0.6 and 0.8 with their own, 0.8 and 0.6 with the other prototype; infrared swaps.
+    eye = torch.eye(2, dtype=torch.float64)
+    features = torch.tensor([[0.6, 0.8], [0.6, 0.8]], dtype=torch.float64)
+    loss = cpcl_loss(features, torch.tensor([0, 0]), eye, eye.flip(0), 0.1)
+    assert_close(loss.item(), math.log1p(math.exp(2)) + math.log1p(math.exp(-2)))
+    mixed = cpcl_loss(features, torch.tensor([0, 1]), eye, eye, 0.1)
+    assert_close(mixed.item(), math.log1p(math.exp(2)) + math.log1p(math.exp(-2)))
+
+
+def test_it_is_the_formula():
+    features, visible, infrared = random(6, 5), random(4, 5, seed=1), random(4, 5, seed=2)
+    visible, infrared = visible / visible.norm(dim=1, keepdim=True), infrared / infrared.norm(dim=1, keepdim=True)
+    targets = torch.tensor([0, 3, 1, 1, 2, 0])
+    expected = 0.0
+    for memory in (visible, infrared):
+        for feature, target in zip(features, targets, strict=True):
+            scores = [float(feature @ row / feature.norm()) / 0.05 for row in memory]
+            expected += (math.log(sum(map(math.exp, scores))) - scores[target]) / 6
+    assert_close(cpcl_loss(features, targets, visible, infrared).item(), expected)
+
+
+def test_the_norm_of_a_feature_does_not_count():
+    features, memory, targets = random(4, 5), torch.eye(3, 5, dtype=torch.float64), torch.tensor([0, 1, 2, 0])
+    scales = torch.tensor([[1e-3], [1.0], [7.0], [1e4]], dtype=torch.float64)
+    assert_close(cpcl_loss(scales * features, targets, memory, memory), cpcl_loss(features, targets, memory, memory))
+
+
+def test_gradient_reaches_features_alone():
+    features = random(4, 5).requires_grad_()
+    visible, infrared = random(3, 5, seed=1).requires_grad_(), random(3, 5, seed=2).requires_grad_()
+    cpcl_loss(features, torch.tensor([0, 1, 2, 0]), visible, infrared).backward()
+    assert visible.grad is None
+    assert infrared.grad is None
+    # The loss is the same along a feature, so its gradient stands at right angles to it.
+    assert features.grad.norm(dim=1).min() > 0
+    assert_close((features.grad * features.detach()).sum(1), torch.zeros(4, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+def test_a_step_down_the_gradient_brings_a_clip_to_both_prototypes():
+    visible, infrared = torch.eye(4)[:2], torch.eye(4)[2:]
+    feature = torch.ones(1, 4, requires_grad=True)
+    cpcl_loss(feature, torch.tensor([0]), visible, infrared, 1.0).backward()
+    assert (feature.grad[0] < 0).tolist() == [True, False, True, False]
+
+
+def test_memory_of_single_precision_meets_features_of_double():
+    loss = cpcl_loss(random(2, 3), torch.tensor([0, 1]), torch.eye(2, 3), torch.eye(2, 3))
+    assert loss.dtype == torch.float64
+
+
+def test_memories_before_the_first_refresh_are_harmless():
+    features = random(2, 3).requires_grad_()
+    loss = cpcl_loss(features, torch.tensor([0, 1]), torch.zeros(4, 3), torch.zeros(4, 3))
+    loss.backward()
+    assert_close(loss.item(), 2 * math.log(4))
+    assert not features.grad.any()

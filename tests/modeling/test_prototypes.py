@@ -1,0 +1,303 @@
+import multiprocessing
+from datetime import timedelta
+
+import pytest
+import torch
+import torch.distributed as dist
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from xreid_plugin.data.tracklet import Modality
+from xreid_plugin.modeling.prototypes import UPDATES, PrototypeMemory, gather_rows
+
+IR, VIS = int(Modality.INFRARED), int(Modality.VISIBLE)
+DIM = 6
+
+
+def unit(*values):
+    vector = torch.tensor(values, dtype=torch.float32)
+    return vector / vector.norm()
+
+
+def make_memory(infrared=None, visible=None, momentum=0.1, update="joint"):
+    infrared = torch.eye(2) if infrared is None else infrared
+    visible = torch.eye(2).flip(0) if visible is None else visible
+    memory = PrototypeMemory(*infrared.shape, momentum, update)
+    memory.infrared.copy_(infrared)
+    memory.visible.copy_(visible)
+    return memory
+
+
+def observe(memory, *clips):
+    """Clips are (feature, identity, modality)."""
+    features, targets, modalities = zip(*clips, strict=True)
+    memory.observe(torch.stack(features), torch.tensor(targets), torch.tensor(modalities))
+
+
+def test_refresh_is_the_normalised_mean_of_an_identity_in_a_modality():
+    memory = PrototypeMemory(3, 2, 0.1, "joint")
+    clips = [
+        ([4.0, 0.0], 0, IR),
+        ([2.0, 4.0], 0, IR),  # mean (3, 2)
+        ([0.0, 5.0], 0, VIS),
+        ([1.0, 0.0], 2, VIS),
+        ([7.0, 8.0], 2, VIS),  # mean (4, 4)
+        ([-3.0, 4.0], 1, IR),
+    ]
+    features, targets, modalities = (torch.tensor(column) for column in zip(*clips, strict=True))
+    memory.refresh(features, targets, modalities)
+    ones = 1 / 2**0.5
+    # Identity 1 has no visible tracklet and identity 2 no infrared one: each takes the other's prototype.
+    assert_close(memory.infrared, torch.tensor([[3 / 13**0.5, 2 / 13**0.5], [-0.6, 0.8], [ones, ones]]))
+    assert_close(memory.visible, torch.tensor([[0.0, 1.0], [-0.6, 0.8], [ones, ones]]))
+
+
+def test_refresh_forgets_what_was_there_and_works_in_halves_and_inference():
+    memory = make_memory()
+    with torch.inference_mode():
+        features = torch.tensor([[3.0, 4.0], [0.0, -2.0]]).bfloat16()
+    memory.refresh(features, torch.tensor([0, 1]), torch.tensor([IR, IR]))
+    assert memory.infrared.dtype == torch.float32
+    assert_close(memory.infrared, torch.tensor([[0.6, 0.8], [0.0, -1.0]]))
+    assert_close(memory.visible, memory.infrared)
+
+
+def test_opposite_features_still_count_as_present():
+    memory = PrototypeMemory(1, 2, 0.1, "joint")
+    features = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
+    memory.refresh(features, torch.tensor([0, 0, 0]), torch.tensor([IR, IR, VIS]))
+    # Their mean has no direction; it must not be mistaken for a missing modality.
+    assert memory.infrared.tolist() == [[0.0, 0.0]]
+    assert memory.visible.tolist() == [[0.0, 1.0]]
+
+
+def test_joint_update_by_hand():
+    # Identity 0: M_r = (1, 0), M_v = (0, 1). Its clips: infrared (0.8, 0.6), visible (0.6, 0.8).
+    memory = make_memory(momentum=0.25)
+    observe(memory, (unit(0.8, 0.6), 0, IR), (unit(0.6, 0.8), 0, VIS))
+    similarity = memory.update()
+    # Least like (1, 0) is the visible clip, least like (0, 1) the infrared one.
+    assert_close(memory.infrared, torch.stack([unit(0.25 + 0.75 * 0.6, 0.75 * 0.8), torch.tensor([0.0, 1.0])]))
+    assert_close(memory.visible, torch.stack([unit(0.75 * 0.8, 0.25 + 0.75 * 0.6), torch.tensor([1.0, 0.0])]))
+    assert_close(similarity.own, torch.tensor(0.8))
+    assert_close(similarity.cross, torch.tensor(0.6))
+
+
+def test_intra_update_by_hand():
+    memory = make_memory(momentum=0.25, update="intra")
+    observe(memory, (unit(0.8, 0.6), 0, IR), (unit(0.6, 0.8), 0, VIS))
+    memory.update()
+    assert_close(memory.infrared[0], unit(0.25 + 0.75 * 0.8, 0.75 * 0.6))
+    assert_close(memory.visible[0], unit(0.75 * 0.6, 0.25 + 0.75 * 0.8))
+
+
+def test_swap_update_by_hand():
+    memory = make_memory(momentum=0.25, update="swap")
+    observe(memory, (unit(0.8, 0.6), 0, IR), (unit(0.28, 0.96), 0, VIS))
+    memory.update()
+    assert_close(memory.infrared[0], unit(0.25 + 0.75 * 0.28, 0.75 * 0.96))
+    assert_close(memory.visible[0], unit(0.75 * 0.8, 0.25 + 0.75 * 0.6))
+
+
+def test_of_several_clips_the_least_similar_counts_whatever_its_norm():
+    memory = make_memory(update="intra", momentum=0.0)
+    clips = [9 * unit(0.8, 0.6), 0.01 * unit(0.6, 0.8), 5 * unit(0.96, 0.28)]
+    observe(memory, *((clip, 0, IR) for clip in clips))
+    memory.update()
+    assert_close(memory.infrared[0], unit(0.6, 0.8))
+
+
+def test_of_equally_unlike_clips_the_first_counts():
+    # Mirror images about the prototype are equally like it, to the bit.
+    for first, second in [((0.8, 0.6), (0.8, -0.6)), ((0.8, -0.6), (0.8, 0.6))]:
+        memory = make_memory(update="intra", momentum=0.0)
+        observe(memory, (unit(1, 0), 0, IR), (unit(*first), 0, IR), (unit(*second), 0, IR))
+        memory.update()
+        assert_close(memory.infrared[0], unit(*first))
+
+
+def test_a_memory_that_no_clip_may_update_stays():
+    memory = make_memory(update="intra")
+    observe(memory, (unit(0.6, 0.8), 0, IR))
+    memory.update()
+    assert torch.equal(memory.visible, torch.eye(2).flip(0))
+    assert torch.equal(memory.infrared[1], torch.tensor([0.0, 1.0]))
+    assert not torch.equal(memory.infrared[0], torch.tensor([1.0, 0.0]))
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_momentum_of_one_keeps_and_of_zero_replaces(update):
+    clips = (unit(0.8, 0.6), 0, IR), (unit(0.6, 0.8), 0, VIS)
+    kept, replaced = make_memory(momentum=1, update=update), make_memory(momentum=0, update=update)
+    observe(kept, *clips)
+    observe(replaced, *clips)
+    kept.update()
+    replaced.update()
+    assert torch.equal(kept.infrared, torch.eye(2))
+    assert torch.equal(kept.visible, torch.eye(2).flip(0))
+    sources = {"joint": (1, 0), "intra": (0, 1), "swap": (1, 0)}[update]
+    assert_close(replaced.infrared[0], clips[sources[0]][0])
+    assert_close(replaced.visible[0], clips[sources[1]][0])
+
+
+def plain_update(memory, own_modality, features, targets, modalities, momentum, rule):
+    """The method's update of one memory, with loops."""
+    updated = memory.clone()
+    for identity in range(len(memory)):
+        lowest, hardest = None, None
+        for feature, target, modality in zip(features, targets, modalities, strict=True):
+            allowed = {"joint": True, "intra": modality == own_modality, "swap": modality != own_modality}[rule]
+            if target != identity or not allowed:
+                continue
+            clip = feature / feature.norm()
+            likeness = float((clip * memory[identity]).sum())
+            if lowest is None or likeness < lowest:
+                lowest, hardest = likeness, clip
+        if hardest is not None:
+            blended = momentum * memory[identity] + (1 - momentum) * hardest
+            updated[identity] = blended / blended.norm()
+    return updated
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    clips=st.lists(st.tuples(st.integers(0, 4), st.sampled_from([IR, VIS])), min_size=1, max_size=16),
+    rule=st.sampled_from(UPDATES),
+    momentum=st.sampled_from([0.0, 0.1, 0.5, 0.9]),
+    seed=st.integers(0, 999),
+)
+def test_update_is_the_plain_loop(clips, rule, momentum, seed):
+    generator = torch.Generator().manual_seed(seed)
+    infrared, visible = torch.nn.functional.normalize(torch.randn(2, 5, DIM, generator=generator), dim=-1)
+    memory = make_memory(infrared, visible, momentum, rule)
+    features = 3 * torch.randn(len(clips), DIM, generator=generator)
+    targets, modalities = zip(*clips, strict=True)
+    memory.observe(features, torch.tensor(targets), torch.tensor(modalities))
+    similarity = memory.update()
+    assert_close(memory.infrared, plain_update(infrared, IR, features, targets, modalities, momentum, rule))
+    assert_close(memory.visible, plain_update(visible, VIS, features, targets, modalities, momentum, rule))
+    for rows in (memory.infrared, memory.visible):
+        assert_close(rows.norm(dim=1), torch.ones(5))
+    absent = sorted(set(range(5)) - set(targets))
+    assert torch.equal(memory.infrared[absent], infrared[absent])
+    assert torch.equal(memory.visible[absent], visible[absent])
+    cosines = {IR: [], VIS: []}
+    for name, rows in ((IR, infrared), (VIS, visible)):
+        for feature, target in zip(features, targets, strict=True):
+            cosines[name].append(float(feature @ rows[target] / feature.norm()))
+    own = [cosines[modality][row] for row, modality in enumerate(modalities)]
+    cross = [cosines[1 - modality][row] for row, modality in enumerate(modalities)]
+    assert_close(float(similarity.own), sum(own) / len(own), atol=1e-5, rtol=0)
+    assert_close(float(similarity.cross), sum(cross) / len(cross), atol=1e-5, rtol=0)
+
+
+def test_update_needs_an_observation_of_its_own():
+    memory = make_memory()
+    assert memory.update() is None
+    assert torch.equal(memory.infrared, torch.eye(2))
+    observe(memory, (unit(0.6, 0.8), 0, IR))
+    assert memory.update() is not None
+    once = memory.infrared.clone()
+    assert memory.update() is None
+    assert torch.equal(memory.infrared, once)
+
+
+def test_a_later_batch_takes_the_place_of_one_that_was_not_used():
+    memory = make_memory(momentum=0.0, update="intra")
+    observe(memory, (unit(0.6, 0.8), 0, IR))
+    observe(memory, (unit(0.8, 0.6), 1, IR))
+    memory.update()
+    assert_close(memory.infrared, torch.stack([unit(1, 0), unit(0.8, 0.6)]))
+
+
+def test_no_gradient_is_kept():
+    memory = make_memory()
+    features = torch.randn(2, 2, requires_grad=True)
+    memory.observe(features, torch.tensor([0, 1]), torch.tensor([IR, VIS]))
+    memory.update()
+    assert not memory.infrared.requires_grad
+    assert not memory.visible.requires_grad
+    assert list(memory.parameters()) == []
+
+
+def test_memories_are_part_of_the_checkpoint():
+    memory = make_memory()
+    observe(memory, (unit(0.6, 0.8), 0, IR))
+    memory.update()
+    state = memory.state_dict()
+    assert set(state) == {"infrared", "visible"}
+    resumed = PrototypeMemory(2, 2, 0.1, "joint")
+    resumed.load_state_dict(state)
+    assert torch.equal(resumed.of(Modality.INFRARED), memory.infrared)
+    assert torch.equal(resumed.of(Modality.VISIBLE), memory.visible)
+
+
+def test_update_never_waits_for_the_device():
+    # Tensors on the meta device have no values, so whatever would read one raises.
+    memory = make_memory().to("meta")
+    numbers = torch.zeros(4, dtype=torch.int64, device="meta")
+    memory.observe(torch.empty(4, 2, device="meta"), numbers, numbers)
+    assert memory.update() is not None
+
+
+def test_settings_out_of_range():
+    with pytest.raises(ValueError, match=r'MODEL\.CPC\.UPDATE is "both".*joint, intra, swap'):
+        PrototypeMemory(2, 2, 0.1, "both")
+    for momentum in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=rf"MODEL\.CPC\.MOMENTUM is {momentum}"):
+            PrototypeMemory(2, 2, momentum, "joint")
+
+
+def test_one_process_has_nothing_to_gather():
+    rows = torch.arange(6).view(3, 2)
+    assert gather_rows(rows) is rows
+
+
+def run_rank(rank, folder):
+    # What a forked worker of a DataLoader does too: the parent's pool of threads is not there any more.
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+    )
+    held = torch.load(folder / "given.pt", weights_only=True)
+    memory = make_memory(held["infrared"], held["visible"])
+    for batch in held["batches"]:
+        memory.observe(*(column.chunk(2)[rank] for column in batch))
+        memory.update()
+    torch.save(memory.state_dict(), folder / f"rank{rank}.pt")
+    dist.destroy_process_group()
+
+
+# A fresh interpreter would spend nearly all of its time importing.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_two_processes_hold_the_memory_of_one(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    infrared, visible = torch.nn.functional.normalize(torch.randn(2, 4, DIM, generator=generator), dim=-1)
+    batches = []
+    for _ in range(3):
+        features = torch.randn(12, DIM, generator=generator)
+        # Two ranks meet the same identity with the very same clip: which of them is first must not matter.
+        features[7] = features[1]
+        targets = torch.randint(4, (12,), generator=generator)
+        targets[7] = targets[1]
+        batches.append((features, targets, torch.tensor([IR, IR, IR, VIS, VIS, VIS] * 2)))
+    torch.save({"infrared": infrared, "visible": visible, "batches": batches}, tmp_path / "given.pt")
+
+    context = multiprocessing.get_context("fork")
+    ranks = [context.Process(target=run_rank, args=(rank, tmp_path), daemon=True) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join(timeout=90)
+    assert [rank.exitcode for rank in ranks] == [0, 0]
+
+    alone = make_memory(infrared, visible)
+    for batch in batches:
+        alone.observe(*batch)
+        alone.update()
+    for rank in range(2):
+        held = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
+        assert torch.equal(held["infrared"], alone.infrared)
+        assert torch.equal(held["visible"], alone.visible)
+    assert not torch.equal(alone.infrared, infrared)

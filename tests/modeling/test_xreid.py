@@ -1,0 +1,278 @@
+import itertools
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.host import Checkpointer, build_model
+from xreid_plugin.modeling.cii import CrossModalityInteraction
+
+PARTS = ("CPC", "SII", "LII", "CII")
+NEEDED_BY = {"CPC": "CPCL", "CII": "CMCL"}
+D, E, N = 128, 64, 5
+
+
+def make_cfg(off=(), **keys):
+    """X-ReID on the tiny tower; ``off`` names parts to switch off, together with the losses that need them."""
+    cfg = get_cfg()
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.META_ARCHITECTURE = "XReID"
+    cfg.MODEL.BACKBONE.NAME = "build_clip_vision_backbone"
+    cfg.MODEL.BACKBONE.CLIP_MODEL = "xreid-tiny"
+    cfg.MODEL.BACKBONE.PRETRAIN = False
+    cfg.MODEL.BACKBONE.CAMERAS = [3, 8]
+    cfg.MODEL.HEADS.NAME = "XReIDHead"
+    cfg.MODEL.HEADS.NUM_CLASSES = N
+    cfg.MODEL.MII.HEADS = 4
+    cfg.INPUT.SIZE_TRAIN = [32, 16]
+    for part in off:
+        (cfg.MODEL if part == "CPC" else cfg.MODEL.MII)[part].ENABLED = False
+    lost = {NEEDED_BY[part] for part in off if part in NEEDED_BY}
+    cfg.MODEL.LOSSES.NAME = [
+        name for name in ("CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL") if name not in lost
+    ]
+    cfg.merge_from_list([item for pair in keys.items() for item in pair])
+    return cfg
+
+
+def make_model(off=(), seed=0, **keys):
+    torch.manual_seed(seed)
+    model = build_model(make_cfg(off, **keys))
+    if model.prototypes is not None:
+        for memory in (model.prototypes.infrared, model.prototypes.visible):
+            memory.copy_(torch.nn.functional.normalize(torch.randn(memory.shape)))
+    return model
+
+
+def make_batch(frames=2, pairs=4, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    identities = torch.arange(pairs) // 2
+    return {
+        "images": torch.randint(256, (2 * pairs, frames, 3, 32, 16), dtype=torch.uint8, generator=generator),
+        "targets": identities.repeat(2),
+        "camids": torch.tensor([3, 8]).repeat(pairs),
+        "modalities": torch.arange(2).repeat_interleave(pairs),
+    }
+
+
+def embed(model, batch):
+    with torch.no_grad():
+        return model.eval()(batch)
+
+
+def without_learning(model):
+    """Trainable parameters that no gradient reaches: DDP would wait for them for ever."""
+    return [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_losses_are_finite_and_teach_every_parameter(frames):
+    model = make_model()
+    losses = model.train()(make_batch(frames))
+    assert list(losses) == [
+        "loss_cpcl",
+        "loss_triplet",
+        "loss_ce_clip",
+        "loss_ce_frame",
+        "loss_cmcl_align",
+        "loss_cmcl_transfer",
+    ]
+    assert all(value.isfinite() and value.shape == () for value in losses.values())
+    sum(losses.values()).backward()
+    assert without_learning(model) == []
+    silent = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and not parameter.grad.abs().max() > 0
+    ]
+    # What a query's keys have in common does not change its attention; its gradient is nothing but rounding.
+    assert all(name.endswith(("to_key.bias", "context_norm.bias")) for name in silent)
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert {name for name in frozen if not name.endswith("neck.bias")} == {"backbone.visual.conv1.weight"}
+
+
+@pytest.mark.parametrize("off", [off for count in range(1, 5) for off in itertools.combinations(PARTS, count)])
+def test_every_ablation_steps_and_embeds(off):
+    model = make_model(off)
+    optimizer = torch.optim.SGD([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-3)
+    batch = make_batch()
+    losses = model.train()(batch)
+    sum(losses.values()).backward()
+    assert without_learning(model) == []
+    optimizer.step()
+    assert ("loss_cpcl" in losses) == ("CPC" not in off) == (model.prototypes is not None)
+    assert ("loss_cmcl_align" in losses) == ("CII" not in off)
+    assert set(model.mii) == {part.lower() for part in ("SII", "LII", "CII") if part not in off}
+    embedding = embed(model, batch)
+    assert embedding.shape == (8, D + E + D * (("SII" not in off) + ("LII" not in off)))
+    assert embedding.isfinite().all()
+
+
+def gradient_of_the_interactions(detach):
+    """How much of the backbone learns from s, l and x alone."""
+    model = make_model(**{"MODEL.MII.DETACH": detach}).train()
+    batch = make_batch()
+    features = model.frame_features(batch["images"], batch["camids"])
+    torch.stack([frames.square().sum() for frames in features.interactions.values()]).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.mii.parameters())
+    return [parameter.grad for parameter in model.backbone.parameters() if parameter.requires_grad]
+
+
+def test_detach_stops_the_gradient_of_the_interactions_and_its_absence_lets_it_through():
+    assert all(gradient is None for gradient in gradient_of_the_interactions(True))
+    # CLIP's projection is beside the interactions' way.
+    assert sum(gradient is None for gradient in gradient_of_the_interactions(False)) == 1
+
+
+def test_detach_does_not_change_the_losses():
+    batch = make_batch()
+    stopped, through = (make_model(**{"MODEL.MII.DETACH": detach}).train()(batch) for detach in (True, False))
+    assert_close(stopped, through)
+
+
+def test_embedding_has_the_tower_then_sii_then_lii():
+    model, batch = make_model(), make_batch()
+    embedding = embed(model, batch)
+    with torch.no_grad():
+        features = model.frame_features(batch["images"], batch["camids"])
+        assert set(features.interactions) == {"sii", "lii"}
+        necks = model.heads.interactions
+        parts = [model.heads.tower.class_neck(features.class_tokens.mean(1))]
+        parts.append(model.heads.tower.projected_neck(features.projected.mean(1)))
+        parts += [necks[branch].neck(features.interactions[branch].mean(1)) for branch in ("sii", "lii")]
+    assert embedding.shape == (8, 3 * D + E)
+    assert_close(embedding, torch.cat(parts, dim=1))
+
+
+def test_frames_are_normalised_and_sent_to_the_tower_clip_by_clip():
+    model, batch = make_model().eval(), make_batch(frames=3)
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+    std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+    with torch.no_grad():
+        features = model.frame_features(batch["images"], batch["camids"])
+        for clip, frame in [(0, 0), (1, 2), (7, 1)]:
+            image = (batch["images"][clip, frame] / 255 - mean) / std
+            tokens, projected = model.backbone(image[None], batch["camids"][clip : clip + 1])
+            assert_close(features.class_tokens[clip, frame], tokens[0, 0], atol=1e-4, rtol=1e-4)
+            assert_close(features.projected[clip, frame], projected[0], atol=1e-4, rtol=1e-4)
+
+
+def test_clips_are_embedded_on_their_own():
+    model, batch = make_model(), make_batch()
+    alone = {key: value[2:3] for key, value in batch.items()}
+    assert_close(embed(model, alone), embed(model, batch)[2:3], atol=1e-5, rtol=1e-4)
+
+
+def test_evaluation_does_not_run_the_cross_modality_interaction():
+    model, batch = make_model(), make_batch()
+    ran = []
+    (part,) = (module for module in model.modules() if isinstance(module, CrossModalityInteraction))
+    part.register_forward_hook(lambda *_: ran.append(True))
+    embed(model, batch)
+    assert ran == []
+    model.train()(batch)
+    assert ran == [True]
+
+
+def trained_checkpoint(folder):
+    """A model whose norms and memories have moved, and the file that holds it."""
+    model = make_model(seed=3)
+    model.train()(make_batch(seed=4))
+    model.prototypes.update()
+    Checkpointer(model, str(folder)).save("full")
+    return model, folder / "full.pth"
+
+
+def test_a_checkpoint_without_the_cross_modality_part_embeds_alike(tmp_path):
+    model, path = trained_checkpoint(tmp_path)
+    state = torch.load(path, weights_only=True)["model"]
+    kept = {name: value for name, value in state.items() if "cii" not in name.split(".")}
+    assert 0 < len(kept) < len(state)
+    torch.save({"model": kept}, tmp_path / "stripped.pth")
+    other = make_model(seed=5)
+    Checkpointer(other).load(str(tmp_path / "stripped.pth"))
+    batch = make_batch()
+    assert torch.equal(embed(other, batch), embed(model, batch))
+
+
+def test_a_model_without_the_cross_modality_part_reads_a_full_checkpoint(tmp_path):
+    model, path = trained_checkpoint(tmp_path)
+    other = make_model(["CII"], seed=5)
+    batch = make_batch()
+    assert not torch.allclose(embed(other, batch), embed(model, batch))
+    Checkpointer(other).load(str(path))
+    assert torch.equal(embed(other, batch), embed(model, batch))
+
+
+def test_a_resumed_model_has_the_same_memories(tmp_path):
+    model, path = trained_checkpoint(tmp_path)
+    other = make_model(seed=5)
+    Checkpointer(other).load(str(path))
+    assert torch.equal(other.prototypes.infrared, model.prototypes.infrared)
+    assert torch.equal(other.prototypes.visible, model.prototypes.visible)
+
+
+def test_prototype_features_are_z_without_camera_and_move_no_statistic():
+    model, batch = make_model(), make_batch()
+    model.train()(batch)
+    model.eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    features = model.prototype_features(batch["images"])
+    assert not features.requires_grad
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+    with_camera = embed(model, batch)[:, : D + E]
+    with torch.no_grad():
+        model.backbone.camera_embedding.zero_()
+    assert_close(features, embed(model, batch)[:, : D + E])
+    assert not torch.allclose(features, with_camera, atol=1e-4)
+
+
+def test_training_shows_the_memory_its_batch_and_leaves_the_update_to_the_trainer():
+    model, batch = make_model(), make_batch()
+    before = model.prototypes.infrared.clone()
+    sum(model.train()(batch).values()).backward()
+    assert torch.equal(model.prototypes.infrared, before)
+    similarity = model.prototypes.update()
+    changed = (model.prototypes.infrared != before).any(1)
+    assert changed.tolist() == [True, True, False, False, False]
+    assert -1 <= similarity.own <= 1
+    embed(model, batch)
+    assert model.prototypes.update() is None
+
+
+def test_gradient_of_cpcl_reaches_the_tower_through_z():
+    model = make_model(**{"MODEL.LOSSES.NAME": ("CPCL",)})
+    model.train()(make_batch())["loss_cpcl"].backward()
+    assert model.backbone.visual.class_embedding.grad.any()
+    assert model.backbone.visual.proj.grad.any()
+    assert all(parameter.grad is None for parameter in model.mii.parameters())
+
+
+def test_half_precision_gives_losses_close_to_the_exact_ones():
+    model, batch = make_model().train(), make_batch()
+    exact = model(batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = model(batch)
+        sum(rough.values()).backward()
+        assert rough["loss_cpcl"].dtype == torch.float32
+    for name, value in rough.items():
+        assert value.isfinite()
+        assert_close(value, exact[name], atol=0.1, rtol=0.1, msg=name)
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.requires_grad]
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_the_same_seed_gives_the_same_losses():
+    batch = make_batch()
+    first, second = (make_model(seed=7).train()(batch) for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    other = make_model(seed=8).train()(batch)
+    assert first["loss_triplet"] != other["loss_triplet"]
+
+
+def test_odd_batches_are_refused():
+    batch = {key: value[:7] for key, value in make_batch().items()}
+    with pytest.raises(ValueError, match=r"7.*pairs"):
+        make_model().train()(batch)

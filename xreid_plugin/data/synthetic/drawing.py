@@ -1,0 +1,82 @@
+"""Draws planned tracklets into image files, on one or several processes."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from xreid_plugin.data.synthetic.person import draw_person
+from xreid_plugin.data.synthetic.plan import TrackletPlan
+from xreid_plugin.data.synthetic.render import render_tracklet
+from xreid_plugin.data.synthetic.settings import SyntheticError, SyntheticSettings
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A tracklet and the file of each of its frames."""
+
+    plan: TrackletPlan
+    files: tuple[Path, ...]
+
+
+def draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers: int) -> None:
+    """Writes the frames of all tracklets; the files do not depend on the number of workers.
+
+    Args:
+        settings: of the set.
+        drawings: what goes where; folders are made.
+        workers: processes; 1 draws in this one.
+
+    Raises:
+        SyntheticError: ``workers`` is below 1.
+        OSError: a file cannot be written.
+    """
+    if workers < 1:
+        raise SyntheticError(f"workers must be at least 1, not {workers}")
+    for folder in sorted({file.parent for drawing in drawings for file in drawing.files}):
+        folder.mkdir(parents=True, exist_ok=True)
+    total = sum(len(drawing.files) for drawing in drawings)
+    with _mapping(workers) as mapping, tqdm(total=total, unit="frame", disable=None) as bar:
+        for written in mapping(partial(_draw, settings), drawings):
+            bar.update(written)
+
+
+@contextmanager
+def _mapping(workers: int) -> Iterator:
+    if workers == 1:
+        yield map
+        return
+    # Forking a process that runs threads, as torch's and OpenCV's, can leave the child waiting for ever.
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
+    try:
+        yield partial(pool.map, chunksize=8)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _draw(settings: SyntheticSettings, drawing: Drawing) -> int:
+    person = draw_person(settings, drawing.plan.pid)
+    frames = render_tracklet(settings, person, drawing.plan)
+    for file, frame in zip(drawing.files, frames, strict=True):
+        file.write_bytes(encode_jpeg(frame, settings.quality))
+    return len(drawing.files)
+
+
+def encode_jpeg(frame: NDArray[np.uint8], quality: int) -> bytes:
+    """A JPEG file's bytes.
+
+    An infrared frame, (H, W, 1), becomes a grey file of one channel, which is what its sensor gives; a loader that
+    forgets to turn it into three meets its error here and not on a user's own data.
+    """
+    done, encoded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise OSError(f"a frame of shape {frame.shape} could not be encoded")
+    return encoded.tobytes()

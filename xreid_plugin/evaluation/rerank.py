@@ -1,0 +1,150 @@
+"""Re-ranking with k-reciprocal encoding (Zhong et al., CVPR 2017), on sparse matrices from the first step to the last.
+
+A feature's encoding has weights at a few of its neighbours only, so that sets of neighbours are kept as rows of sparse
+matrices and set operations become products of them.
+
+Shapes: N = Q + G features of D dimensions, the Q queries first.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from xreid_plugin.evaluation.distances import as_float32
+from xreid_plugin.evaluation.matching import Array
+from xreid_plugin.evaluation.neighbours import neighbours
+
+# Pairs of features that are compared at once, and pairs of encoding weights that are.
+FEATURE_PAIRS = 1 << 12
+WEIGHT_PAIRS = 1 << 20
+
+
+def jaccard_distance(features: Array, num_query: int, k1: int = 20, k2: int = 6) -> NDArray[np.float32]:
+    """Jaccard distance between the k-reciprocal encodings of queries and gallery.
+
+    Equal to the host's ``compute_jaccard_distance``, of which it is the query x gallery part. As there, k1 counts the
+    feature itself among its neighbours.
+
+    Args:
+        features: (N, D) float, queries first; taken as they are: normalise them for a cosine ranking.
+        num_query: Q, 1..N-1.
+        k1: neighbours that make an encoding, at least 1; more than N act as N.
+        k2: neighbours over which encodings are averaged, at least 1; more than k1 act as k1.
+
+    Returns:
+        (Q, G) float32, 0..1.
+
+    Raises:
+        ValueError: a size is out of range, or a feature is NaN or infinite.
+    """
+    if k1 < 1 or k2 < 1:
+        raise ValueError(f"k1 and k2 must be at least 1, not {k1} and {k2}")
+    data = as_float32(features).cpu()
+    if not 0 < num_query < len(data):
+        raise ValueError(f"num_query must leave a query and a gallery entry: it is {num_query} of {len(data)} features")
+    ranking = neighbours(features, min(k1, len(data)))
+    weights = _encodings(data, _expanded(ranking))
+    if k2 > 1:
+        nearest = _rows_of(ranking[:, :k2])
+        weights = (nearest @ weights).multiply(np.float32(1 / min(k2, ranking.shape[1]))).tocsr()
+    return _jaccard(weights[:num_query], weights[num_query:].tocsc())
+
+
+def blend(original: NDArray[Any], jaccard: NDArray[Any], lambda_: float) -> NDArray[Any]:
+    """jaccard·(1 − λ) + original·λ, the distance by which a re-ranked retrieval is ranked.
+
+    Args:
+        original: (Q, G) float, the distance before re-ranking.
+        jaccard: (Q, G) float.
+        lambda_: weight of the original, 0..1 (``TEST.RERANK.LAMBDA``).
+
+    Raises:
+        ValueError: shapes differ or the weight is out of range.
+    """
+    if original.shape != jaccard.shape:
+        raise ValueError(f"the two distances have different shapes: {original.shape} and {jaccard.shape}")
+    if not 0 <= lambda_ <= 1:
+        raise ValueError(f"lambda must lie in 0..1, not {lambda_}")
+    return jaccard * (1 - lambda_) + original * lambda_
+
+
+def _rows_of(columns: NDArray[np.int64]) -> sparse.csr_array:
+    """(N, k) neighbours -> (N, N) with ones there: each row is a set."""
+    count, k = columns.shape
+    indptr = np.arange(0, count * k + 1, k)
+    # flatten copies: the indices are sorted in place.
+    sets = sparse.csr_array((np.ones(count * k, np.float32), columns.flatten(), indptr), shape=(count, count))
+    sets.sort_indices()
+    return sets
+
+
+def _reciprocal(ranking: NDArray[np.int64]) -> sparse.csr_array:
+    """(N, k) -> (N, N): each row holds the neighbours that have the row among theirs."""
+    forward = _rows_of(ranking)
+    return forward.multiply(forward.T.tocsr()).tocsr()
+
+
+def _expanded(ranking: NDArray[np.int64]) -> sparse.csr_array:
+    """Reciprocal sets R*(i): R(i), with the half-set of every member of which over 2/3 lie in R(i) (paper: equation 5).
+
+    The half-sets have round(k1 / 2) + 1 columns, rounded half to even as in the host.
+    """
+    full = _reciprocal(ranking)
+    half = _reciprocal(ranking[:, : round(ranking.shape[1] / 2) + 1])
+    overlap = full.multiply(full @ half.T.tocsr()).tocoo()
+    sizes = np.diff(half.indptr)
+    joined = overlap.data > 2 / 3 * sizes[overlap.col]
+    members = sparse.csr_array(
+        (np.ones(joined.sum(), np.float32), (overlap.row[joined], overlap.col[joined])), shape=full.shape
+    )
+    return (full + members @ half).tocsr()
+
+
+def _encodings(data: torch.Tensor, sets: sparse.csr_array) -> sparse.csr_array:
+    """(N, D) and sets of neighbours -> (N, N) float32: softmax of minus the squared distances to a row's neighbours."""
+    sizes = np.diff(sets.indptr)
+    rows, columns = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)), torch.from_numpy(sets.indices).long()
+    squared = torch.empty(len(rows))
+    for start in range(0, len(rows), FEATURE_PAIRS):
+        part = slice(start, start + FEATURE_PAIRS)
+        squared[part] = (data[rows[part]] - data[columns[part]]).square_().sum(1)
+    distances = squared.numpy()
+    # A feature with many duplicates need not be among its own neighbours: a row may be empty, or far from 0.
+    filled, starts = sizes > 0, sets.indptr[:-1]
+    nearest, total = np.zeros(len(sizes), np.float32), np.ones(len(sizes), np.float32)
+    nearest[filled] = np.minimum.reduceat(distances, starts[filled])
+    weights = np.exp(np.repeat(nearest, sizes) - distances)
+    total[filled] = np.add.reduceat(weights, starts[filled])
+    weights /= np.repeat(total, sizes)
+    encodings = sparse.csr_array((weights, sets.indices, sets.indptr), shape=sets.shape)
+    # Weights that underflow add nothing to any sum of minima.
+    encodings.eliminate_zeros()
+    return encodings
+
+
+def _jaccard(queries: sparse.csr_array, gallery: sparse.csc_array) -> NDArray[np.float32]:
+    """(Q, N) and (G, N) encodings, rows of which sum to 1 -> (Q, G): 1 − s / (2 − s), s the sum of minima."""
+    num_gallery = gallery.shape[0]
+    distance = np.zeros((queries.shape[0], num_gallery), np.float32)
+    lengths = np.diff(gallery.indptr)[queries.indices]
+    pairs_before = np.concatenate([[0], np.cumsum(lengths)])[queries.indptr]
+    start = 0
+    while start < len(distance):
+        stop = int(np.searchsorted(pairs_before, pairs_before[start] + WEIGHT_PAIRS, side="right")) - 1
+        stop = max(stop, start + 1)
+        part = slice(queries.indptr[start], queries.indptr[stop])
+        length = lengths[part]
+        begins = gallery.indptr[queries.indices[part]] - (np.cumsum(length) - length)
+        entries = np.repeat(begins, length) + np.arange(length.sum())
+        minima = np.minimum(np.repeat(queries.data[part], length), gallery.data[entries])
+        in_row = np.repeat(np.arange(stop - start), np.diff(pairs_before[start : stop + 1]))
+        shared = distance[start:stop]
+        np.add.at(shared.reshape(-1), in_row * num_gallery + gallery.indices[entries], minima)
+        np.divide(shared, 2 - shared, out=shared)
+        np.subtract(1, shared, out=shared)
+        np.maximum(shared, 0, out=shared)
+        start = stop
+    return distance

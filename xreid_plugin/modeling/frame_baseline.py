@@ -1,0 +1,78 @@
+"""Any image model of the host, on clips: what X-ReID stands beside in the comparison.
+
+Shapes: B clips, T frames, C channels of a pooled frame feature.
+"""
+
+from typing import Any
+
+import torch
+from fastreid.modeling.heads import EmbeddingHead
+from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
+from torch import nn
+
+from xreid_plugin.data.tracklet import IMAGES
+
+
+class ClipPool(nn.Module):
+    """Pools each frame as the host does, then averages a clip's frames."""
+
+    def __init__(self, frame_pool: nn.Module, num_frames: int) -> None:
+        """
+        Args:
+            frame_pool: the host's pooling, (B·T, C, h, w) to (B·T, C, 1, 1).
+            num_frames: T.
+        """
+        super().__init__()
+        self.frame_pool = frame_pool
+        self.num_frames = num_frames
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B·T, C, h, w), the frames of a clip one after another, to (B, C, 1, 1)."""
+        return self.frame_pool(maps).unflatten(0, (-1, self.num_frames)).mean(1)
+
+
+@META_ARCH_REGISTRY.register()
+class FrameBaseline(nn.Module):
+    """A host model whose heads see the average of a clip's pooled frame features.
+
+    Backbone, heads, losses and normalisation are the host's own; its embedding heads pool once more, over frames.
+    """
+
+    def __init__(self, cfg: Any) -> None:
+        """
+        Args:
+            cfg: MODEL.FRAME_BASELINE.META_ARCHITECTURE names the host's model, which reads the rest.
+
+        Raises:
+            ValueError: a model without the host's embedding heads, which leave no place to average frames.
+        """
+        super().__init__()
+        self.image_model = META_ARCH_REGISTRY.get(cfg.MODEL.FRAME_BASELINE.META_ARCHITECTURE)(cfg)
+        heads = [module for module in self.image_model.modules() if isinstance(module, EmbeddingHead)]
+        if not heads:
+            raise ValueError(
+                f"MODEL.FRAME_BASELINE.META_ARCHITECTURE is {cfg.MODEL.FRAME_BASELINE.META_ARCHITECTURE}, which has "
+                "no EmbeddingHead to average frames in; Baseline and MGN have."
+            )
+        for head in heads:
+            head.pool_layer = ClipPool(head.pool_layer, cfg.INPUT.CLIP.FRAMES)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is; the host's name for it."""
+        device: torch.device = self.image_model.device
+        return device
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | torch.Tensor:
+        """
+        Args:
+            batch: images (B, T, 3, H, W) uint8, RGB; in training also targets (B,) int64.
+
+        Returns:
+            The host's losses in training; (B, F) embeddings in evaluation.
+        """
+        # The host normalises in place, so this must be a copy.
+        frames = batch[IMAGES].to(self.device, torch.float32, copy=True).flatten(0, 1)
+        on_device = {key: value.to(self.device) for key, value in batch.items() if key != IMAGES}
+        outputs: dict[str, torch.Tensor] | torch.Tensor = self.image_model({**on_device, IMAGES: frames})
+        return outputs
