@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/xreid-installed
 
-.PHONY: help install demo test lint types check clean
+.PHONY: help install demo compare test lint types check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ demo: $(INSTALLED) $(DEMO_DATA)/info  ## make synthetic data, train X-ReID on it
 
 $(DEMO_DATA)/info: | $(INSTALLED)
 	$(RUN) tools/make_synthetic_vcm.py --output $(DEMO_DATA) --train-identities 150 --test-identities 50 --workers 2
+
+compare: $(INSTALLED) $(DEMO_DATA)/info  ## X-ReID, its tower alone and bag of tricks, small, on the synthetic data: logs/compare/report.md
+	$(RUN) tools/compare.py xreid=projects/XReID/configs/vcm.yml configs/baselines/clip_vit_b16.yml \
+		configs/baselines/bot_r18.yml --seeds 0 --output logs/compare --overlay projects/XReID/configs/synthetic.yml \
+		--overlay configs/from-scratch.yml DATASETS.ROOT $(DEMO_DATA) TEST.RERANK.ENABLED True TEST.EVAL_AT_START False \
+		SOLVER.IMS_PER_BATCH 16 SOLVER.ITERS_PER_EPOCH 60 SOLVER.MAX_EPOCH 4
 
 test: $(INSTALLED)  ## the whole suite
 	$(RUN) -m pytest

@@ -122,3 +122,9 @@ def _add_test(cfg: CfgNode) -> None:
     cfg.TEST.SAME_CAMERA = "exclude"
     # Evaluate before the first iteration as well, for the table at the end.
     cfg.TEST.EVAL_AT_START = False
+    # File (.npz) that every evaluation saves its features to, for tools/evaluate_features.py; empty: none. With several
+    # test sets the file's name begins with the set's. [D]
+    cfg.TEST.SAVE_FEATURES = ""
+    # Rank by whole tracklets and their halves too, beside the raw figures and those of TEST.RERANK: temporal re-ranking
+    # of BUPTCampus's authors, with their neighbours K1, K2 and weights λ1 (0 to 1), λ2 (at least 0). [D]
+    cfg.TEST.RERANK.TEMPORAL = CfgNode({"ENABLED": False, "K1": 5, "K2": 3, "LAMBDA1": 0.8, "LAMBDA2": 0.1})

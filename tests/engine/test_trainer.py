@@ -6,7 +6,6 @@ import torch
 from tests.data.small_set import TEST_IDENTITIES, TRAIN_IDENTITIES, small_config
 from xreid_plugin.engine.trainer import BEFORE_TRAINING, XReIDTrainer
 
-
 # Cosine annealing needs an epoch after the warm-up.
 ONE_EPOCH = ["SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_ITERS", "0"]
 

@@ -1,39 +1,37 @@
 import json
+import multiprocessing
+from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import xreid_plugin  # noqa: F401  (mends the host before its evaluator is imported)
 from tests.data.small_set import small_config
 from xreid_plugin.data.build import build_dataset
 from xreid_plugin.data.tracklet import INDICES
-from xreid_plugin.evaluation.evaluator import FIGURES, CrossModalityEvaluator, tracklet_embeddings
+from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator, features_path, tracklet_means
+from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.evaluation.ranking import rank_metrics
-from xreid_plugin.evaluation.report import results_table, write_results
+from xreid_plugin.evaluation.rules import RankingRules
+from xreid_plugin.evaluation.scoring import FIGURES, rankings
 
 
 @given(st.permutations(range(6)), st.integers(1, 6))
-def test_embeddings_do_not_depend_on_the_order_or_size_of_batches(order, size):
+def test_means_do_not_depend_on_the_order_or_size_of_batches(order, size):
     clips = torch.tensor([[3.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, 4.0], [0.0, 6.0], [1.0, 1.0]])
     owners = torch.tensor([0, 0, 1, 1, 1, 2])
     order = torch.tensor(order)
     batches = [(owners[part], clips[part]) for part in order.split(size)]
-    expected = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5**0.5, 0.5**0.5]])
-    torch.testing.assert_close(tracklet_embeddings(batches, 3), expected)
-
-
-def test_clips_are_averaged_before_normalising():
-    clips = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
-    (embedding,) = tracklet_embeddings([(torch.tensor([0, 0]), clips)], 1)
-    torch.testing.assert_close(embedding, torch.tensor([3.0, 1.0]) / 10**0.5)
+    expected = torch.tensor([[2.0, 0.0], [0.0, 4.0], [1.0, 1.0]])
+    torch.testing.assert_close(tracklet_means(batches, 3), expected)
 
 
 def test_a_tracklet_without_a_clip_is_an_error():
     with pytest.raises(RuntimeError, match="1 of 3 test tracklets"):
-        tracklet_embeddings([(torch.tensor([0, 2]), torch.ones(2, 4))], 3)
+        tracklet_means([(torch.tensor([0, 2]), torch.ones(2, 4))], 3)
 
 
 def evaluated(dataset, cfg, features):
@@ -77,21 +75,114 @@ def test_an_unknown_protocol_is_an_error(small_set, tmp_path):
         CrossModalityEvaluator(cfg, build_dataset(cfg, "HITSZVCM"))
 
 
-def test_the_table_has_a_row_a_label_and_direction():
-    figures = {f"{direction}/{name}": 12.5 for direction in ("I2V", "V2I") for name in FIGURES}
-    rows = results_table({"before": figures, "after": figures}).splitlines()[2:]
-    assert [tuple(cell.strip() for cell in row.split("|")[1:3]) for row in rows] == [
-        ("I2V", "before"),
-        ("I2V", "after"),
-        ("V2I", "before"),
-        ("V2I", "after"),
-    ]
-    assert all(row.count("12.50") == len(FIGURES) for row in rows)
+def test_clips_are_averaged_before_normalising(small_set, tmp_path):
+    cfg = small_config(small_set, tmp_path, "TEST.SAVE_FEATURES", str(tmp_path / "f.npz"))
+    dataset = build_dataset(cfg, "HITSZVCM")
+    count = len(dataset.test)
+    features = torch.randn(count, 8, generator=torch.Generator().manual_seed(3))
+    evaluator = CrossModalityEvaluator(cfg, dataset)
+    evaluator.reset()
+    # Of every tracklet a long clip and a short one that points elsewhere.
+    for clips in (features * 3, -features.roll(1, 0)):
+        evaluator.process({INDICES: torch.arange(count)}, clips)
+    evaluator.evaluate()
+    np.testing.assert_allclose(
+        load_features(tmp_path / "f.npz").features, (3 * features - features.roll(1, 0)) / 2, rtol=1e-6
+    )
 
 
-def test_written_results_are_read_back(tmp_path):
-    write_results(tmp_path / "results.json", {"I2V/mAP": 50.0}, {"frames": "even"})
-    assert json.loads((tmp_path / "results.json").read_text()) == {
-        "figures": {"I2V/mAP": 50.0},
-        "protocol": {"frames": "even"},
-    }
+RERANK = ["TEST.RERANK.ENABLED", "True", "TEST.RERANK.K1", "6", "TEST.RERANK.K2", "3"]
+EVERYTHING = [
+    *RERANK,
+    *("TEST.RERANK.TEMPORAL.ENABLED", "True", "TEST.ROC.ENABLED", "True"),
+    *("TEST.AQE.ENABLED", "True", "TEST.AQE.QE_K", "3"),
+]
+
+
+def random_embeddings(entries):
+    return torch.randn(entries, 16, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("overrides", [[], RERANK, EVERYTHING], ids=["raw", "reranked", "everything"])
+def test_saved_features_give_the_very_figures_of_the_run(small_set, tmp_path, overrides):
+    path = tmp_path / "made" / "features.npz"
+    cfg = small_config(small_set, tmp_path, "TEST.SAVE_FEATURES", str(path), *overrides)
+    dataset = build_dataset(cfg, "HITSZVCM")
+    entries = len(dataset.test) * (3 if overrides is EVERYTHING else 1)
+    evaluator, results = evaluated(dataset, cfg, random_embeddings(entries))
+    data = load_features(path)
+    rules = RankingRules.from_json(data.protocol)
+    again = {f"{r.label}/{name}": value for r in rankings(data, rules) for name, value in r.figures.items()}
+    assert again == dict(results)
+    assert list(again) == list(results)
+    assert data.names == tuple(tracklet.name for tracklet in dataset.test)
+    assert data.protocol.items() <= json.loads(json.dumps(evaluator.protocol)).items()
+
+
+def test_raw_figures_are_the_same_whatever_stands_beside_them(small_set, tmp_path):
+    dataset = build_dataset(small_config(small_set, tmp_path), "HITSZVCM")
+    features = random_embeddings(len(dataset.test))
+    _, raw = evaluated(dataset, small_config(small_set, tmp_path), features)
+    _, both = evaluated(dataset, small_config(small_set, tmp_path, *RERANK), features)
+    assert raw.items() < both.items()
+    assert set(both) - set(raw) == {f"{d}-reranked/{name}" for d in ("I2V", "V2I") for name in FIGURES}
+
+
+def test_halves_are_told_apart_by_their_index(small_set, tmp_path):
+    path = tmp_path / "f.npz"
+    overrides = ["TEST.RERANK.TEMPORAL.ENABLED", "True", "TEST.SAVE_FEATURES", str(path)]
+    cfg = small_config(small_set, tmp_path, *overrides)
+    dataset = build_dataset(cfg, "HITSZVCM")
+    features = random_embeddings(3 * len(dataset.test))
+    evaluator, results = evaluated(dataset, cfg, features)
+    assert len(evaluator.tracklets) == len(features)
+    data = load_features(path)
+    for part, expected in zip((data.features, data.first_half, data.second_half), features.chunk(3), strict=True):
+        np.testing.assert_array_equal(part, expected)
+    _, raw = evaluated(dataset, small_config(small_set, tmp_path), features[: len(dataset.test)])
+    assert raw.items() < results.items()
+
+
+def test_every_test_set_has_its_own_file_of_features(small_set, tmp_path):
+    cfg = small_config(small_set, tmp_path, "TEST.SAVE_FEATURES", "out/f.npz")
+    assert features_path(cfg, "HITSZVCM") == Path("out/f.npz")
+    cfg.DATASETS.TESTS = ("HITSZVCM", "BUPTCampus")
+    assert features_path(cfg, "BUPTCampus") == Path("out/BUPTCampus_f.npz")
+    cfg.TEST.SAVE_FEATURES = ""
+    assert features_path(cfg, "HITSZVCM") is None
+
+
+def evaluate_a_share(rank, store, cfg, dataset, features, queue):
+    # The threads of the parent's pools are not there in a fork, which would wait for them.
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+    evaluator = CrossModalityEvaluator(cfg, dataset)
+    evaluator.reset()
+    everything, third = torch.arange(len(features)), len(features) // 3
+    for indices in (everything[:third], everything[third:])[rank].split(5):
+        evaluator.process({INDICES: indices}, features[indices])
+    queue.put((rank, dict(evaluator.evaluate())))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_sharded_evaluation_gives_the_figures_of_one_process(small_set, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    cfg = small_config(small_set, tmp_path, *RERANK)
+    dataset = build_dataset(cfg, "HITSZVCM")
+    features = random_embeddings(len(dataset.test))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    arguments = (tmp_path / "store", cfg, dataset, features, queue)
+    processes = [context.Process(target=evaluate_a_share, args=(rank, *arguments)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    try:
+        received = dict(queue.get(timeout=60) for _ in processes)
+    finally:
+        for process in processes:
+            process.join(timeout=30)
+            process.kill()
+    _, alone = evaluated(dataset, cfg, features)
+    assert received == {0: dict(alone), 1: {}}

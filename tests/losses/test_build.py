@@ -29,16 +29,16 @@ def random(*shape, seed):
 
 
 def make_outputs(**changes):
-    features = dict(
-        targets=TARGETS,
-        tower_feature=random(4, 6, seed=1),
-        metric_features={
+    features = {
+        "targets": TARGETS,
+        "tower_feature": random(4, 6, seed=1),
+        "metric_features": {
             name: random(4, 4, seed=seed) for seed, name in enumerate(["class", "projected", "sii", "lii", "cii"])
         },
-        clip_logits={name: random(4, 2, seed=9 + seed) for seed, name in enumerate(["tower", "sii", "lii", "cii"])},
-        frame_logits={name: random(4, FRAMES, 2, seed=seed) for seed, name in enumerate(["tower", "sii", "lii"])},
-        prototypes=Prototypes(visible=torch.eye(2, 6), infrared=torch.eye(2, 6).flip(1)),
-    )
+        "clip_logits": {name: random(4, 2, seed=9 + seed) for seed, name in enumerate(["tower", "sii", "lii", "cii"])},
+        "frame_logits": {name: random(4, FRAMES, 2, seed=seed) for seed, name in enumerate(["tower", "sii", "lii"])},
+        "prototypes": Prototypes(visible=torch.eye(2, 6), infrared=torch.eye(2, 6).flip(1)),
+    }
     return ClipOutputs(**(features | changes))
 
 

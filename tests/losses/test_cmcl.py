@@ -91,5 +91,5 @@ def test_gradient_of_align_reaches_both_modalities():
 
 
 def test_odd_batches_hold_no_pairs():
-    with pytest.raises(ValueError, match="pairs.*3"):
+    with pytest.raises(ValueError, match=r"pairs.*3"):
         cmcl_loss(random(3, 4), random(3, 2), random(3, 2))

@@ -88,10 +88,21 @@ def test_without_triplets_it_is_a_zero_that_can_be_differentiated(targets):
     assert not features.grad.any()
 
 
-def test_coincident_samples_have_finite_gradients():
-    features = torch.ones(6, 4, requires_grad=True)
+@pytest.mark.parametrize("sample", [[1.0] * 4, [0.1, -7.3, 33.3, 0.9], [0.0] * 4])
+def test_coincident_samples_have_finite_gradients(sample):
+    # By rounding, the square of a distance of zero can come out on either side of it.
+    features = torch.tensor([sample] * 6, requires_grad=True)
     loss = triplet_loss(features, torch.tensor([0, 0, 1, 1, 2, 3]), 0.3)
     assert_close(loss.item(), 0.3)
+    loss.backward()
+    assert features.grad.isfinite().all()
+
+
+def test_a_pair_that_coincides_beside_others_that_do_not():
+    features = line(2.0, 2.0, 3.0, 7.0)
+    loss = triplet_loss(features, torch.tensor([0, 0, 1, 1]), 0.3)
+    # Identity 0: 0 − 1, twice; identity 1: 4 − 1 and 4 − 5.
+    assert_close(loss.item(), (0 + 0 + 3.3 + 0) / 4)
     loss.backward()
     assert features.grad.isfinite().all()
 

@@ -1,3 +1,4 @@
+import copy
 import itertools
 
 import pytest
@@ -6,11 +7,21 @@ from torch.testing import assert_close
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.host import Checkpointer, build_model
+from xreid_plugin.losses.cpcl import cpcl_loss
 from xreid_plugin.modeling.cii import CrossModalityInteraction
 
 PARTS = ("CPC", "SII", "LII", "CII")
 NEEDED_BY = {"CPC": "CPCL", "CII": "CMCL"}
 D, E, N = 128, 64, 5
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """The tiny tower's work is too small to share: on a busy machine threads wait for one another most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def make_cfg(off=(), **keys):
@@ -29,9 +40,7 @@ def make_cfg(off=(), **keys):
     for part in off:
         (cfg.MODEL if part == "CPC" else cfg.MODEL.MII)[part].ENABLED = False
     lost = {NEEDED_BY[part] for part in off if part in NEEDED_BY}
-    cfg.MODEL.LOSSES.NAME = [
-        name for name in ("CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL") if name not in lost
-    ]
+    cfg.MODEL.LOSSES.NAME = [name for name in ("CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL") if name not in lost]
     cfg.merge_from_list([item for pair in keys.items() for item in pair])
     return cfg
 
@@ -240,6 +249,23 @@ def test_training_shows_the_memory_its_batch_and_leaves_the_update_to_the_traine
     assert -1 <= similarity.own <= 1
     embed(model, batch)
     assert model.prototypes.update() is None
+
+
+def test_cpcl_and_the_update_work_on_z_and_on_both_memories():
+    model, batch = make_model().train(), make_batch()
+    with torch.no_grad():
+        losses = model(batch)
+        # Batch statistics are the batch's own, so a second pass gives the same z.
+        z = model.heads.tower.feature(model.frame_features(batch["images"], batch["camids"]))
+    memory = model.prototypes
+    expected = copy.deepcopy(memory)
+    assert_close(losses["loss_cpcl"], cpcl_loss(z, batch["targets"], memory.visible, memory.infrared, 0.05))
+    assert not torch.allclose(memory.visible, memory.infrared)
+    expected.observe(z, batch["targets"], batch["modalities"])
+    expected.update()
+    memory.update()
+    assert_close(memory.infrared, expected.infrared)
+    assert_close(memory.visible, expected.visible)
 
 
 def test_gradient_of_cpcl_reaches_the_tower_through_z():

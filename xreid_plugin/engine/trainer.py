@@ -132,7 +132,7 @@ class XReIDTrainer(DefaultTrainer):
         """
         length = epoch_length(cfg, iters_per_epoch)
         last_warm_up = (cfg.SOLVER.MAX_EPOCH - 1) * length
-        if cfg.SOLVER.SCHED == "CosineAnnealingLR" and cfg.SOLVER.WARMUP_ITERS > last_warm_up:
+        if cfg.SOLVER.SCHED == "CosineAnnealingLR" and last_warm_up < cfg.SOLVER.WARMUP_ITERS:
             raise ValueError(
                 f"SOLVER.WARMUP_ITERS is {cfg.SOLVER.WARMUP_ITERS}, but CosineAnnealingLR needs an epoch of {length} "
                 f"iterations after it within SOLVER.MAX_EPOCH, {cfg.SOLVER.MAX_EPOCH}: at most {last_warm_up}."
@@ -149,27 +149,29 @@ class XReIDTrainer(DefaultTrainer):
     def test(cls, cfg: Any, model: nn.Module, label: str = "evaluation") -> dict[str, float]:
         """Evaluates both directions on every dataset of DATASETS.TESTS, and writes ``results_LABEL.json``.
 
+        TEST.RERANK adds re-ranked figures, TEST.SAVE_FEATURES saves what they are made from.
+
         Args:
             cfg: complete.
             model: maps a batch of clips to embeddings in eval mode.
             label: names the table's row and the file.
 
         Returns:
-            Figures in percent, such as "I2V/mAP"; with several datasets "NAME/I2V/mAP". Empty on all but the main
-            process.
+            Figures in percent, such as "I2V/mAP" and "I2V-reranked/mAP"; with several datasets "NAME/I2V/mAP". Empty
+            on all but the main process.
         """
         results: dict[str, float] = collections.OrderedDict()
         for name in cfg.DATASETS.TESTS:
             dataset = build_dataset(cfg, name)
-            loader = build_clip_loader(cfg, dataset.test, cfg.TEST.FRAMES)
             evaluator = CrossModalityEvaluator(cfg, dataset)
+            loader = build_clip_loader(cfg, evaluator.tracklets, cfg.TEST.FRAMES)
             with precision(cfg):
                 figures = evaluate(model, loader, evaluator, cfg.TEST.FLIP.ENABLED)
             if comm.is_main_process():
                 logger.info(f"{name}, {label}, in percent:\n" + results_table({label: figures}))
                 prefix = f"{name}_" if len(cfg.DATASETS.TESTS) > 1 else ""
                 path = Path(cfg.OUTPUT_DIR) / f"results_{prefix}{label.replace(' ', '_')}.json"
-                write_results(path, figures, evaluator.protocol)
+                write_results(path, figures, evaluator.protocol, evaluator.curves)
                 logger.info(f"Written to {path}")
                 group = f"{name}/" if len(cfg.DATASETS.TESTS) > 1 else ""
                 results.update({group + key: value for key, value in figures.items()})

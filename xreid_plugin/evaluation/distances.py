@@ -48,7 +48,10 @@ def blocks_of_matrix(dist: Array, shape: tuple[int, int], chunk_size: int | None
     rows = chunk_rows(shape[1], chunk_size)
     for start in range(0, shape[0], rows):
         part = dist[start : start + rows]
-        block = part.detach().clone() if isinstance(part, torch.Tensor) else torch.from_numpy(np.array(part))
+        if isinstance(part, torch.Tensor):
+            block = part.detach().clone(memory_format=torch.contiguous_format)
+        else:
+            block = torch.from_numpy(np.array(part, order="C"))
         if block.dtype not in (torch.float32, torch.float64):
             block = block.to(torch.float32 if block.is_floating_point() else torch.float64)
         _refuse_non_finite(block, start)

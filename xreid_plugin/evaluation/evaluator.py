@@ -2,115 +2,156 @@
 
 import logging
 from collections import OrderedDict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from fastreid.evaluation import ReidEvaluator
 from fastreid.utils import comm
-from torch.nn import functional as F
 
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.tracklet import INDICES, RetrievalTask
-from xreid_plugin.evaluation.ranking import RankMetrics, rank_metrics_from_features
+from xreid_plugin.data.tracklet import INDICES, Tracklet
+from xreid_plugin.evaluation.features import TrackletFeatures, save_features
+from xreid_plugin.evaluation.halves import with_halves
+from xreid_plugin.evaluation.ranking import RankMetrics
+from xreid_plugin.evaluation.rules import RankingRules
+from xreid_plugin.evaluation.scoring import rankings
 
 logger = logging.getLogger(__name__)
-
-RANKS = (1, 5, 10, 20)
-FIGURES = (*(f"Rank-{rank}" for rank in RANKS), "mAP", "mINP")
 
 
 class CrossModalityEvaluator(ReidEvaluator):
     """The host's evaluator for tracklets: I2V and V2I figures, each test tracklet embedded once.
 
-    A tracklet's embedding is the mean over its clips, then L2-normalised; ranking is by cosine. The figures are
-    percentages named "I2V/Rank-1" and so on.
+    A tracklet's embedding is the mean over its clips; ranking is by cosine. The figures are percentages named
+    "I2V/Rank-1" and so on; re-ranked ones, if TEST.RERANK asks for them, stand beside them as "I2V-reranked/Rank-1" and
+    "I2V-temporal/Rank-1".
+
+    Attributes:
+        tracklets: that the loader must read; for temporal re-ranking the halves follow the wholes, and a batch's
+            indices tell which is which.
+        rules: by which features are ranked.
+        reports: by direction, the raw ranking.
     """
 
     def __init__(self, cfg: Any, dataset: VideoCrossModalityDataset) -> None:
         """
         Args:
             cfg: for TEST.
-            dataset: whose ``test`` tracklets the loader reads, and whose ``tasks`` are ranked.
+            dataset: whose ``tasks`` are ranked.
 
         Raises:
-            ValueError: an unknown TEST.SAME_CAMERA.
+            ValueError: a key of TEST that is out of range, named.
+            OSError: the folder of TEST.SAVE_FEATURES cannot be made.
         """
-        if cfg.TEST.SAME_CAMERA not in ("exclude", "keep"):
-            raise ValueError(f'TEST.SAME_CAMERA is "{cfg.TEST.SAME_CAMERA}"; it must be "exclude" or "keep".')
         super().__init__(cfg, num_query=len(dataset.query))
         self.dataset = dataset
+        self.rules = RankingRules.from_config(cfg)
+        self.tracklets: list[Tracklet] = with_halves(dataset.test) if self.rules.temporal else dataset.test
         self.reports: dict[str, RankMetrics] = {}
+        self._save_to = features_path(cfg, type(dataset).__name__)
+        if self._save_to is not None:
+            # Now, and not when hours of embedding are to be saved.
+            self._save_to.parent.mkdir(parents=True, exist_ok=True)
 
     def process(self, inputs: dict[str, torch.Tensor], outputs: torch.Tensor) -> None:
         """Keeps a batch's clip embeddings, (B, F), with the tracklets they are of."""
         self._predictions.append((inputs[INDICES].cpu(), outputs.float().cpu()))
 
     def evaluate(self) -> OrderedDict[str, float]:
-        """The figures of both directions on the main process, nothing elsewhere.
+        """The figures of both directions on the main process, nothing elsewhere; lets go of the embeddings.
 
         Raises:
             RuntimeError: a test tracklet has no embedding.
             ValueError: embeddings that are not finite, or a direction without a single query that has a match.
         """
         predictions = comm.gather(self._predictions, dst=0)
-        if not comm.is_main_process():
-            return OrderedDict()
-        features = tracklet_embeddings(
-            [prediction for of_rank in predictions for prediction in of_rank], len(self.dataset.test)
-        )
+        self.reset()
         results: OrderedDict[str, float] = OrderedDict()
-        for direction, task in self.dataset.tasks.items():
-            report = self._rank(features, task)
-            self.reports[direction] = report
-            if report.num_unmatched:
-                logger.info(
-                    f"{direction}: {report.num_unmatched} of {report.num_query} queries have no match in the "
-                    "gallery and do not count."
-                )
-            results.update({f"{direction}/{name}": value for name, value in figures(report).items()})
+        if not comm.is_main_process():
+            return results
+        means = tracklet_means([clips for of_rank in predictions for clips in of_rank], len(self.tracklets))
+        # Ranking takes much memory itself, and needs the clips no more.
+        del predictions
+        data = self._with_facts(means.numpy())
+        if self._save_to is not None:
+            save_features(self._save_to, data)
+            logger.info(f"Features saved to {self._save_to}")
+        for ranking in rankings(data, self.rules):
+            if ranking.method is None:
+                self._report(ranking.direction, ranking.metrics)
+            results.update({f"{ranking.label}/{name}": value for name, value in ranking.figures.items()})
         return results
 
-    def _rank(self, features: torch.Tensor, task: RetrievalTask) -> RankMetrics:
-        query, gallery = list(task.query), list(task.gallery)
-        pids = np.array([tracklet.pid for tracklet in self.dataset.test])
-        camids = np.array([tracklet.camid for tracklet in self.dataset.test])
-        return rank_metrics_from_features(
-            features[query],
-            features[gallery],
-            pids[query],
-            pids[gallery],
-            camids[query],
-            camids[gallery],
-            same_camera=self.cfg.TEST.SAME_CAMERA,
-            ranks=RANKS,
+    def _with_facts(self, means: np.ndarray) -> TrackletFeatures:
+        tracklets = self.dataset.test
+        parts = means.reshape(-1, len(tracklets), means.shape[1])
+        whole, first_half, second_half = parts if len(parts) == 3 else (parts[0], None, None)
+        return TrackletFeatures(
+            features=whole,
+            pids=np.array([tracklet.pid for tracklet in tracklets], np.int64),
+            camids=np.array([tracklet.camid for tracklet in tracklets], np.int64),
+            modalities=np.array([tracklet.modality for tracklet in tracklets], np.int64),
+            tasks=self.dataset.tasks,
+            first_half=first_half,
+            second_half=second_half,
+            names=tuple(tracklet.name for tracklet in tracklets),
+            protocol=self._settings,
         )
+
+    def _report(self, direction: str, metrics: RankMetrics) -> None:
+        self.reports[direction] = metrics
+        if metrics.num_unmatched:
+            logger.info(
+                f"{direction}: {metrics.num_unmatched} of {metrics.num_query} queries have no match in the "
+                "gallery and do not count."
+            )
 
     @property
     def protocol(self) -> dict[str, object]:
         """What the figures depend on besides the model, ready for JSON."""
         return {
-            **self.dataset.protocol,
-            "frames": self.cfg.TEST.FRAMES,
-            "frames_per_clip": self.cfg.INPUT.CLIP.FRAMES,
-            "size": list(self.cfg.INPUT.SIZE_TEST),
-            "same_camera": self.cfg.TEST.SAME_CAMERA,
-            "flip": self.cfg.TEST.FLIP.ENABLED,
-            "distance": "cosine",
+            **self._settings,
             "queries": {direction: report.num_query for direction, report in self.reports.items()},
             "queries_without_match": {direction: report.num_unmatched for direction, report in self.reports.items()},
         }
 
+    @property
+    def curves(self) -> dict[str, list[float]]:
+        """By direction, the raw CMC at ranks 1, 2, ..., in percent, ready for JSON."""
+        return {direction: (100 * report.curve).tolist() for direction, report in self.reports.items()}
 
-def tracklet_embeddings(clips: list[tuple[torch.Tensor, torch.Tensor]], num_tracklets: int) -> torch.Tensor:
-    """Averages clips to tracklets, then normalises.
+    @property
+    def _settings(self) -> dict[str, object]:
+        return {
+            **self.dataset.protocol,
+            "frames": self.cfg.TEST.FRAMES,
+            "frames_per_clip": self.cfg.INPUT.CLIP.FRAMES,
+            "size": list(self.cfg.INPUT.SIZE_TEST),
+            "flip": self.cfg.TEST.FLIP.ENABLED,
+            "distance": "cosine",
+            **self.rules.as_json(),
+        }
+
+
+def features_path(cfg: Any, dataset: str) -> Path | None:
+    """The file that TEST.SAVE_FEATURES means for a dataset, or None."""
+    if not cfg.TEST.SAVE_FEATURES:
+        return None
+    path = Path(cfg.TEST.SAVE_FEATURES)
+    return path.with_name(f"{dataset}_{path.name}") if len(cfg.DATASETS.TESTS) > 1 else path
+
+
+def tracklet_means(clips: list[tuple[torch.Tensor, torch.Tensor]], num_tracklets: int) -> torch.Tensor:
+    """Averages clips to tracklets.
 
     Args:
         clips: batches of (indices, embeddings): (B,) int64 and (B, F) float32.
         num_tracklets: n.
 
     Returns:
-        (n, F) float32, unit rows, independent of the order and number of the batches up to rounding.
+        (n, F) float32, independent of the order and number of the batches up to rounding.
 
     Raises:
         RuntimeError: a tracklet without a clip.
@@ -120,12 +161,5 @@ def tracklet_embeddings(clips: list[tuple[torch.Tensor, torch.Tensor]], num_trac
     counts = torch.bincount(indices, minlength=num_tracklets)
     if bool((counts == 0).any()):
         raise RuntimeError(f"{int((counts == 0).sum())} of {num_tracklets} test tracklets were not embedded.")
-    # The sum of unequal numbers of clips differs from their mean by a factor, which normalising takes out.
     sums = torch.zeros(num_tracklets, embeddings.shape[1]).index_add_(0, indices, embeddings)
-    return F.normalize(sums)
-
-
-def figures(report: RankMetrics) -> dict[str, float]:
-    """Rank-1, 5, 10, 20, mAP and mINP of a ranking, in percent."""
-    values = [*(report.cmc[rank] for rank in RANKS), report.mAP, report.mINP]
-    return {name: 100 * float(value) for name, value in zip(FIGURES, values, strict=True)}
+    return sums / counts[:, None]

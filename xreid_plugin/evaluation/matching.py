@@ -40,7 +40,8 @@ class Matching:
             g_pids: (G,) integer, of the gallery.
             q_camids: (Q,) integer, cameras of the queries.
             g_camids: (G,) integer, of the gallery.
-            same_camera: "exclude" hides gallery entries of the query's identity and camera; "keep" counts them as matches.
+            same_camera: "exclude" hides gallery entries of the query's identity and camera; "keep" counts them as
+                matches.
 
         Raises:
             ValueError: a side is empty, lengths differ, values are no integers or the rule is unknown.

@@ -17,8 +17,8 @@ BLOCK_ENTRIES = 1 << 24
 def neighbours(features: Array, k: int) -> NDArray[np.int64]:
     """The k nearest of all features, itself among them, by Euclidean distance.
 
-    FAISS searches on all GPUs that its build can use. Where a GPU is there but only FAISS's CPU build, torch searches on
-    the GPU; without a GPU FAISS searches on the CPU. The result is the same up to the order of near-equal distances.
+    FAISS searches on all GPUs that its build can use. Where there is a GPU but only FAISS's CPU build, torch searches
+    on the GPU; without a GPU FAISS searches on the CPU. The results are equal up to the order of near-equal distances.
 
     Args:
         features: (N, D) float; searched as float32.
@@ -45,9 +45,8 @@ def faiss_neighbours(features: Array, k: int, gpu: bool = False) -> NDArray[np.i
     import faiss
 
     data = _checked(features, k).cpu().numpy()
-    index = faiss.IndexFlatL2(data.shape[1])
-    if gpu:
-        index = faiss.index_cpu_to_all_gpus(index)
+    flat = faiss.IndexFlatL2(data.shape[1])
+    index = faiss.index_cpu_to_all_gpus(flat) if gpu else flat
     index.add(data)
     found: NDArray[np.int64] = index.search(data, k)[1]
     return found

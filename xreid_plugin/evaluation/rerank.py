@@ -71,6 +71,53 @@ def blend(original: NDArray[Any], jaccard: NDArray[Any], lambda_: float) -> NDAr
     return jaccard * (1 - lambda_) + original * lambda_
 
 
+def temporal_jaccard_distance(
+    whole: Array,
+    first_half: Array,
+    second_half: Array,
+    num_query: int,
+    k1: int = 5,
+    k2: int = 3,
+    lambda1: float = 0.8,
+    lambda2: float = 0.1,
+) -> NDArray[np.float32]:
+    """Re-ranking that also compares the halves of tracklets, crosswise.
+
+    λ1·d + (1 − λ1)·J(whole) + λ2·(J(first queries, second gallery) + J(second queries, first gallery)), d the cosine
+    distance of the whole tracklets (temporal re-ranking of BUPTCampus, Du et al., TIFS 2024).
+
+    Args:
+        whole: (N, D) float, features of whole tracklets, queries first; normalised here, and so are the halves.
+        first_half: (N, D) float, of each tracklet's first half.
+        second_half: (N, D) float, of its second half.
+        num_query: Q, 1..N-1.
+        k1: as for :func:`jaccard_distance`.
+        k2: likewise.
+        lambda1: 0..1.
+        lambda2: at least 0.
+
+    Returns:
+        (Q, G) float32, not negative up to rounding.
+
+    Raises:
+        ValueError: as for :func:`jaccard_distance`; or shapes differ, or a weight is out of range.
+    """
+    features = [as_float32(part).cpu() for part in (whole, first_half, second_half)]
+    shapes = [tuple(part.shape) for part in features]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"the features of whole tracklets and of their halves have different shapes: {shapes}")
+    if lambda2 < 0:
+        raise ValueError(f"lambda2 must be at least 0, not {lambda2}")
+    whole, first, second = (torch.nn.functional.normalize(part) for part in features)
+    distance = blend(
+        (1 - whole[:num_query] @ whole[num_query:].t()).numpy(), jaccard_distance(whole, num_query, k1, k2), lambda1
+    )
+    for queries, gallery in ((first, second), (second, first)):
+        crossed = torch.cat([queries[:num_query], gallery[num_query:]])
+        distance += lambda2 * jaccard_distance(crossed, num_query, k1, k2)
+    return distance
+
+
 def _rows_of(columns: NDArray[np.int64]) -> sparse.csr_array:
     """(N, k) neighbours -> (N, N) with ones there: each row is a set."""
     count, k = columns.shape

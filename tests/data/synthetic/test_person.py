@@ -2,7 +2,7 @@ from dataclasses import astuple
 
 import pytest
 
-from xreid_plugin.data.synthetic.person import OUTFITS, draw_person
+from xreid_plugin.data.synthetic.person import OUTFITS, draw_person, require_outfits
 from xreid_plugin.data.synthetic.settings import SyntheticError, SyntheticSettings
 
 
@@ -24,7 +24,7 @@ def test_an_identity_does_not_depend_on_the_size_of_its_set():
     )
 
 
-@pytest.mark.parametrize("pid", [0, OUTFITS + 1])
-def test_an_identity_without_an_outfit_is_refused(pid):
-    with pytest.raises(SyntheticError, match="no outfit"):
-        draw_person(SyntheticSettings(), pid)
+def test_sets_with_more_identities_than_outfits_are_refused():
+    require_outfits(OUTFITS)
+    with pytest.raises(SyntheticError, match="at most"):
+        require_outfits(OUTFITS + 1)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xreid_plugin.data.synthetic.drawing import Drawing, draw_all
+from xreid_plugin.data.synthetic.person import require_outfits
 from xreid_plugin.data.synthetic.plan import TrackletPlan, plan_paired
 from xreid_plugin.data.synthetic.settings import SyntheticError, SyntheticSettings
 from xreid_plugin.data.synthetic.staging import staged
@@ -44,6 +45,7 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
     train = range(1, settings.train_identities + 1)
     test = range(train.stop, train.stop + settings.test_identities)
     auxiliary = range(test.stop, test.stop + settings.auxiliary_identities)
+    require_outfits(auxiliary.stop - 1)
     with staged(root, "bupt", settings, overwrite=overwrite) as partial:
         plans = plan_paired(settings, train, settings.tracklets)
         _write_lines(partial / "train.txt", _pair_lines(plans))

@@ -106,14 +106,14 @@ class Person:
     palette: Palette
 
 
-def draw_person(settings: SyntheticSettings, pid: int) -> Person:
-    """The identity of number ``pid``, counted from 1; it does not depend on how many others the set has.
+def require_outfits(identities: int) -> None:
+    """Raises SyntheticError where a set of so many identities would have to dress two of them alike."""
+    if identities > OUTFITS:
+        raise SyntheticError(f"there are outfits for at most {OUTFITS} identities, not for {identities}: ask for fewer")
 
-    Raises:
-        SyntheticError: there are fewer outfits than ``pid``.
-    """
-    if not 1 <= pid <= OUTFITS:
-        raise SyntheticError(f"identity {pid} has no outfit of its own: a set has at most {OUTFITS} identities")
+
+def draw_person(settings: SyntheticSettings, pid: int) -> Person:
+    """The identity of number ``pid``, 1 to OUTFITS; it does not depend on how many others the set has."""
     rng = settings.rng(Stream.PERSON, pid)
     return Person(_outfit(_outfit_order(settings)[pid - 1]), _draw_body(rng), _draw_gait(rng), draw_palette(rng))
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xreid_plugin.data.synthetic.drawing import Drawing, draw_all
+from xreid_plugin.data.synthetic.person import require_outfits
 from xreid_plugin.data.synthetic.plan import TrackletPlan, plan_unpaired
 from xreid_plugin.data.synthetic.settings import SyntheticSettings
 from xreid_plugin.data.synthetic.staging import staged
@@ -30,6 +31,7 @@ def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, over
     """
     train = range(1, settings.train_identities + 1)
     test = range(train.stop, train.stop + settings.test_identities)
+    require_outfits(test.stop - 1)
     with staged(root, "vcm", settings, overwrite=overwrite) as partial:
         info = partial / "info"
         info.mkdir()

@@ -1,0 +1,201 @@
+"""Re-ranking against the host's dense code and against the definition, written out with sets."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import torch
+from fastreid.utils.compute_dist import compute_jaccard_distance
+
+from xreid_plugin.evaluation import rerank
+from xreid_plugin.evaluation.rerank import blend, jaccard_distance, temporal_jaccard_distance
+
+CPU_SEARCH = 3
+Q = 30
+
+
+def random_features(count=110, dimensions=6, seed=0):
+    return np.random.default_rng(seed).standard_normal((count, dimensions)).astype(np.float32)
+
+
+def clustered_features(count=110, clusters=9, seed=1):
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((clusters, 12))
+    return (centres[rng.integers(clusters, size=count)] + 0.3 * rng.standard_normal((count, 12))).astype(np.float32)
+
+
+def host_distance(features, k1, k2, num_query=Q):
+    dense = compute_jaccard_distance(torch.from_numpy(features), k1, k2, search_option=CPU_SEARCH)
+    return dense[:num_query, num_query:]
+
+
+def slow_distance(features, num_query, k1, k2):
+    """The definition with Python's sets and dictionaries, in double precision."""
+    x = features.astype(np.float64)
+    squared = ((x[:, None] - x[None]) ** 2).sum(2)
+    ranking = np.argsort(squared, axis=1, kind="stable")[:, :k1].tolist()
+    count = len(x)
+
+    def reciprocal(i, k):
+        return {j for j in ranking[i][:k] if i in ranking[j][:k]}
+
+    weights = []
+    for i in range(count):
+        members = reciprocal(i, k1)
+        expanded = set(members)
+        for candidate in members:
+            half = reciprocal(candidate, round(k1 / 2) + 1)
+            if len(half & members) > 2 / 3 * len(half):
+                expanded |= half
+        total = sum(np.exp(-squared[i, j]) for j in expanded)
+        weights.append({j: np.exp(-squared[i, j]) / total for j in expanded})
+    averaged = []
+    for i in range(count):
+        mean = {}
+        for j in ranking[i][:k2]:
+            for key, weight in weights[j].items():
+                mean[key] = mean.get(key, 0) + weight / min(k2, k1)
+        averaged.append(mean)
+    encodings = averaged if k2 > 1 else weights
+    distance = np.empty((num_query, count - num_query))
+    for q in range(num_query):
+        for g in range(num_query, count):
+            shared = sum(min(w, encodings[g].get(key, 0)) for key, w in encodings[q].items())
+            distance[q, g - num_query] = 1 - shared / (2 - shared)
+    return distance
+
+
+@pytest.mark.parametrize("features", [random_features(), clustered_features()], ids=["random", "clustered"])
+@pytest.mark.parametrize("k1", [1, 2, 5, 6, 20])
+@pytest.mark.parametrize("k2", [1, 2, 6])
+def test_equals_the_host(features, k1, k2):
+    found = jaccard_distance(features, Q, k1, k2)
+    assert found.dtype == np.float32
+    assert found.shape == (Q, len(features) - Q)
+    np.testing.assert_allclose(found, host_distance(features, k1, k2), atol=1e-5)
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(20, 6), (7, 1), (4, 9)])
+def test_equals_the_definition(k1, k2):
+    features = clustered_features(seed=4)
+    np.testing.assert_allclose(jaccard_distance(features, Q, k1, k2), slow_distance(features, Q, k1, k2), atol=1e-5)
+
+
+def test_unit_features_of_many_dimensions_equal_the_host():
+    features = random_features(400, 256, seed=3)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    np.testing.assert_allclose(jaccard_distance(features, 100), host_distance(features, 20, 6, 100), atol=1e-5)
+
+
+@pytest.mark.parametrize("copies", [2, 8])
+@pytest.mark.parametrize("k2", [1, 6])
+def test_duplicates_equal_the_host(copies, k2):
+    # With more copies than k1 a feature need not be among its own neighbours.
+    features = np.concatenate([random_features(20)] * copies)
+    np.testing.assert_allclose(jaccard_distance(features, Q, 5, k2), host_distance(features, 5, k2), atol=1e-5)
+
+
+def test_duplicates_are_at_distance_zero():
+    # Three copies of each, k1 = 3: neighbours are the copies, whatever their order, and encodings are equal.
+    features = np.concatenate([random_features(20)] * 3)
+    distance = jaccard_distance(features, 20, k1=3, k2=2)
+    np.testing.assert_allclose(distance, 1 - np.tile(np.eye(20), 2), atol=1e-6)
+
+
+def test_k1_beyond_the_set_is_the_whole_set():
+    features = random_features(12)
+    expected = jaccard_distance(features, 4, k1=12, k2=3)
+    np.testing.assert_array_equal(jaccard_distance(features, 4, k1=50, k2=3), expected)
+    np.testing.assert_array_equal(
+        jaccard_distance(features, 4, k1=50, k2=40), jaccard_distance(features, 4, k1=12, k2=12)
+    )
+    np.testing.assert_allclose(expected, host_distance(features, 12, 3, 4), atol=1e-5)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    features = clustered_features()
+    expected = jaccard_distance(features, Q)
+    monkeypatch.setattr(rerank, "FEATURE_PAIRS", 7)
+    monkeypatch.setattr(rerank, "WEIGHT_PAIRS", 11)
+    np.testing.assert_allclose(jaccard_distance(features, Q), expected, atol=1e-6)
+
+
+def test_features_may_be_tensors_and_are_left_alone():
+    features = random_features()
+    tensor = torch.from_numpy(features.copy()).requires_grad_()
+    np.testing.assert_array_equal(jaccard_distance(tensor, Q), jaccard_distance(features, Q))
+    np.testing.assert_array_equal(tensor.detach().numpy(), random_features())
+
+
+def test_memory_does_not_grow_with_the_square():
+    features = clustered_features(3000, clusters=150)
+    jaccard_distance(features[:100], 10)
+    tracemalloc.start()
+    jaccard_distance(features, 10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Less than one byte an entry of N x N.
+    assert peak < 3000 * 3000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"k1": 0}, "k1 and k2 must be at least 1"),
+        ({"k2": 0}, "k1 and k2 must be at least 1"),
+        ({"num_query": 0}, "num_query must leave"),
+        ({"num_query": 110}, "num_query must leave"),
+        ({"features": np.full((9, 2), np.inf), "num_query": 3}, "feature 0 holds NaN or infinite"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        jaccard_distance(**{"features": random_features(), "num_query": Q, **arguments})
+
+
+def test_blend_by_hand():
+    original, jaccard = np.array([[1.0, 0.0]]), np.array([[0.0, 0.5]])
+    np.testing.assert_allclose(blend(original, jaccard, 0.3), [[0.3, 0.35]])
+    np.testing.assert_array_equal(blend(original, jaccard, 0), jaccard)
+    np.testing.assert_array_equal(blend(original, jaccard, 1), original)
+
+
+@pytest.mark.parametrize(("shape", "lambda_", "message"), [((2, 1), 0.5, "different shapes"), ((1, 2), 1.5, "0..1")])
+def test_blend_refuses(shape, lambda_, message):
+    with pytest.raises(ValueError, match=message):
+        blend(np.zeros((1, 2)), np.zeros(shape), lambda_)
+
+
+def test_temporal_distance_is_the_sum_of_its_parts():
+    whole, first, second = (
+        features / np.linalg.norm(features, axis=1, keepdims=True)
+        for features in (clustered_features() + 0.2 * random_features(dimensions=12, seed=s) for s in range(3))
+    )
+    cosine = 1 - whole[:Q] @ whole[Q:].T
+    crossed = [
+        jaccard_distance(np.concatenate([queries[:Q], gallery[Q:]]), Q, 5, 3)
+        for queries, gallery in ((first, second), (second, first))
+    ]
+    expected = 0.8 * cosine + 0.2 * jaccard_distance(whole, Q, 5, 3) + 0.1 * (crossed[0] + crossed[1])
+    found = temporal_jaccard_distance(whole, first, second, Q)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    # Lengths of features do not matter.
+    np.testing.assert_allclose(temporal_jaccard_distance(3 * whole, first, 2 * second, Q), expected, atol=1e-5)
+    # Without the crossed terms it is the blend of the two whole distances.
+    plain = temporal_jaccard_distance(whole, first, second, Q, k1=20, k2=6, lambda1=0.3, lambda2=0)
+    np.testing.assert_allclose(plain, blend(cosine, jaccard_distance(whole, Q), 0.3), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"second_half": random_features(100)}, "different shapes"),
+        ({"lambda1": 1.1}, "0..1"),
+        ({"lambda2": -0.1}, "lambda2"),
+    ],
+)
+def test_temporal_distance_refuses(change, message):
+    good = dict.fromkeys(("whole", "first_half", "second_half"), random_features())
+    with pytest.raises(ValueError, match=message):
+        temporal_jaccard_distance(**{**good, "num_query": Q, **change})

@@ -1,0 +1,164 @@
+from pathlib import Path
+
+import pytest
+import torch
+from fastreid.config import CfgNode
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.engine.optimizer import build_optimizer
+from xreid_plugin.engine.setup import check_config
+from xreid_plugin.host import build_model
+from xreid_plugin.modeling.xreid import XReID
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted([*ROOT.glob("configs/**/*.yml"), *ROOT.glob("projects/**/*.yml")])
+VCM = ROOT / "projects/XReID/configs/vcm.yml"
+BUPT = ROOT / "projects/XReID/configs/bupt.yml"
+
+
+def name_of(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def is_base(path):
+    """A file that others build on names no model, neither itself nor through its own base."""
+    return "META_ARCHITECTURE" not in CfgNode.load_yaml_with_base(str(path)).get("MODEL", {})
+
+
+def merged(path):
+    cfg = get_cfg()
+    cfg.merge_from_file(str(path))
+    return cfg
+
+
+def buildable(path):
+    """The configuration without downloads, and with what the trainer learns from the training set."""
+    cfg = merged(path)
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.BACKBONE.PRETRAIN = False
+    cfg.MODEL.HEADS.NUM_CLASSES = 500
+    cfg.MODEL.BACKBONE.CAMERAS = list(range(1, 13))
+    return cfg
+
+
+RUNNABLE = [path for path in CONFIGS if not is_base(path)]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=name_of)
+def test_every_key_is_known_and_nothing_contradicts(path):
+    cfg = merged(path)
+    check_config(cfg)
+    # A batch is made of both modalities, each of identities with NUM_INSTANCE clips.
+    assert cfg.SOLVER.IMS_PER_BATCH % (2 * cfg.DATALOADER.NUM_INSTANCE) == 0
+
+
+def test_bases_and_runs_are_told_apart():
+    assert is_base(ROOT / "configs/Base-VVI.yml")
+    assert {VCM, BUPT} <= set(RUNNABLE)
+
+
+@pytest.mark.parametrize("path", RUNNABLE, ids=name_of)
+def test_every_model_builds(path):
+    cfg = buildable(path)
+    model = build_model(cfg)
+    assert any(parameter.requires_grad for parameter in model.parameters())
+    if not isinstance(model, XReID):
+        return
+    assert model.backbone.num_cameras == (12 if cfg.MODEL.BACKBONE.CAMERA_EMBEDDING else 0)
+    assert (model.prototypes is not None) == cfg.MODEL.CPC.ENABLED
+    if model.prototypes is not None:
+        assert model.prototypes.visible.shape == (500, model.backbone.embed_dim + model.backbone.projected_dim)
+    assert set(model.mii) == {part for part in ("sii", "lii", "cii") if cfg.MODEL.MII[part.upper()].ENABLED}
+
+
+def test_runs_do_not_write_into_one_another():
+    folders = [merged(path).OUTPUT_DIR for path in RUNNABLE]
+    assert len(set(folders)) == len(folders)
+
+
+def test_recipe_is_the_methods():
+    cfg = merged(VCM)
+    solver = cfg.SOLVER
+    assert (solver.OPT, solver.BASE_LR, solver.BIAS_LR_FACTOR) == ("Adam", 5e-6, 2)
+    assert (solver.WEIGHT_DECAY, solver.WEIGHT_DECAY_BIAS, solver.WEIGHT_DECAY_NORM) == (1e-4, 1e-4, 1e-4)
+    assert (solver.MAX_EPOCH, solver.ITERS_PER_EPOCH) == (30, 300)
+    assert (solver.WARMUP_METHOD, solver.WARMUP_FACTOR, solver.WARMUP_ITERS) == ("linear", 0.1, 10 * 300)
+    # After the warm-up the rate stays: no step lies before the end.
+    assert (solver.SCHED, solver.STEPS) == ("MultiStepLR", [])
+    # 2 modalities × P = 4 identities × K = 2 clips.
+    assert (solver.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCE) == (2 * 4 * 2, 2)
+
+    assert cfg.INPUT.SIZE_TRAIN == cfg.INPUT.SIZE_TEST == [288, 144]
+    assert cfg.INPUT.CLIP.FRAMES == 10
+    assert (cfg.INPUT.FLIP.ENABLED, cfg.INPUT.FLIP.PROB) == (True, 0.5)
+    assert (cfg.INPUT.REA.ENABLED, cfg.INPUT.REA.PROB, cfg.INPUT.REA.PER) == (True, 0.5, "frame")
+    assert cfg.INPUT.REA.AREA == [0.02, 0.2]
+    # ImageNet's, in grey levels.
+    assert pytest.approx([255 * mean for mean in (0.485, 0.456, 0.406)]) == cfg.MODEL.PIXEL_MEAN
+    assert pytest.approx([255 * std for std in (0.229, 0.224, 0.225)]) == cfg.MODEL.PIXEL_STD
+
+
+def test_model_is_the_methods():
+    model = merged(VCM).MODEL
+    backbone, cpc, mii, losses = model.BACKBONE, model.CPC, model.MII, model.LOSSES
+    assert (backbone.CLIP_MODEL, backbone.CLIP_TAG, backbone.PRETRAIN) == ("ViT-B-16-quickgelu", "openai", True)
+    assert (backbone.CAMERA_EMBEDDING, backbone.SIE_COE, backbone.FREEZE_PATCH) == (True, 1, True)
+    assert (cpc.ENABLED, cpc.TEMPERATURE, cpc.MOMENTUM) == (True, 0.05, 0.1)
+    assert (cpc.REFRESH_EPOCHS, cpc.UPDATE) == (1, "joint")
+    assert (mii.HEADS, mii.MLP_RATIO, mii.DETACH) == (12, 4, True)
+    assert (mii.SII.ENABLED, mii.SII.STRIDE, mii.SII.DEPTH) == (True, 1, 2)
+    assert (mii.LII.ENABLED, mii.LII.STRIDE) == (True, 1)
+    assert mii.CII.ENABLED
+    assert set(losses.NAME) == {"CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL"}
+    assert (losses.CE.CLIP_SCALE, losses.CE.FRAME_SCALE) == (0.25, 1)
+    assert losses.CE.EPSILON == 0
+    assert (losses.TRI.MARGIN, losses.TRI.SCALE) == (0.3, 1)
+    assert losses.CPCL.SCALE == losses.CMCL.ALIGN == losses.CMCL.TRANSFER == 1
+    assert losses.CMCL.TEMPERATURE == 4
+
+
+def test_learning_rates_are_the_recipes():
+    cfg = buildable(VCM)
+    # Names are those of the real model; its size does not matter here.
+    cfg.MODEL.BACKBONE.CLIP_MODEL, cfg.MODEL.MII.HEADS = "xreid-tiny", 4
+    model = build_model(cfg)
+    optimizer = build_optimizer(cfg, model)
+    rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    trained = {name: rates[id(p)] for name, p in model.named_parameters() if p.requires_grad}
+    assert len(trained) == len(rates)
+    for name, rate in trained.items():
+        fast = name.startswith("mii.") or name.endswith("classifier.weight")
+        assert rate == pytest.approx(5e-6 * (10 if fast else 1) * (2 if name.endswith("bias") else 1)), name
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {1e-4}
+
+
+def test_bupt_differs_from_vcm_in_its_data_alone():
+    vcm, bupt = merged(VCM), merged(BUPT)
+    assert (vcm.DATASETS.NAMES, vcm.DATASETS.TESTS) == (("HITSZVCM",), ("HITSZVCM",))
+    assert (bupt.DATASETS.NAMES, bupt.DATASETS.TESTS) == (("BUPTCampus",), ("BUPTCampus",))
+    bupt.DATASETS, bupt.OUTPUT_DIR = vcm.DATASETS, vcm.OUTPUT_DIR
+    assert bupt == vcm
+
+
+def test_vcm_at_its_real_size():
+    cfg = buildable(VCM)
+    torch.manual_seed(0)
+    model = build_model(cfg)
+    assert model.backbone.grid == (18, 9)
+    batch = {
+        "images": torch.randint(256, (4, cfg.INPUT.CLIP.FRAMES, 3, *cfg.INPUT.SIZE_TRAIN), dtype=torch.uint8),
+        "targets": torch.tensor([17, 499, 17, 499]),
+        "camids": torch.tensor([1, 5, 12, 7]),
+        "modalities": torch.tensor([0, 0, 1, 1]),
+    }
+    losses = model.train()(batch)
+    sum(losses.values()).backward()
+    assert all(value.isfinite() for value in losses.values())
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in trained)
+    assert model.prototypes.update() is not None
+    model.zero_grad()
+    with torch.no_grad():
+        embedding = model.eval()({key: value[:1] for key, value in batch.items()})
+    assert embedding.shape == (1, 2816)
+    assert embedding.isfinite().all()

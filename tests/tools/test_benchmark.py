@@ -1,0 +1,49 @@
+"""The benchmark command, run as a user runs it."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "benchmark.py"
+
+
+@pytest.fixture
+def main(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    spec = importlib.util.spec_from_file_location("benchmark", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_table_and_json_lines(main, tmp_path, capsys):
+    target = tmp_path / "rerank.jsonl"
+    assert main(["rerank", "--sizes", "20x40", "--repeats", "1", "--json", str(target)]) == 0
+    (line,) = [json.loads(text) for text in target.read_text().splitlines()]
+    assert (line["case"], line["size"]) == ("re-ranking", "20x40")
+    assert line["speedup"] == pytest.approx(line["host"]["seconds"] / line["plugin"]["seconds"])
+    printed = capsys.readouterr().out
+    assert printed.startswith("case")
+    assert printed.endswith(target.read_text())
+
+
+def test_an_unreadable_size_is_one_message(main, capsys):
+    assert main(["ranking", "--sizes", "20by40"]) == 2
+    assert capsys.readouterr().err == 'benchmark: "20by40" is no size: write queries x gallery, such as 4584x5099\n'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ranking", "--repeats", "0"], "at least 1 run"),
+        (["rerank", "--json", "/no/such/folder/lines"], "no folder /no/such/folder"),
+        (["speed"], "invalid choice: 'speed'"),
+    ],
+)
+def test_wrong_usage_exits_2(main, arguments, message, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == 2
+    assert message in capsys.readouterr().err

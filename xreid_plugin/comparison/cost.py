@@ -1,0 +1,129 @@
+"""What a model costs: parameters, arithmetic and time of an embedding."""
+
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.data.tracklet import CAMIDS, IMAGES
+from xreid_plugin.engine.trainer import precision
+from xreid_plugin.host import build_model, replace_atomically
+
+_REPEATS = 5
+# Enough for a steady figure of a small model; a large one on a CPU stops here.
+_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs.
+
+    Attributes:
+        parameters: number of them all, with those that only training uses.
+        flops_per_clip: floating-point operations of embedding one clip, a multiplication and an addition as two; of
+            matrix products, convolutions and attention alone.
+        clips_per_second: embedded in batches of ``batch``, without reading them.
+        batch: clips.
+        device: "cpu", or the GPU's name.
+        threads: of the CPU's arithmetic.
+    """
+
+    parameters: int
+    flops_per_clip: int
+    clips_per_second: float
+    batch: int
+    device: str
+    threads: int
+
+
+def cost_of_run(folder: Path) -> Cost:
+    """The cost of a trained run's model: measured once, then read from ``cost.json`` in its folder.
+
+    Args:
+        folder: of a run, which holds the complete configuration as ``config.yaml``.
+    """
+    path = folder / "cost.json"
+    if path.is_file():
+        return Cost(**json.loads(path.read_text()))
+    cfg = get_cfg()
+    cfg.merge_from_file(str(folder / "config.yaml"))
+    cfg.MODEL.BACKBONE.PRETRAIN = False
+    cost = measure(cfg)
+    replace_atomically(path, lambda part: part.write_text(json.dumps(asdict(cost), indent=2) + "\n"))
+    return cost
+
+
+def measure(cfg: Any) -> Cost:
+    """Builds the model of a complete configuration, with fresh weights, and measures it."""
+    model = build_model(cfg).eval()
+    device = next(model.parameters()).device
+    batch_size = cfg.TEST.IMS_PER_BATCH
+    with precision(cfg):
+        flops = flops_of(model, random_clips(cfg, 1))
+        rate = clips_per_second(model, random_clips(cfg, batch_size), device)
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        flops_per_clip=flops,
+        clips_per_second=rate,
+        batch=batch_size,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        threads=torch.get_num_threads(),
+    )
+
+
+def random_clips(cfg: Any, count: int) -> dict[str, torch.Tensor]:
+    """A batch as the test loader makes it, of noise: images (count, T, 3, H, W) uint8, camids (count,) int64."""
+    images = torch.randint(256, (count, cfg.INPUT.CLIP.FRAMES, 3, *cfg.INPUT.SIZE_TEST), dtype=torch.uint8)
+    camera = next(iter(cfg.MODEL.BACKBONE.CAMERAS), 0)
+    return {IMAGES: images, CAMIDS: torch.full((count,), camera)}
+
+
+@torch.no_grad()
+def flops_of(model: nn.Module, batch: Any) -> int:
+    """Floating-point operations of a forward pass: two for each multiplication with its addition.
+
+    Args:
+        model: in eval mode.
+        batch: what it is called with.
+    """
+    with _countable_attention(), FlopCounterMode(display=False) as counter:
+        model(batch)
+    return counter.get_total_flops()
+
+
+@contextmanager
+def _countable_attention() -> Iterator[None]:
+    """Attention as matrix products: torch's counter sees nothing of the fused kernels that MultiheadAttention takes."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@torch.inference_mode()
+def clips_per_second(model: nn.Module, batch: dict[str, torch.Tensor], device: torch.device) -> float:
+    """The median over a few passes, after one that does not count."""
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        model(batch)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return time.perf_counter() - start
+
+    first = seconds()
+    times = [seconds() for _ in range(max(1, min(_REPEATS, int(_SECONDS / first))))]
+    return len(batch[IMAGES]) / statistics.median(times)

@@ -1,0 +1,204 @@
+"""What a comparison has to run: every configuration under every seed, each in a folder of its own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from fastreid.config import CfgNode
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.engine.setup import check_config
+from xreid_plugin.host import replace_atomically
+
+# Keys that the comparison sets itself, run by run.
+OWN_KEYS = ("SEED", "OUTPUT_DIR")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with its last evaluation.
+
+    Attributes:
+        name: of the configuration, in the report.
+        seed: of weights, samplers and augmentation.
+        config_file: that tools/train_net.py is given.
+        folder: that the run writes to.
+        overrides: KEY VALUE ... for the command line of tools/train_net.py.
+        settings: the whole configuration as YAML but for OUTPUT_DIR, to tell whether a folder's content is this run's.
+        last_epoch: whose evaluation counts, from 1.
+    """
+
+    name: str
+    seed: int
+    config_file: Path
+    folder: Path
+    overrides: tuple[str, ...]
+    settings: str
+    last_epoch: int
+
+    @property
+    def results(self) -> Path:
+        """Figures of the last epoch; there once the run is done."""
+        return self.folder / f"results_epoch_{self.last_epoch}.json"
+
+    @property
+    def log(self) -> Path:
+        """All that the run has printed."""
+        return self.folder / "console.txt"
+
+    @property
+    def is_done(self) -> bool:
+        """The last epoch has been evaluated."""
+        return self.results.is_file()
+
+    @property
+    def can_resume(self) -> bool:
+        """A checkpoint is there to go on from."""
+        return (self.folder / "last_checkpoint").is_file()
+
+
+def plan(
+    configs: Sequence[tuple[str, Path]],
+    seeds: Sequence[int],
+    output: Path,
+    overlays: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+) -> list[Run]:
+    """All runs of a comparison, configuration by configuration.
+
+    Args:
+        configs: names, all different, with YAML files.
+        seeds: at least 0, and different.
+        output: folder of the comparison; a run's is OUTPUT/NAME/seedK.
+        overlays: YAML files whose own keys, not those of their ``_BASE_``, are laid over every configuration, in order.
+        overrides: KEY VALUE ..., laid over them.
+
+    Raises:
+        ValueError: what was asked for is ambiguous, cannot be compared or contradicts itself, or a run's folder holds
+            something else.
+        OSError: a file that cannot be read.
+    """
+    _check_names(configs, seeds)
+    runs = []
+    for name, config in configs:
+        cfg, keys = _merged(config, overlays, overrides)
+        changes = [text for key in keys for text in (key, repr(_value(cfg, key)))]
+        for seed in seeds:
+            cfg.SEED = seed
+            folder = output / name / f"seed{seed}"
+            own = ("SEED", str(seed), "OUTPUT_DIR", repr(str(folder)))
+            runs.append(
+                Run(
+                    name=name,
+                    seed=seed,
+                    config_file=config,
+                    folder=folder,
+                    overrides=(*changes, *overrides, *own),
+                    settings=cfg.dump(),
+                    last_epoch=cfg.SOLVER.MAX_EPOCH,
+                )
+            )
+    for run in runs:
+        _check_folder(run)
+    return runs
+
+
+def claim_folder(run: Run) -> None:
+    """Makes the run's folder, and notes in it what it is for."""
+    run.folder.mkdir(parents=True, exist_ok=True)
+    replace_atomically(_note(run), lambda part: part.write_text(run.settings))
+
+
+def own_keys(overlay: Path) -> dict[str, Any]:
+    """The nested keys that a YAML file sets itself, without those of its ``_BASE_``, OUTPUT_DIR and SEED.
+
+    Raises:
+        ValueError: no YAML mapping.
+        OSError: a file that cannot be read.
+    """
+    try:
+        content = yaml.safe_load(overlay.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{overlay} is not YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{overlay} holds no configuration keys.")
+    return {key: value for key, value in content.items() if key not in ("_BASE_", *OWN_KEYS)}
+
+
+def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) -> tuple[CfgNode, list[str]]:
+    """The configuration of a run but for SEED, and the keys that the overlays set."""
+    cfg = get_cfg()
+    source: object = config
+    keys: dict[str, None] = {}
+    try:
+        cfg.merge_from_file(str(config))
+        for source in overlays:
+            nested = own_keys(Path(source))
+            cfg.merge_from_other_cfg(CfgNode(nested))
+            keys.update(dict.fromkeys(_leaves(nested)))
+        source = "the command line"
+        cfg.merge_from_list(list(overrides))
+        cfg.OUTPUT_DIR = ""
+        source = config
+        check_config(cfg)
+    except (AssertionError, KeyError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"{source}: {error.args[0] if isinstance(error, KeyError) else error}") from None
+    if cfg.TEST.EVAL_PERIOD <= 0:
+        raise ValueError(f"{config}: TEST.EVAL_PERIOD is {cfg.TEST.EVAL_PERIOD}, so that nothing is evaluated; set 1.")
+    if len(cfg.DATASETS.TESTS) != 1:
+        raise ValueError(f"{config}: DATASETS.TESTS is {tuple(cfg.DATASETS.TESTS)}; compare on one test set at a time.")
+    for key in OWN_KEYS:
+        if key in overrides[::2]:
+            raise ValueError(f"{key} differs from run to run: give --seeds and --output instead.")
+    return cfg, list(keys)
+
+
+def _check_names(configs: Sequence[tuple[str, Path]], seeds: Sequence[int]) -> None:
+    names = [name for name, _ in configs]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"Two configurations are named {repeated}; name one otherwise, as in other=FILE.")
+    if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
+        raise ValueError(f"--seeds are {', '.join(map(str, seeds))}; they must be different and at least 0.")
+
+
+def _check_folder(run: Run) -> None:
+    """Raises:
+    ValueError: the run's folder holds something that these settings have not made.
+    """
+    if not run.folder.is_dir() or not any(run.folder.iterdir()):
+        return
+    remedy = "Choose another --output, or remove that folder."
+    if not _note(run).is_file():
+        raise ValueError(f"{run.folder} holds something that is no run of a comparison. {remedy}")
+    before, now = (dict(_flat(yaml.safe_load(text))) for text in (_note(run).read_text(), run.settings))
+    changed = [
+        f"{key} {before.get(key)} → {now.get(key)}" for key in {**before, **now} if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise ValueError(f"{run.folder} was run with other settings ({'; '.join(changed[:5])}). {remedy}")
+
+
+def _note(run: Run) -> Path:
+    return run.folder / "comparison.yaml"
+
+
+def _leaves(nested: Mapping[str, Any]) -> Iterator[str]:
+    return (key for key, _ in _flat(nested))
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _value(cfg: CfgNode, key: str) -> Any:
+    value: Any = cfg
+    for part in key.split("."):
+        value = value[part]
+    return value

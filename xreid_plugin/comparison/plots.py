@@ -1,0 +1,120 @@
+"""Rows as pictures (PNG), legible at a width of 800 pixels."""
+
+from collections.abc import Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from xreid_plugin.comparison.results import RERANKED, Row, Statistic
+from xreid_plugin.host import replace_atomically
+
+# Okabe and Ito's palette without its yellow, which is faint on white: told apart by the colour-blind as well.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_DASHES = ("-", "--", ":", "-.")
+_DIRECTIONS = {"I2V": "infrared → visible", "V2I": "visible → infrared"}
+_LAST_RANK = 20
+_WIDTH = 8.0  # inches: 100 dots an inch make the 800 pixels that it is read at
+_DPI = 200
+
+
+def plot_cmc(rows: Sequence[Row], path: Path) -> None:
+    """A panel a direction: the CMC of each configuration, its deviation over seeds as a band.
+
+    Args:
+        rows: with at least one that has curves.
+        path: of the PNG.
+    """
+    directions = _directions(rows)
+    figure = _figure(height=4.2)
+    panels = figure.subplots(1, len(directions), sharey=True, squeeze=False)[0]
+    # Colours first, then dashes: more rows than colours still differ.
+    styles = list(zip(cycle(_COLOURS), np.repeat(_DASHES, len(_COLOURS)), strict=False))
+    for panel, direction in zip(panels, directions, strict=True):
+        for row, (colour, dashes) in zip(rows, cycle(styles)):
+            if direction in row.curves:
+                _draw_curve(panel, row.curves[direction][:_LAST_RANK], row.name, colour, str(dashes))
+        panel.set_title(_DIRECTIONS.get(direction, direction))
+        panel.set_xlabel("rank")
+        panel.set_xlim(1, _LAST_RANK)
+        panel.set_xticks([1, 5, 10, 15, 20])
+        panel.set_ylim(0, 100)
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("queries with a match by that rank (%)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
+    _save(figure, path)
+
+
+def plot_map(rows: Sequence[Row], path: Path) -> None:
+    """A panel a direction: the mAP of each configuration, and beside it the re-ranked one where there is one.
+
+    Args:
+        rows: with at least one that has figures.
+        path: of the PNG.
+    """
+    rows = [row for row in rows if row.done]
+    directions = _directions(rows)
+    kinds = [(kind, suffix) for kind, suffix in (("as ranked", ""), ("re-ranked", RERANKED)) if _any(rows, suffix)]
+    figure = _figure(height=1.6 + 0.32 * len(rows) * len(kinds))
+    panels = figure.subplots(1, len(directions), sharex=True, sharey=True, squeeze=False)[0]
+    thickness = 0.8 / len(kinds)
+    places = np.arange(len(rows))
+    for panel, direction in zip(panels, directions, strict=True):
+        for number, ((kind, suffix), colour) in enumerate(zip(kinds, _COLOURS, strict=False)):
+            statistics = [row.figures.get(f"{direction}{suffix}/mAP") for row in rows]
+            offset = (number - (len(kinds) - 1) / 2) * thickness
+            _draw_bars(panel, places + offset, statistics, thickness, label=kind, color=colour)
+        panel.set_title(_DIRECTIONS.get(direction, direction))
+        panel.set_xlabel("mAP (%)")
+        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.set_yticks(places, [row.name for row in rows])
+        panel.grid(axis="x", alpha=0.3)
+        panel.set_axisbelow(True)
+    # The first row on top, and room for the numbers at the ends of the bars.
+    panels[0].invert_yaxis()
+    panels[0].set_xlim(0, panels[0].get_xlim()[1] * 1.25)
+    if len(kinds) > 1:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    _save(figure, path)
+
+
+def _draw_curve(panel: Axes, curve: Sequence[Statistic], name: str, colour: str, dashes: str) -> None:
+    ranks = np.arange(1, len(curve) + 1)
+    means = np.array([point.mean for point in curve])
+    spread = np.array([point.deviation or 0.0 for point in curve])
+    # Markers of the first ranks show where a curve starts.
+    panel.plot(ranks, means, dashes, color=colour, label=name, marker="o", markersize=3, linewidth=1.6)
+    if spread.any():
+        panel.fill_between(ranks, means - spread, means + spread, color=colour, alpha=0.15, linewidth=0)
+
+
+def _draw_bars(panel: Axes, places: Any, statistics: list[Statistic | None], thickness: float, **style: Any) -> None:
+    means = [statistic.mean if statistic else 0.0 for statistic in statistics]
+    spread = [(statistic.deviation or 0.0) if statistic else 0.0 for statistic in statistics]
+    bars = panel.barh(places, means, 0.9 * thickness, xerr=spread if any(spread) else None, capsize=2, **style)
+    labels = [f"{statistic.mean:.1f}" if statistic else "" for statistic in statistics]
+    panel.bar_label(bars, labels, padding=3, fontsize=9)
+
+
+def _any(rows: Sequence[Row], suffix: str) -> bool:
+    return any(f"{direction}{suffix}/mAP" in row.figures for row in rows for direction in row.directions)
+
+
+def _directions(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(direction for row in rows for direction in row.directions))
+
+
+def _figure(height: float) -> Figure:
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    replace_atomically(path, lambda part: figure.savefig(part, format="png"))

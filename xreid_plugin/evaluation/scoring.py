@@ -1,0 +1,164 @@
+"""Features to figures: the one way that an evaluation during a run and a later one from a file both take.
+
+Shapes: Q queries, G gallery entries, N = Q + G, F dimensions.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import torch
+from fastreid.evaluation.query_expansion import aqe
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from xreid_plugin.data.tracklet import RetrievalTask
+from xreid_plugin.evaluation.distances import blocks_of_features
+from xreid_plugin.evaluation.features import TrackletFeatures
+from xreid_plugin.evaluation.ranking import RankMetrics, rank_metrics, rank_metrics_from_features
+from xreid_plugin.evaluation.rerank import blend, jaccard_distance, temporal_jaccard_distance
+from xreid_plugin.evaluation.roc import tpr_at_fpr
+from xreid_plugin.evaluation.rules import Expansion, KReciprocal, RankingRules, Temporal
+
+RANKS = (1, 5, 10, 20)
+FIGURES = (*(f"Rank-{rank}" for rank in RANKS), "mAP", "mINP")
+FALSE_POSITIVE_RATES = (1e-4, 1e-3, 1e-2)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """One direction, ranked one way.
+
+    Attributes:
+        direction: "I2V" or "V2I".
+        method: the re-ranking; None for the cosine distance itself.
+        metrics: of this ranking.
+        figures: by name, in percent: Rank-1, 5, 10, 20, mAP, mINP, and TPR@FPR where the rules ask for it.
+    """
+
+    direction: str
+    method: KReciprocal | Temporal | None
+    metrics: RankMetrics
+    figures: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        """The direction, and how it was re-ranked: "I2V", "I2V-reranked" or "I2V-temporal"."""
+        if self.method is None:
+            return self.direction
+        return f"{self.direction}-{'temporal' if isinstance(self.method, Temporal) else 'reranked'}"
+
+
+def rankings(data: TrackletFeatures, rules: RankingRules) -> Iterator[Ranking]:
+    """Ranks every direction by the cosine distance, then by each re-ranking of the rules.
+
+    One direction's features and at most three of its Q x G matrices exist at a time.
+
+    Args:
+        data: features and what they are of.
+        rules: by which to rank.
+
+    Yields:
+        For each direction the raw ranking, then the re-ranked in the order of the rules, then the temporal.
+
+    Raises:
+        ValueError: features that are not finite, a direction without a single query that has a match, or rules that
+            need more than ``data`` has.
+    """
+    if rules.temporal and (data.first_half is None or data.second_half is None):
+        raise ValueError("temporal re-ranking needs features of the first and of the second half of every tracklet")
+    for direction, task in data.tasks.items():
+        yield from _Direction(direction, task, data, rules).rankings()
+
+
+class _Direction:
+    """One retrieval task with its share of the features."""
+
+    def __init__(self, name: str, task: RetrievalTask, data: TrackletFeatures, rules: RankingRules) -> None:
+        self.name = name
+        self.task = task
+        self.data = data
+        self.rules = rules
+        query, gallery = list(task.query), list(task.gallery)
+        pids, camids = data.pids, data.camids
+        self.sides = (pids[query], pids[gallery], camids[query], camids[gallery], rules.same_camera)
+
+    def rankings(self) -> Iterator[Ranking]:
+        queries, gallery = self.of(self.data.features)
+        if not (self.rules.rerank or self.rules.roc):
+            metrics = rank_metrics_from_features(queries, gallery, *self.sides, ranks=RANKS)
+            yield Ranking(self.name, None, metrics, figures(metrics))
+        else:
+            yield from self.by_matrix(queries, gallery)
+        if self.rules.temporal:
+            yield self.by_halves(self.rules.temporal, queries, gallery)
+
+    def by_matrix(self, queries: torch.Tensor, gallery: torch.Tensor) -> Iterator[Ranking]:
+        """Raw and re-ranked; encodings, which take long, are made once for all weights λ that follow one another."""
+        cosine = cosine_distance(queries, gallery)
+        yield self.ranked(None, cosine)
+        # Of unit rows the nearest by Euclidean distance are the nearest by cosine.
+        both = F.normalize(torch.cat([queries, gallery]))
+        for (k1, k2), settings in groupby(self.rules.rerank, lambda setting: (setting.k1, setting.k2)):
+            jaccard = jaccard_distance(both, len(queries), k1, k2)
+            for setting in settings:
+                yield self.ranked(setting, blend(cosine, jaccard, setting.weight))
+
+    def by_halves(self, method: Temporal, queries: torch.Tensor, gallery: torch.Tensor) -> Ranking:
+        assert self.data.first_half is not None
+        assert self.data.second_half is not None
+        distance = temporal_jaccard_distance(
+            torch.cat([queries, gallery]),
+            torch.cat(self.of(self.data.first_half)),
+            torch.cat(self.of(self.data.second_half)),
+            len(queries),
+            k1=method.k1,
+            k2=method.k2,
+            lambda1=method.lambda1,
+            lambda2=method.lambda2,
+        )
+        return self.ranked(method, distance)
+
+    def of(self, features: NDArray[np.float32]) -> tuple[torch.Tensor, torch.Tensor]:
+        """(n, F) -> the (Q, F) and (G, F) of this direction, expanded if the rules say so."""
+        queries, gallery = (torch.from_numpy(features[list(side)]) for side in self.task)
+        if self.rules.expansion is None:
+            return queries, gallery
+        return expanded(queries, gallery, self.rules.expansion)
+
+    def ranked(self, method: KReciprocal | Temporal | None, distance: NDArray[Any]) -> Ranking:
+        metrics = rank_metrics(distance, *self.sides, ranks=RANKS)
+        found = figures(metrics)
+        if self.rules.roc:
+            rates = tpr_at_fpr(distance, *self.sides, fprs=FALSE_POSITIVE_RATES)
+            found |= {f"TPR@FPR={fpr:.0e}": 100 * tpr for fpr, tpr in rates.items()}
+        return Ranking(self.name, method, metrics, found)
+
+
+def cosine_distance(queries: torch.Tensor, gallery: torch.Tensor) -> NDArray[np.float32]:
+    """(Q, F), (G, F) of any norm -> (Q, G): the very distances that a ranking from features goes by."""
+    blocks = blocks_of_features(queries, gallery, (len(queries), len(gallery)), None)
+    return np.concatenate([block.cpu().numpy() for _, block in blocks])
+
+
+def expanded(queries: torch.Tensor, gallery: torch.Tensor, expansion: Expansion) -> tuple[torch.Tensor, torch.Tensor]:
+    """The host's query expansion of (Q, F) and (G, F) float32 features, which it takes as they are, of any norm.
+
+    Raises:
+        ValueError: there are not more features than neighbours.
+    """
+    count = len(queries) + len(gallery)
+    if count <= expansion.k:
+        raise ValueError(
+            f"TEST.AQE.QE_K is {expansion.k}, but a direction has {count} tracklets; it must be below that."
+        )
+    new_queries, new_gallery = aqe(queries, gallery, expansion.times, expansion.k, expansion.alpha)
+    return new_queries, new_gallery
+
+
+def figures(metrics: RankMetrics) -> dict[str, float]:
+    """Rank-1, 5, 10, 20, mAP and mINP of a ranking, in percent."""
+    values = [*(metrics.cmc[rank] for rank in RANKS), metrics.mAP, metrics.mINP]
+    return {name: 100 * float(value) for name, value in zip(FIGURES, values, strict=True)}
