@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,18 @@ from xreid_plugin.data.build import build_training_set
 from xreid_plugin.host import resolve_device
 
 logger = logging.getLogger(__name__)
+
+ABOVE_ZERO = ("MODEL.CPC.TEMPERATURE", "MODEL.LOSSES.CMCL.TEMPERATURE", "SOLVER.BASE_LR")
+AT_LEAST_ONE = (
+    "MODEL.CPC.REFRESH_EPOCHS",
+    "MODEL.MII.SII.STRIDE",
+    "MODEL.MII.SII.DEPTH",
+    "MODEL.MII.LII.STRIDE",
+    "INPUT.CLIP.FRAMES",
+    "DATALOADER.NUM_INSTANCE",
+    "SOLVER.LOG_PERIOD",
+    "SOLVER.MAX_EPOCH",
+)
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
@@ -61,6 +74,12 @@ def check_config(cfg: CfgNode) -> None:
             f"INPUT.SIZE_TEST is {list(cfg.INPUT.SIZE_TEST)}, but the tower is built for INPUT.SIZE_TRAIN, "
             f"{list(cfg.INPUT.SIZE_TRAIN)}: set both alike."
         )
+    for key in ABOVE_ZERO:
+        if attrgetter(key)(cfg) <= 0:
+            raise ValueError(f"{key} is {attrgetter(key)(cfg)}; it must be above 0.")
+    for key in AT_LEAST_ONE:
+        if attrgetter(key)(cfg) < 1:
+            raise ValueError(f"{key} is {attrgetter(key)(cfg)}; it must be at least 1.")
     if cfg.SOLVER.AMP.DTYPE not in ("bfloat16", "float16"):
         raise ValueError(f'SOLVER.AMP.DTYPE is "{cfg.SOLVER.AMP.DTYPE}"; it must be "bfloat16" or "float16".')
     on_cpu = resolve_device(cfg.MODEL.DEVICE).type == "cpu"

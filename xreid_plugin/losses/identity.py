@@ -30,7 +30,7 @@ def triplet_loss(features: torch.Tensor, targets: torch.Tensor, margin: float = 
     nearest = distance.masked_fill(same, torch.inf).amin(1)
     counts = positive.any(1) & ~same.all(1)
     hinge = torch.where(counts, (farthest - nearest + margin).clamp(min=0), torch.zeros_like(farthest))
-    return hinge.sum() / counts.sum().clamp(min=1) + 0 * distance.sum()
+    return hinge.sum() / counts.sum().clamp(min=1)
 
 
 def _euclidean(features: torch.Tensor) -> torch.Tensor:

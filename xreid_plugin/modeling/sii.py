@@ -35,8 +35,7 @@ def temporal_shift(tokens: torch.Tensor, stride: int) -> torch.Tensor:
     from_past, from_future, own = tokens.split([quarter, quarter, tokens.shape[-1] - 2 * quarter], dim=-1)
     past = torch.cat([from_past[:, :stride], from_past[:, :-stride]], dim=1)
     future = torch.cat([from_future[:, stride:], from_future[:, -stride:]], dim=1)
-    frames = tokens.shape[1]
-    return torch.cat([past[:, :frames], future[:, -frames:], own], dim=-1)
+    return torch.cat([past, future, own], dim=-1)
 
 
 class ShortTermInteraction(nn.Module):

@@ -1,0 +1,118 @@
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.host import build_model
+
+ROOT = Path(__file__).parents[2]
+BASELINES = ROOT / "configs/baselines"
+ABLATIONS = ROOT / "projects/XReID/configs/ablations"
+VCM = ROOT / "projects/XReID/configs/vcm.yml"
+
+
+def merged(path):
+    cfg = get_cfg()
+    cfg.merge_from_file(str(path))
+    return cfg
+
+
+def flat(nested, prefix=""):
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def changes(path, base):
+    """Keys in which the configurations differ, but for OUTPUT_DIR, with the values of ``path``."""
+    of_path, of_base = (dict(flat(yaml.safe_load(merged(file).dump()))) for file in (path, base))
+    assert of_path["OUTPUT_DIR"] != of_base["OUTPUT_DIR"]
+    return {key: value for key, value in of_path.items() if value != of_base[key] and key != "OUTPUT_DIR"}
+
+
+@pytest.mark.parametrize("part", ["SII", "LII"])
+@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5])
+def test_a_stride_is_the_only_change(part, stride):
+    expected = {f"MODEL.MII.{part}.STRIDE": stride} if stride != 1 else {}
+    assert changes(ABLATIONS / f"{part.lower()}_stride_{stride}.yml", VCM) == expected
+
+
+def test_the_ablation_adds_one_part_a_step():
+    steps = ["1_tower", "2_cpc", "3_sii", "4_lii", "5_cii_cmcl"]
+    added = [
+        {"MODEL.CPC.ENABLED": True, "MODEL.LOSSES.NAME": ["CPCL", "TripletLoss", "CrossEntropyLoss"]},
+        {"MODEL.MII.SII.ENABLED": True},
+        {"MODEL.MII.LII.ENABLED": True},
+        {"MODEL.MII.CII.ENABLED": True, "MODEL.LOSSES.NAME": ["CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL"]},
+    ]
+    paths = [ABLATIONS / f"{step}.yml" for step in steps]
+    assert [changes(after, before) for before, after in zip(paths, paths[1:], strict=False)] == added
+    assert changes(paths[-1], VCM) == {}
+    assert sorted(path.stem for path in ABLATIONS.glob("[0-9]*.yml")) == steps
+
+
+def test_the_clip_baseline_is_the_ablations_tower():
+    # MII has no parameters there whose rate could be another.
+    assert set(changes(BASELINES / "clip_vit_b16.yml", ABLATIONS / "1_tower.yml")) == {"SOLVER.LR_FACTORS"}
+
+
+@pytest.mark.parametrize("path", sorted(BASELINES.glob("*.yml")), ids=lambda path: path.stem)
+def test_baselines_share_the_tasks_data_batch_and_length(path):
+    task = merged(ROOT / "configs/Base-VVI.yml")
+    cfg = merged(path)
+    assert (cfg.DATALOADER, cfg.DATASETS, cfg.TEST) == (task.DATALOADER, task.DATASETS, task.TEST)
+    assert (cfg.INPUT.SIZE_TRAIN, cfg.INPUT.CLIP, cfg.INPUT.REA) == ([288, 144], task.INPUT.CLIP, task.INPUT.REA)
+    for key in ("IMS_PER_BATCH", "ITERS_PER_EPOCH", "MAX_EPOCH"):
+        assert cfg.SOLVER[key] == task.SOLVER[key]
+    assert cfg.MODEL.BACKBONE.PRETRAIN
+    assert all(step < cfg.SOLVER.MAX_EPOCH for step in cfg.SOLVER.STEPS) or cfg.SOLVER.SCHED != "MultiStepLR"
+
+
+def built(name):
+    cfg = merged(BASELINES / f"{name}.yml")
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.BACKBONE.PRETRAIN = False
+    cfg.MODEL.HEADS.NUM_CLASSES = 10
+    return cfg, build_model(cfg)
+
+
+def kinds(model):
+    return [type(module).__name__ for module in model.modules()]
+
+
+def test_agw_has_its_non_local_blocks_and_pooling():
+    _, model = built("agw_r50")
+    # Two in the third stage and three in the fourth, as the host has them for 50 layers.
+    assert kinds(model).count("Non_local") == 2 + 3
+    assert "GeneralizedMeanPooling" in kinds(model)
+    assert "Non_local" not in kinds(built("bot_r50")[1])
+
+
+def test_sbs_freezes_its_backbone_at_first():
+    cfg, model = built("sbs_r50")
+    assert {"Non_local", "GeneralizedMeanPoolingP", "CircleSoftmax"} <= set(kinds(model))
+    assert {name for name, _ in model.named_parameters() if not frozen(name, cfg)} == {
+        name for name, _ in model.named_parameters() if name.startswith("image_model.heads.")
+    }
+
+
+def test_mgn_has_eight_heads_and_freezes_all_else_at_first():
+    cfg, model = built("mgn_r50")
+    assert kinds(model).count("EmbeddingHead") == 8
+    assert all(frozen(name, cfg) for name, _ in model.named_parameters() if "_head." not in name)
+
+
+def frozen(name, cfg):
+    """As the host matches names, from their beginning."""
+    return cfg.SOLVER.FREEZE_ITERS > 0 and any(re.match(pattern, name) for pattern in cfg.MODEL.FREEZE_LAYERS)
+
+
+def test_vit_is_the_hosts_base_model():
+    cfg, model = built("vit_b16")
+    assert kinds(model).count("Block") == 12
+    assert sum(p.numel() for p in model.image_model.backbone.parameters()) > 80e6
+    assert cfg.SOLVER.OPT == "SGD"

@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from tests.comparison.finished import finished, planned
+from xreid_plugin.comparison.run import execute, execute_all, last_line, read_usage
+
+RESULTS = '{"figures": {"I2V/mAP": 12.5}}'
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    """A program in the place of tools/train_net.py that does what its text says, in the run's folder."""
+
+    def write(body):
+        path = tmp_path / "stand_in.py"
+        lines = ["import pathlib, sys", f"folder = pathlib.Path({str(tmp_path)!r}) / 'model' / 'seed0'", body]
+        path.write_text("\n".join(lines))
+        return path
+
+    return write
+
+
+def finish(tmp_path):
+    return f"(folder / {planned(tmp_path).results.name!r}).write_text({RESULTS!r})"
+
+
+def test_a_run_is_given_its_configuration_and_overrides(tmp_path, stand_in):
+    run = planned(tmp_path)
+    assert execute(run, stand_in(f"print(sys.argv[1:]); {finish(tmp_path)}")) == 0
+    assert last_line(run) == str(["--config-file", str(run.config_file), "SEED", "0"])
+
+
+def test_a_run_with_a_checkpoint_is_resumed(tmp_path, stand_in):
+    run = planned(tmp_path)
+    interrupted = stand_in("(folder / 'last_checkpoint').write_text('model_0000.pth'); sys.exit(3)")
+    assert execute(run, interrupted) == 3
+    assert run.can_resume
+    assert execute(run, stand_in(f"print('--resume' in sys.argv); {finish(tmp_path)}")) == 0
+    assert last_line(run) == "True"
+
+
+def test_usage_adds_up_over_attempts(tmp_path, stand_in):
+    run = planned(tmp_path)
+    execute(run, stand_in("ballast = bytearray(96 << 20); sys.exit(3)"))
+    first = read_usage(run)
+    execute(run, stand_in(finish(tmp_path)))
+    second = read_usage(run)
+    assert first.peak_bytes >= 96 << 20
+    assert second.peak_bytes == first.peak_bytes
+    assert second.seconds > first.seconds > 0
+    assert not second.on_gpu
+
+
+def test_on_a_gpu_the_peak_is_what_the_training_log_says(tmp_path, stand_in):
+    run = planned(tmp_path)
+    execute(run, stand_in("print('iteration 1  3.5 GiB'); print('iteration 2  4.0 GiB'); print('done')"))
+    usage = read_usage(run)
+    assert usage.on_gpu
+    assert usage.peak_bytes == 4 * 2**30
+
+
+def test_a_run_that_ends_well_without_results_has_failed(tmp_path, stand_in):
+    assert execute(planned(tmp_path), stand_in("")) == 1
+
+
+def test_a_failed_run_does_not_lose_the_others_and_one_that_is_done_is_left_alone(tmp_path, stand_in):
+    before = finished(tmp_path, "before", rank1=1.0, mean_precision=2.0)
+    untouched = before.results.stat().st_mtime_ns
+    broken, last = planned(tmp_path, "broken"), planned(tmp_path)
+    said = []
+    train_net = stand_in(f"'broken' in str(sys.argv) and sys.exit('no such loss'); print('well'); {finish(tmp_path)}")
+    execute_all([before, broken, last], train_net, said.append)
+    assert before.results.stat().st_mtime_ns == untouched
+    assert [run.is_done for run in (before, broken, last)] == [True, False, True]
+    assert said[0] == "[1/3] before, seed 0: done before"
+    assert said[2] == "[2/3] broken, seed 0: failed with exit code 1: no such loss"
+    assert said[-1].startswith("[3/3] model, seed 0: done in")
+    assert "I2V/mAP 12.50" in said[-1]
+    assert json.loads(last.results.read_text()) == json.loads(RESULTS)
