@@ -1,3 +1,4 @@
+import itertools
 import re
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def test_the_ablation_adds_one_part_a_step():
         {"MODEL.MII.CII.ENABLED": True, "MODEL.LOSSES.NAME": ["CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL"]},
     ]
     paths = [ABLATIONS / f"{step}.yml" for step in steps]
-    assert [changes(after, before) for before, after in zip(paths, paths[1:], strict=False)] == added
+    assert [changes(after, before) for before, after in itertools.pairwise(paths)] == added
     assert changes(paths[-1], VCM) == {}
     assert sorted(path.stem for path in ABLATIONS.glob("[0-9]*.yml")) == steps
 

@@ -17,9 +17,10 @@ from xreid_plugin.evaluation.distances import as_float32
 from xreid_plugin.evaluation.matching import Array
 from xreid_plugin.evaluation.neighbours import neighbours
 
-# Pairs of features that are compared at once, and pairs of encoding weights that are.
+# What is worked on at once: pairs of features, pairs of encoding weights, and entries of the result. All stay in cache.
 FEATURE_PAIRS = 1 << 12
-WEIGHT_PAIRS = 1 << 20
+WEIGHT_PAIRS = 1 << 18
+RESULT_ENTRIES = 1 << 19
 
 
 def jaccard_distance(features: Array, num_query: int, k1: int = 20, k2: int = 6) -> NDArray[np.float32]:
@@ -181,7 +182,7 @@ def _jaccard(queries: sparse.csr_array, gallery: sparse.csc_array) -> NDArray[np
     start = 0
     while start < len(distance):
         stop = int(np.searchsorted(pairs_before, pairs_before[start] + WEIGHT_PAIRS, side="right")) - 1
-        stop = max(stop, start + 1)
+        stop = max(min(stop, start + RESULT_ENTRIES // num_gallery), start + 1)
         part = slice(queries.indptr[start], queries.indptr[stop])
         length = lengths[part]
         begins = gallery.indptr[queries.indices[part]] - (np.cumsum(length) - length)
