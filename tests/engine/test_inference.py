@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import nn
@@ -5,7 +7,7 @@ from torch import nn
 from tests.data.small_set import small_config
 from xreid_plugin.data.build import build_clip_loader, build_dataset
 from xreid_plugin.data.tracklet import IMAGES
-from xreid_plugin.engine.inference import FlipAveraged, evaluate
+from xreid_plugin.engine.inference import Embedder, evaluate
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.evaluation.features import load_features
@@ -24,7 +26,7 @@ class CoarsePixels(nn.Module):
 
 def test_mirrored_clips_are_averaged_along_the_width():
     picture = torch.arange(6.0).reshape(1, 1, 1, 2, 3).expand(1, 1, 3, 2, 3)
-    model = FlipAveraged(nn.Sequential(Picture()))
+    model = Embedder(nn.Sequential(Picture()), flip=True, autocast=nullcontext())
     mirrored = torch.tensor([[2.0, 1.0, 0.0], [5.0, 4.0, 3.0]])
     torch.testing.assert_close(model({IMAGES: picture})[0, 0, 0], (picture[0, 0, 0] + mirrored) / 2)
 
@@ -79,7 +81,8 @@ def test_dense_features_are_means_over_clips(small_set, tmp_path):
     )
     dataset = build_dataset(cfg, "HITSZVCM")
     evaluator = CrossModalityEvaluator(cfg, dataset)
-    evaluate(CoarsePixels(), build_clip_loader(cfg, evaluator.tracklets, "dense"), evaluator, flip=False)
+    embedder = Embedder(CoarsePixels(), flip=False, autocast=nullcontext())
+    evaluate(embedder, build_clip_loader(cfg, evaluator.tracklets, "dense"), evaluator)
     loader = build_clip_loader(cfg, dataset.test[:1], "dense")
     (clips,) = [CoarsePixels()(batch) for batch in loader]
     assert len(clips) > 1

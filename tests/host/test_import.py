@@ -53,7 +53,7 @@ def test_a_fresh_process_imports_without_warnings_and_leaves_no_names_behind(tmp
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")

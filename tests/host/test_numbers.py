@@ -87,7 +87,7 @@ def test_objects_travel_between_processes(tmp_path, monkeypatch):
     for process in processes:
         process.start()
     try:
-        received = {rank: found for rank, *found in (queue.get(timeout=60) for _ in processes)}
+        received = {rank: found for rank, *found in (queue.get(timeout=120) for _ in processes)}
     finally:
         for process in processes:
             process.join(timeout=30)

@@ -98,7 +98,7 @@ def test_halves_are_compared_on_demand(main, tmp_path):
         (["--k1", "0"], "TEST.RERANK.K1 is 0"),
         (["--lambda", "1.5"], "TEST.RERANK.LAMBDA is 1.5"),
         (["--temporal"], "half"),
-        (["--csv", f"{TOOL}/sweep.csv"], "sweep.csv"),
+        (["--csv", f"{TOOL}/sweep.csv"], str(TOOL)),
     ],
 )
 def test_what_cannot_be_done_is_one_message_that_names_the_file(main, foreign, capsys, options, message):

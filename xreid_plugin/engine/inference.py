@@ -3,6 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -41,40 +42,48 @@ class Progress:
         return iter(tqdm(self._loader, desc=self._what, unit="batch", leave=False, disable=disable))
 
 
-class FlipAveraged(nn.Module):
-    """A model whose outputs are averaged with those of mirrored clips.
+class Embedder(nn.Module):
+    """A model as evaluation runs it: under autocast, and averaged with its outputs for mirrored clips if asked.
 
-    The host's own flip test mirrors dimension 3, which of (B, T, 3, H, W) is the height.
+    Autocast stays around the model, since ranking is done in float32. The host's own flip test mirrors dimension 3,
+    which of (B, T, 3, H, W) is the height.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, flip: bool, autocast: AbstractContextManager[Any]) -> None:
         """
         Args:
-            model: to wrap.
+            model: maps a batch to (B, F) embeddings in eval mode.
+            flip: average every clip with its mirror image.
+            autocast: entered around every call of the model.
         """
         super().__init__()
         self.model = model
+        self.flip = flip
+        self.autocast = autocast
+        self.train(model.training)
 
     def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The mean of the model's outputs for the batch and for its mirror image."""
-        mirrored = {**batch, IMAGES: batch[IMAGES].flip(-1)}
-        return (self.model(batch) + self.model(mirrored)) / 2
+        """The model's outputs, (B, F) float32."""
+        with self.autocast:
+            embeddings = self.model(batch).float()
+            if self.flip:
+                mirrored = self.model({**batch, IMAGES: batch[IMAGES].flip(-1)}).float()
+                embeddings = (embeddings + mirrored) / 2
+        return embeddings
 
 
-def evaluate(model: nn.Module, loader: DeviceLoader, evaluator: CrossModalityEvaluator, flip: bool) -> dict[str, float]:
+def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityEvaluator) -> dict[str, float]:
     """Runs the host's inference loop over the test clips.
 
     Args:
-        model: maps a batch to (B, F) embeddings in eval mode.
+        embedder: of clips.
         loader: of the test clips.
         evaluator: collects and ranks them.
-        flip: average every clip with its mirror image.
 
     Returns:
         The evaluator's figures; empty on all but the main process.
     """
-    subject = FlipAveraged(model) if flip else model
-    return inference_on_dataset(subject, Progress(loader, "Evaluating"), evaluator)
+    return inference_on_dataset(embedder, Progress(loader, "Evaluating"), evaluator)
 
 
 @torch.inference_mode()

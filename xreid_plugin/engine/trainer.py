@@ -16,7 +16,7 @@ from torch import nn
 from xreid_plugin.data.build import build_clip_loader, build_dataset, build_train_loader, build_training_set
 from xreid_plugin.engine.console import ConsoleWriter
 from xreid_plugin.engine.hooks import CheckpointHook, EvalAtStartHook, PrototypeHook, ThroughputHook, WriterHook
-from xreid_plugin.engine.inference import evaluate
+from xreid_plugin.engine.inference import Embedder, evaluate
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
@@ -165,8 +165,7 @@ class XReIDTrainer(DefaultTrainer):
             dataset = build_dataset(cfg, name)
             evaluator = CrossModalityEvaluator(cfg, dataset)
             loader = build_clip_loader(cfg, evaluator.tracklets, cfg.TEST.FRAMES)
-            with precision(cfg):
-                figures = evaluate(model, loader, evaluator, cfg.TEST.FLIP.ENABLED)
+            figures = evaluate(Embedder(model, cfg.TEST.FLIP.ENABLED, precision(cfg)), loader, evaluator)
             if comm.is_main_process():
                 logger.info(f"{name}, {label}, in percent:\n" + results_table({label: figures}))
                 prefix = f"{name}_" if len(cfg.DATASETS.TESTS) > 1 else ""
