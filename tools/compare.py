@@ -32,8 +32,6 @@ TRAIN_NET = Path(__file__).resolve().with_name("train_net.py")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the comparison; returns the exit status."""
-    # Being ended as any exception is, so that the training of the moment ends as well.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
     args = parser.parse_intermixed_args(arguments)
@@ -85,4 +83,6 @@ def _split(words: list[str]) -> tuple[list[tuple[str, Path]], list[str]]:
 
 
 if __name__ == "__main__":
+    # An exception like any other, so that the training of the moment is ended as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main())

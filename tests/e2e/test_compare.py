@@ -1,8 +1,10 @@
 """The real command: a run that ends well, one that fails, and a second call that finds the first one done."""
 
 import csv
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -27,9 +29,8 @@ def compare(*arguments):
 def compared(small_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
     broken = folder / "broken.yml"
-    broken.write_text(
-        f"_BASE_: {__file__.rsplit('/tests/', 1)[0]}/{SYNTHETIC}\nMODEL: {{LOSSES: {{NAME: [NoSuchLoss]}}}}"
-    )
+    base = Path(SYNTHETIC).resolve()
+    broken.write_text(f"_BASE_: {base}\nMODEL: {{LOSSES: {{NAME: [NoSuchLoss]}}}}")
     arguments = ["bot=configs/baselines/bot_r18.yml", str(broken), "--seeds", "0", "--output", str(folder / "out")]
     arguments += ["--overlay", SYNTHETIC, "--overlay", "configs/from-scratch.yml"]
     arguments += [*SMALL, *ONE_EPOCH, "DATASETS.ROOT", str(small_set), "TEST.RERANK.ENABLED", "True"]
@@ -64,21 +65,45 @@ def test_the_report_has_figures_costs_and_plots(compared):
             picture.verify()
 
 
-def test_what_is_done_is_skipped_and_only_report_trains_nothing(compared):
-    first, output, arguments = compared
-    assert first.returncode == 1
-    log = (output / "broken/seed0/console.txt").stat().st_mtime_ns
-    results = (output / "bot/seed0/results_epoch_1.json").stat().st_mtime_ns
-    again = compare(*arguments, "--only-report")
-    assert again.returncode == 1
-    assert "[1/2]" not in again.stdout
-    assert (output / "broken/seed0/console.txt").stat().st_mtime_ns == log
-    assert (output / "bot/seed0/results_epoch_1.json").stat().st_mtime_ns == results
+@pytest.fixture
+def main(monkeypatch):
+    """The command without the start of a process; a training would still be one."""
+    monkeypatch.syspath_prepend("tools")
+    spec = importlib.util.spec_from_file_location("compare", "tools/compare.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
 
 
-def test_other_settings_in_the_same_folder_are_one_clear_message(compared):
+def test_only_report_trains_nothing_and_reports_the_same(compared, main, capsys):
+    _, output, arguments = compared
+    files = [output / "broken/seed0/console.txt", output / "bot/seed0/results_epoch_1.json"]
+    before = [path.stat().st_mtime_ns for path in files]
+    csv_before = (output / "results.csv").read_text()
+    assert main([*arguments, "--only-report"]) == 1
+    assert "[1/2]" not in capsys.readouterr().out
+    assert [path.stat().st_mtime_ns for path in files] == before
+    assert (output / "results.csv").read_text() == csv_before
+
+
+def test_what_is_done_is_skipped(compared, main, capsys):
+    _, output, (bot, _, *rest) = compared
+    before = (output / "bot/seed0/results_epoch_1.json").stat().st_mtime_ns
+    assert main([bot, *rest]) == 0
+    assert "[1/1] bot, seed 0: done before" in capsys.readouterr().out
+    assert (output / "bot/seed0/results_epoch_1.json").stat().st_mtime_ns == before
+
+
+def test_other_settings_in_the_same_folder_are_one_clear_message(compared, main, capsys):
     _, _, arguments = compared
-    done = compare(*arguments, "SOLVER.GAMMA", "0.3")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert "SOLVER.GAMMA" in done.stderr
+    assert main([*arguments, "SOLVER.GAMMA", "0.3"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("compare: ")
+    assert "SOLVER.GAMMA 0.1 → 0.3" in error
+
+
+def test_no_configuration_is_wrong_usage(main, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--output", str(tmp_path), "SOLVER.GAMMA", "0.3"])
+    assert ended.value.code == 2
+    assert "vcm.yml" in capsys.readouterr().err

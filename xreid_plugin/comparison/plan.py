@@ -130,14 +130,12 @@ def own_keys(overlay: Path) -> dict[str, Any]:
 def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) -> tuple[CfgNode, list[str]]:
     """The configuration of a run but for SEED, and the keys that the overlays set."""
     cfg = get_cfg()
+    layers = [(overlay, own_keys(overlay)) for overlay in overlays]
     source: object = config
-    keys: dict[str, None] = {}
     try:
         cfg.merge_from_file(str(config))
-        for source in overlays:
-            nested = own_keys(Path(source))
+        for source, nested in layers:
             cfg.merge_from_other_cfg(CfgNode(nested))
-            keys.update(dict.fromkeys(_leaves(nested)))
         source = "the command line"
         cfg.merge_from_list(list(overrides))
         cfg.OUTPUT_DIR = ""
@@ -152,7 +150,7 @@ def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) ->
     for key in OWN_KEYS:
         if key in overrides[::2]:
             raise ValueError(f"{key} differs from run to run: give --seeds and --output instead.")
-    return cfg, list(keys)
+    return cfg, list(dict.fromkeys(key for _, nested in layers for key, _ in _flat(nested)))
 
 
 def _check_names(configs: Sequence[tuple[str, Path]], seeds: Sequence[int]) -> None:
@@ -183,10 +181,6 @@ def _check_folder(run: Run) -> None:
 
 def _note(run: Run) -> Path:
     return run.folder / "comparison.yaml"
-
-
-def _leaves(nested: Mapping[str, Any]) -> Iterator[str]:
-    return (key for key, _ in _flat(nested))
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """Rows as pictures (PNG), legible at a width of 800 pixels."""
 
+import math
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from xreid_plugin.host import replace_atomically
 
 # Okabe and Ito's palette without its yellow, which is faint on white: told apart by the colour-blind as well.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", ":", "-.")
 _DIRECTIONS = {"I2V": "infrared → visible", "V2I": "visible → infrared"}
 _LAST_RANK = 20
@@ -33,18 +34,17 @@ def plot_cmc(rows: Sequence[Row], path: Path) -> None:
     directions = _directions(rows)
     figure = _figure(height=4.2)
     panels = figure.subplots(1, len(directions), sharey=True, squeeze=False)[0]
-    # Colours first, then dashes: more rows than colours still differ.
-    styles = list(zip(cycle(_COLOURS), np.repeat(_DASHES, len(_COLOURS)), strict=False))
     for panel, direction in zip(panels, directions, strict=True):
-        for row, (colour, dashes) in zip(rows, cycle(styles)):
+        for number, row in enumerate(rows):
             if direction in row.curves:
-                _draw_curve(panel, row.curves[direction][:_LAST_RANK], row.name, colour, str(dashes))
+                _draw_curve(panel, row.curves[direction][:_LAST_RANK], label=row.name, **_line_style(number))
         panel.set_title(_DIRECTIONS.get(direction, direction))
         panel.set_xlabel("rank")
-        panel.set_xlim(1, _LAST_RANK)
         panel.set_xticks([1, 5, 10, 15, 20])
-        panel.set_ylim(0, 100)
         panel.grid(alpha=0.3)
+    # Whole tens around the curves, within what a share can be.
+    lowest, highest = panels[0].get_ylim()
+    panels[0].set_ylim(max(0, 10 * math.floor(lowest / 10)), min(100, 10 * math.ceil(highest / 10)))
     panels[0].set_ylabel("queries with a match by that rank (%)")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
@@ -84,14 +84,25 @@ def plot_map(rows: Sequence[Row], path: Path) -> None:
     _save(figure, path)
 
 
-def _draw_curve(panel: Axes, curve: Sequence[Statistic], name: str, colour: str, dashes: str) -> None:
+def _line_style(number: int) -> dict[str, Any]:
+    """Colour and marker of a row; more rows than colours differ in their dashes."""
+    dashes, colour = divmod(number, len(_COLOURS))
+    return {
+        "color": _COLOURS[colour],
+        "marker": _MARKERS[colour],
+        "linestyle": _DASHES[dashes % len(_DASHES)],
+        "linewidth": 1.6,
+        "markersize": 4,
+    }
+
+
+def _draw_curve(panel: Axes, curve: Sequence[Statistic], **style: Any) -> None:
     ranks = np.arange(1, len(curve) + 1)
     means = np.array([point.mean for point in curve])
     spread = np.array([point.deviation or 0.0 for point in curve])
-    # Markers of the first ranks show where a curve starts.
-    panel.plot(ranks, means, dashes, color=colour, label=name, marker="o", markersize=3, linewidth=1.6)
+    panel.plot(ranks, means, **style)
     if spread.any():
-        panel.fill_between(ranks, means - spread, means + spread, color=colour, alpha=0.15, linewidth=0)
+        panel.fill_between(ranks, means - spread, means + spread, color=style["color"], alpha=0.15, linewidth=0)
 
 
 def _draw_bars(panel: Axes, places: Any, statistics: list[Statistic | None], thickness: float, **style: Any) -> None:

@@ -56,7 +56,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
         adopt_checkpoint_facts(cfg, Path(cfg.MODEL.WEIGHTS))
     complete_config(cfg)
     cfg.freeze()
-    default_setup(cfg, args)
+    # The host would log the file from a handle that it leaves open; it logs the whole configuration anyway.
+    default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))
     # The host shows its own messages alone.
     setup_logger(cfg.OUTPUT_DIR, comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
     seed_all_rng(None if cfg.SEED < 0 else cfg.SEED)
