@@ -31,6 +31,7 @@ def test_no_camera_embedding_wants_no_cameras(small_set, tmp_path):
     [
         (["INPUT.SIZE_TEST", "[96, 48]"], "INPUT.SIZE_TEST"),
         (["SOLVER.AMP.DTYPE", "float64"], "SOLVER.AMP.DTYPE"),
+        (["TEST.SAME_CAMERA", "drop"], "TEST.SAME_CAMERA"),
         (["MODEL.CPC.TEMPERATURE", "0.0"], "MODEL.CPC.TEMPERATURE"),
         (["MODEL.CPC.REFRESH_EPOCHS", "0"], "MODEL.CPC.REFRESH_EPOCHS"),
         (["MODEL.MII.LII.STRIDE", "0"], "MODEL.MII.LII.STRIDE"),

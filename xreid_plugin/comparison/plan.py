@@ -134,7 +134,8 @@ def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) ->
     source: object = config
     try:
         cfg.merge_from_file(str(config))
-        for source, nested in layers:
+        for overlay, nested in layers:
+            source = overlay
             cfg.merge_from_other_cfg(CfgNode(nested))
         source = "the command line"
         cfg.merge_from_list(list(overrides))

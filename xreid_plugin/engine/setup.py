@@ -16,6 +16,7 @@ from fastreid.utils.logger import setup_logger
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_training_set
+from xreid_plugin.evaluation.rules import RankingRules
 from xreid_plugin.host import resolve_device
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def check_config(cfg: CfgNode) -> None:
             f"INPUT.SIZE_TEST is {list(cfg.INPUT.SIZE_TEST)}, but the tower is built for INPUT.SIZE_TRAIN, "
             f"{list(cfg.INPUT.SIZE_TRAIN)}: set both alike."
         )
+    RankingRules.from_config(cfg)
     for key in ABOVE_ZERO:
         if attrgetter(key)(cfg) <= 0:
             raise ValueError(f"{key} is {attrgetter(key)(cfg)}; it must be above 0.")
