@@ -32,7 +32,7 @@ compare: $(INSTALLED) $(DEMO_DATA)/info  ## X-ReID, its tower alone and bag of t
 	$(RUN) tools/compare.py xreid=projects/XReID/configs/vcm.yml configs/baselines/clip_vit_b16.yml \
 		configs/baselines/bot_r18.yml --seeds 0 --output logs/compare --overlay projects/XReID/configs/synthetic.yml \
 		--overlay configs/from-scratch.yml DATASETS.ROOT $(DEMO_DATA) TEST.RERANK.ENABLED True TEST.EVAL_AT_START False \
-		SOLVER.IMS_PER_BATCH 16 SOLVER.ITERS_PER_EPOCH 60 SOLVER.MAX_EPOCH 4 SOLVER.WARMUP_ITERS 60
+		SOLVER.IMS_PER_BATCH 16 SOLVER.ITERS_PER_EPOCH 60 SOLVER.MAX_EPOCH 6 SOLVER.WARMUP_ITERS 60
 
 test: $(INSTALLED)  ## the whole suite
 	$(RUN) -m pytest
