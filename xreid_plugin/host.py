@@ -8,13 +8,12 @@ host is released with that fault repaired, which :func:`check_version` would not
 import collections
 import importlib.metadata
 import logging
-import os
 import pickle
 import sys
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+
+from xreid_plugin.files import replace_atomically
 
 HOST_VERSION = "1.4.0"
 
@@ -76,6 +77,7 @@ with names_of_old(), warnings.catch_warnings():
     import fastreid.utils.collect_env
     import fastreid.utils.comm
     import fastreid.utils.compute_dist
+    import fastreid.utils.events
     from fastreid.config.defaults import _C as HOST_DEFAULTS
     from fastreid.engine.train_loop import SimpleTrainer
 
@@ -134,8 +136,11 @@ def _copied_ahead(batches: Iterator[dict[str, Any]], device: torch.device) -> It
 
 
 def _on_model_device(loader: DeviceLoader, cfg: Any) -> DeviceLoader:
-    if cfg is not None and resolve_device(cfg.MODEL.DEVICE).type == "cpu":
-        loader.device = torch.device("cpu")
+    if cfg is not None:
+        device = resolve_device(cfg.MODEL.DEVICE)
+        # Without an index a CUDA device means that of the process, which the loader knows by its local rank.
+        if device.type == "cpu" or device.index is not None:
+            loader.device = device
     return loader
 
 
@@ -281,6 +286,29 @@ class AMPTrainer(SimpleTrainer):
         self.grad_scaler.update()
 
 
+def write_metrics(trainer: SimpleTrainer, loss_dict: dict[str, torch.Tensor], data_time: float) -> None:
+    """Replaces ``SimpleTrainer._write_metrics``, which reads the losses on a CUDA stream that waits for nothing.
+
+    There a loss may be read before it is computed. Here all are copied at once, after what computes them.
+
+    Raises:
+        FloatingPointError: the losses' sum is not finite; names them and the iteration.
+    """
+    values = torch.stack([value.detach().float() for value in loss_dict.values()]).tolist()
+    gathered = fastreid.utils.comm.gather({**dict(zip(loss_dict, values, strict=True)), "data_time": data_time})
+    if not fastreid.utils.comm.is_main_process():
+        return
+    storage = fastreid.utils.events.get_event_storage()
+    # The slowest process is the one that all wait for.
+    storage.put_scalar("data_time", max(metrics.pop("data_time") for metrics in gathered))
+    means = {name: float(np.mean([metrics[name] for metrics in gathered])) for name in loss_dict}
+    if not np.isfinite(sum(means.values())):
+        raise FloatingPointError(f"Loss became infinite or NaN at iteration {trainer.iter}: {means}")
+    storage.put_scalar("total_loss", sum(means.values()))
+    if len(means) > 1:
+        storage.put_scalars(**means)
+
+
 def _timed_next(batches: Iterator[Any]) -> tuple[Any, float]:
     start = time.perf_counter()
     return next(batches), time.perf_counter() - start
@@ -332,23 +360,6 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
         return torch.load(f, map_location="cpu", weights_only=True)
 
 
-def replace_atomically(target: Path, write: Callable[[Path], object]) -> None:
-    """Writes a file beside ``target`` and renames it, so that a reader sees the old file or the new one, never half.
-
-    Args:
-        target: the file to make or replace.
-        write: writes the new content to the path that it is given.
-    """
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def mend() -> None:
     """Binds every replacement. Runs once, at the first ``import xreid_plugin``."""
     HOST_DEFAULTS.MODEL.DEVICE = "auto"
@@ -357,6 +368,7 @@ def mend() -> None:
     fastreid.evaluation.reid_evaluation.ReidEvaluator._compile_dependencies = no_compilation
     fastreid.data.build.DataLoaderX = DeviceLoader
     fastreid.utils.comm._serialize_to_tensor = serialize_to_tensor
+    SimpleTrainer._write_metrics = write_metrics
     fastreid.utils.compute_dist.compute_euclidean_distance = compute_euclidean_distance
     for replacement in (
         build_model,

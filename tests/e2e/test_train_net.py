@@ -56,7 +56,7 @@ def test_eval_only_repeats_the_last_figures(trained):
     done = train_net("--config-file", CONFIG, "--eval-only", *overrides)
     assert done.returncode == 0, done.stdout + done.stderr
     last = json.loads((output / "results_epoch_2.json").read_text())
-    again = json.loads((output / "results_evaluation.json").read_text())
+    again = json.loads((output / "results_evaluation_even.json").read_text())
     assert again == last
 
 

@@ -121,10 +121,13 @@ def test_a_run_without_evaluation_ends_well(small_set, tmp_path):
     assert (tmp_path / "model_final.pth").is_file()
 
 
-def test_dense_frames_and_flip(small_set, tmp_path):
-    overrides = ["TEST.FRAMES", "dense", "TEST.FLIP.ENABLED", "True", *ONE_EPOCH]
-    trainer = run(small_config(small_set, tmp_path, *overrides))
-    assert 0 <= trainer.evaluations["epoch 1"]["V2I/mAP"] <= 100
+def test_a_finished_run_is_not_run_again(small_set, finished):
+    _, output = finished
+    before = (output / "model_final.pth").stat().st_mtime_ns
+    again = XReIDTrainer(small_config(small_set, output))
+    again.resume_or_load(resume=True)
+    assert again.train() == {}
+    assert (output / "model_final.pth").stat().st_mtime_ns == before
 
 
 def test_prototypes_are_refreshed_every_so_many_epochs(small_set, tmp_path, monkeypatch):

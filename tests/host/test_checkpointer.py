@@ -6,7 +6,8 @@ import torch
 from fastreid.engine import defaults
 from fastreid.utils import checkpoint
 
-from xreid_plugin.host import Checkpointer, replace_atomically
+from xreid_plugin.files import replace_atomically
+from xreid_plugin.host import Checkpointer
 
 
 class Hostile:

@@ -17,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES
 from xreid_plugin.engine.trainer import precision
-from xreid_plugin.host import build_model, replace_atomically
+from xreid_plugin.files import replace_atomically
+from xreid_plugin.host import build_model
 
 _REPEATS = 5
 # Enough for a steady figure of a small model; a large one on a CPU stops here.

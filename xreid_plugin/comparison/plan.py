@@ -10,7 +10,7 @@ from fastreid.config import CfgNode
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.setup import check_config
-from xreid_plugin.host import replace_atomically
+from xreid_plugin.files import replace_atomically
 
 # Keys that the comparison sets itself, run by run.
 OWN_KEYS = ("SEED", "OUTPUT_DIR")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from xreid_plugin.comparison.results import RERANKED, Row, Statistic
-from xreid_plugin.host import replace_atomically
+from xreid_plugin.files import replace_atomically
 
 # Okabe and Ito's palette without its yellow, which is faint on white: told apart by the colour-blind as well.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -9,7 +9,7 @@ from xreid_plugin.comparison.plots import plot_cmc, plot_map
 from xreid_plugin.comparison.results import Row, protocol_differences, rows_of
 from xreid_plugin.comparison.run import last_line
 from xreid_plugin.comparison.tables import cost_table, csv_text, retrieval_table
-from xreid_plugin.host import replace_atomically
+from xreid_plugin.files import replace_atomically
 
 
 def write_report(runs: Sequence[Run], output: Path, command: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from xreid_plugin.comparison.plan import Run, claim_folder
-from xreid_plugin.host import replace_atomically
+from xreid_plugin.files import replace_atomically
 
 # The end of a line of the training's log on CUDA.
 _CUDA_MEMORY = re.compile(r"([\d.]+) GiB$", re.MULTILINE)

@@ -8,7 +8,7 @@ import itertools
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from fastreid.config import configurable
@@ -26,8 +26,11 @@ class ShardedSampler(Sampler[ClipRequest]):
     """What both samplers share: an endless row of global batches, of which a rank takes its part.
 
     Attributes:
+        pairs: whether every clip has a partner of its identity at the same place of the other modality's block.
         start: global batches to pass over before the first; a resumed run sets it to the iterations already done.
     """
+
+    pairs: ClassVar[bool] = False
 
     def __init__(self, batch_size: int, seed: int, unit: int = 1, unit_name: str = "1 clip") -> None:
         """
@@ -81,6 +84,8 @@ class CrossModalityIdentitySampler(ShardedSampler):
     With W ranks, each has P / W whole identities with both blocks, so that partners are never apart; the union of the
     ranks' batches is the batch that one process would have.
     """
+
+    pairs = True
 
     @configurable
     def __init__(

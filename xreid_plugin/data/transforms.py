@@ -46,7 +46,7 @@ def _read_frame(path: str, size: tuple[int, int], tracklet: str) -> np.ndarray:
     if picture is None:
         raise FrameError(
             f"Frame {path} of tracklet {tracklet} is missing or is not a readable picture. "
-            "tools/check_dataset.py --deep lists every such frame."
+            "tools/check_dataset.py --deep looks for such frames before training."
         )
     height, width = size
     if picture.shape[:2] != size:

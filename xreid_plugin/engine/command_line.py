@@ -1,11 +1,14 @@
 """The host's command line, with examples, and with errors for people."""
 
 import argparse
+import pickle
 import sys
+from collections.abc import Callable
 
+import yaml
 from fastreid.engine import default_argument_parser, launch
-from fastreid.utils.checkpoint import Checkpointer
 
+from xreid_plugin.engine.checkpoint import load_for_evaluation
 from xreid_plugin.engine.setup import setup
 from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
 
@@ -48,18 +51,22 @@ def run(arguments: argparse.Namespace) -> None:
 def train_or_evaluate(arguments: argparse.Namespace) -> None:
     """What every process of the job runs. An error of the configuration or the data ends it with exit code 2."""
     try:
-        cfg = setup(arguments)
-        trainer = None if arguments.eval_only else XReIDTrainer(cfg)
-    except (AssertionError, KeyError, OSError, ValueError) as error:
+        work = _prepared(arguments)
+    except (AssertionError, KeyError, OSError, ValueError, yaml.YAMLError, pickle.UnpicklingError) as error:
         if arguments.debug:
             raise
         print(f"train_net.py: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         sys.exit(2)
-    if trainer is None:
+    work()
+
+
+def _prepared(arguments: argparse.Namespace) -> Callable[[], object]:
+    cfg = setup(arguments)
+    if arguments.eval_only:
         show_test_sets(cfg)
         model = XReIDTrainer.build_model(cfg)
-        Checkpointer(model).load(cfg.MODEL.WEIGHTS)
-        XReIDTrainer.test(cfg, model)
-    else:
-        trainer.resume_or_load(resume=arguments.resume)
-        trainer.train()
+        load_for_evaluation(model, cfg.MODEL.WEIGHTS)
+        return lambda: XReIDTrainer.test(cfg, model, f"evaluation {cfg.TEST.FRAMES}")
+    trainer = XReIDTrainer(cfg)
+    trainer.resume_or_load(resume=arguments.resume)
+    return trainer.train

@@ -45,6 +45,7 @@ def build_optimizer(cfg: Any, model: torch.nn.Module) -> torch.optim.Optimizer:
         # The host knows a bias by the whole name "bias"; open_clip's attention also has "in_proj_bias".
         if name.endswith("in_proj_bias"):
             rate *= solver.BIAS_LR_FACTOR
+            group["weight_decay"] = solver.WEIGHT_DECAY_BIAS
         key = (group["freeze_status"], rate, group["weight_decay"])
         merged.setdefault(key, {**group, "lr": rate, "params": []})["params"].append(parameter)
     kind = maybe_add_freeze_layer(cfg, maybe_add_gradient_clipping(cfg, getattr(torch.optim, solver.OPT)))

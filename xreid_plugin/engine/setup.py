@@ -18,10 +18,20 @@ from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_training_set
 from xreid_plugin.evaluation.rules import RankingRules
 from xreid_plugin.host import resolve_device
+from xreid_plugin.modeling.prototypes import UPDATES
+from xreid_plugin.registry import SAMPLER_REGISTRY
 
 logger = logging.getLogger(__name__)
 
 ABOVE_ZERO = ("MODEL.CPC.TEMPERATURE", "MODEL.LOSSES.CMCL.TEMPERATURE", "SOLVER.BASE_LR")
+ONE_OF = {
+    "TEST.FRAMES": ("even", "dense"),
+    "MODEL.BACKBONE.UNSEEN_CAMERA": ("error", "none"),
+    "MODEL.CPC.UPDATE": UPDATES,
+    "INPUT.REA.PER": ("frame", "clip"),
+    "SOLVER.AMP.DTYPE": ("bfloat16", "float16"),
+    "DATALOADER.SAMPLER_TRAIN": tuple(sorted(SAMPLER_REGISTRY._obj_map)),
+}
 AT_LEAST_ONE = (
     "MODEL.CPC.REFRESH_EPOCHS",
     "MODEL.MII.SII.STRIDE",
@@ -31,6 +41,7 @@ AT_LEAST_ONE = (
     "DATALOADER.NUM_INSTANCE",
     "SOLVER.LOG_PERIOD",
     "SOLVER.MAX_EPOCH",
+    "SOLVER.CHECKPOINT_PERIOD",
 )
 
 
@@ -56,12 +67,15 @@ def setup(args: argparse.Namespace) -> CfgNode:
         cfg.MODEL.BACKBONE.PRETRAIN = False
         adopt_checkpoint_facts(cfg, Path(cfg.MODEL.WEIGHTS))
     complete_config(cfg)
+    if cfg.SEED < 0:
+        cfg.SEED = comm.shared_random_seed()
     cfg.freeze()
     # The host would log the file from a handle that it leaves open; it logs the whole configuration anyway.
     default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))
     # The host shows its own messages alone.
     setup_logger(cfg.OUTPUT_DIR, comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
-    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED)
+    logger.info(f"Seed: {cfg.SEED}")
+    seed_all_rng(cfg.SEED)
     return cfg
 
 
@@ -77,17 +91,32 @@ def check_config(cfg: CfgNode) -> None:
             f"{list(cfg.INPUT.SIZE_TRAIN)}: set both alike."
         )
     RankingRules.from_config(cfg)
+    for key, known in ONE_OF.items():
+        if attrgetter(key)(cfg) not in known:
+            raise ValueError(f'{key} is "{attrgetter(key)(cfg)}"; it must be one of {", ".join(known)}.')
+    _check_pairs(cfg)
     for key in ABOVE_ZERO:
         if attrgetter(key)(cfg) <= 0:
             raise ValueError(f"{key} is {attrgetter(key)(cfg)}; it must be above 0.")
     for key in AT_LEAST_ONE:
         if attrgetter(key)(cfg) < 1:
             raise ValueError(f"{key} is {attrgetter(key)(cfg)}; it must be at least 1.")
-    if cfg.SOLVER.AMP.DTYPE not in ("bfloat16", "float16"):
-        raise ValueError(f'SOLVER.AMP.DTYPE is "{cfg.SOLVER.AMP.DTYPE}"; it must be "bfloat16" or "float16".')
+    if cfg.SOLVER.ITERS_PER_EPOCH < 0:
+        raise ValueError(f"SOLVER.ITERS_PER_EPOCH is {cfg.SOLVER.ITERS_PER_EPOCH}; it must be 0 or more, such as 300.")
     on_cpu = resolve_device(cfg.MODEL.DEVICE).type == "cpu"
     if cfg.SOLVER.AMP.ENABLED and cfg.SOLVER.AMP.DTYPE == "float16" and on_cpu:
         raise ValueError('SOLVER.AMP.DTYPE is "float16", which needs CUDA; on the CPU set it to "bfloat16".')
+
+
+def _check_pairs(cfg: CfgNode) -> None:
+    if cfg.MODEL.META_ARCHITECTURE != "XReID" or not cfg.MODEL.MII.CII.ENABLED:
+        return
+    sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
+    if not sampler.pairs:
+        raise ValueError(
+            f"DATALOADER.SAMPLER_TRAIN is {sampler.__name__}, whose clips have no partners for MODEL.MII.CII: take "
+            "CrossModalityIdentitySampler, or set MODEL.MII.CII.ENABLED False and drop CMCL from MODEL.LOSSES.NAME."
+        )
 
 
 def complete_config(cfg: CfgNode) -> None:
@@ -120,7 +149,7 @@ def checkpoint_to_evaluate(cfg: CfgNode) -> Path:
 
 def adopt_checkpoint_facts(cfg: CfgNode, path: Path) -> None:
     """Takes the number of identities and the cameras from a checkpoint, where they shape its tensors."""
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     if "config" not in checkpoint:
         logger.info(f"{path} holds no configuration; identities and cameras are those of DATASETS.NAMES.")
         return

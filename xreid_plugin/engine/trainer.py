@@ -54,7 +54,9 @@ class XReIDTrainer(DefaultTrainer):
         super().__init__(cfg)
         if cfg.SOLVER.AMP.ENABLED:
             dtype = getattr(torch, cfg.SOLVER.AMP.DTYPE)
+            # The host has just made one too, but has no key for the number type.
             self._trainer = AMPTrainer(self.model, self.data_loader, self.optimizer, None, dtype=dtype)
+            self.checkpointer.checkpointables["grad_scaler"] = self._trainer.grad_scaler
 
     @property
     def bare_model(self) -> nn.Module:
@@ -73,6 +75,9 @@ class XReIDTrainer(DefaultTrainer):
 
     def train(self) -> dict[str, float]:
         """Runs training; at its end the main process logs a table of the first and the last evaluation."""
+        if self.start_epoch >= self.max_epoch:
+            logger.info(f"The run is finished: it has had its {self.max_epoch} epochs, SOLVER.MAX_EPOCH.")
+            return {}
         results = super().train()
         if comm.is_main_process() and self.evaluations:
             labels = list(self.evaluations)
@@ -98,9 +103,11 @@ class XReIDTrainer(DefaultTrainer):
             built.append(
                 PrototypeHook(model, model.prototypes, loader, cfg.MODEL.CPC.REFRESH_EPOCHS, cfg.SOLVER.LOG_PERIOD)
             )
+        if comm.is_main_process():
+            # Before the evaluation: whatever happens there, the epoch is not lost.
+            built.append(CheckpointHook(self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.dump()))
         built.append(hooks.EvalHook(cfg.TEST.EVAL_PERIOD, lambda: self._evaluate(f"epoch {self.epoch + 1}")))
         if comm.is_main_process():
-            built.append(CheckpointHook(self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.dump()))
             built.append(WriterHook(self.build_writers(), cfg.SOLVER.LOG_PERIOD))
         return built
 
@@ -178,9 +185,20 @@ class XReIDTrainer(DefaultTrainer):
 
 
 def show_test_sets(cfg: Any) -> None:
-    """Logs what DATASETS.TESTS hold; before training, so that a missing copy is found then and not an epoch later."""
+    """Logs what DATASETS.TESTS hold; before training, so that what is wrong is found then and not epochs later.
+
+    Raises:
+        ValueError: a test camera that training has not seen, unless MODEL.BACKBONE.UNSEEN_CAMERA allows it.
+    """
+    known = set(cfg.MODEL.BACKBONE.CAMERAS)
     for name in cfg.DATASETS.TESTS:
         dataset = build_dataset(cfg, name)
+        unseen = {tracklet.camid for tracklet in dataset.test} - known
+        if known and unseen and cfg.MODEL.BACKBONE.UNSEEN_CAMERA == "error":
+            raise ValueError(
+                f"The test set of {name} has cameras {sorted(unseen)}, of which training, with {sorted(known)}, knows "
+                "nothing. MODEL.BACKBONE.UNSEEN_CAMERA none embeds their frames without a camera."
+            )
         if comm.is_main_process():
             dataset.show_test()
 

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask
 from xreid_plugin.evaluation.archive import Archive
-from xreid_plugin.host import replace_atomically
+from xreid_plugin.files import replace_atomically
 
 DIRECTIONS = (INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED)
 _INDEX_NAMES = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from xreid_plugin.evaluation.scoring import Ranking
-from xreid_plugin.host import replace_atomically
+from xreid_plugin.files import replace_atomically
 
 # In temporal re-ranking λ is two weights.
 SETTING_COLUMNS = ("ranking", "k1", "k2", "lambda")
