@@ -2,6 +2,9 @@
 
 import datetime
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from fastreid.utils.events import EventStorage, EventWriter, get_event_storage
@@ -10,6 +13,22 @@ logger = logging.getLogger(__name__)
 
 # Losses and rates wobble from batch to batch; the line shows the median of the latest.
 WINDOW = 20
+
+
+@contextmanager
+def details_to_file() -> Iterator[None]:
+    """Keeps what the host logs off the screen, but not out of the log file.
+
+    It tells the whole environment, configuration and model, hundreds of lines before the first that is news.
+    """
+    screens = [h for h in logging.getLogger("fastreid").handlers if getattr(h, "stream", None) is sys.stdout]
+    for screen in screens:
+        screen.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for screen in screens:
+            screen.setLevel(logging.DEBUG)
 
 
 class ConsoleWriter(EventWriter):

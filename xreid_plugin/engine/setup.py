@@ -16,6 +16,7 @@ from fastreid.utils.logger import setup_logger
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_training_set
+from xreid_plugin.engine.console import details_to_file
 from xreid_plugin.evaluation.rules import RankingRules
 from xreid_plugin.host import resolve_device
 from xreid_plugin.modeling.prototypes import UPDATES
@@ -70,11 +71,13 @@ def setup(args: argparse.Namespace) -> CfgNode:
     if cfg.SEED < 0:
         cfg.SEED = comm.shared_random_seed()
     cfg.freeze()
-    # The host would log the file from a handle that it leaves open; it logs the whole configuration anyway.
-    default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))
-    # The host shows its own messages alone.
-    setup_logger(cfg.OUTPUT_DIR, comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
-    logger.info(f"Seed: {cfg.SEED}")
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank())
+    # The host's log shows its own messages alone.
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
+    with details_to_file():
+        # The host would log the file from a handle that it leaves open; it logs the whole configuration anyway.
+        default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))
+    logger.info(f"Environment and configuration: {cfg.OUTPUT_DIR}/log.txt and config.yaml; seed {cfg.SEED}")
     seed_all_rng(cfg.SEED)
     return cfg
 

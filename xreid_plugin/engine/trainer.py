@@ -14,7 +14,7 @@ from fastreid.utils.events import EventWriter, JSONWriter, TensorboardXWriter
 from torch import nn
 
 from xreid_plugin.data.build import build_clip_loader, build_dataset, build_train_loader, build_training_set
-from xreid_plugin.engine.console import ConsoleWriter
+from xreid_plugin.engine.console import ConsoleWriter, details_to_file
 from xreid_plugin.engine.hooks import CheckpointHook, EvalAtStartHook, PrototypeHook, ThroughputHook, WriterHook
 from xreid_plugin.engine.inference import Embedder, evaluate
 from xreid_plugin.engine.optimizer import build_optimizer
@@ -77,6 +77,9 @@ class XReIDTrainer(DefaultTrainer):
         """Runs training; at its end the main process logs a table of the first and the last evaluation."""
         if self.start_epoch >= self.max_epoch:
             logger.info(f"The run is finished: it has had its {self.max_epoch} epochs, SOLVER.MAX_EPOCH.")
+            for hook in self._hooks:
+                if isinstance(hook, WriterHook):
+                    hook.after_train()
             return {}
         results = super().train()
         if comm.is_main_process() and self.evaluations:
@@ -124,6 +127,13 @@ class XReIDTrainer(DefaultTrainer):
     def build_train_loader(cls, cfg: Any) -> DeviceLoader:
         """Training clips."""
         return build_train_loader(cfg)
+
+    @classmethod
+    def build_model(cls, cfg: Any) -> nn.Module:
+        """The host's; its picture of every layer goes to the log file alone."""
+        with details_to_file():
+            model: nn.Module = super().build_model(cfg)
+        return model
 
     @classmethod
     def build_optimizer(cls, cfg: Any, model: nn.Module) -> tuple[torch.optim.Optimizer, None]:
