@@ -143,7 +143,7 @@ def check_dataset(
     ]
     broken = unreadable_frames(tracklets, set(missing), workers) if deep else []
     findings = [
-        _finding("counts differ from a full copy (--no-counts allows a partial one)", differing, failure=compare_counts),
+        _finding("counts differ from a full copy (see --no-counts)", differing, failure=compare_counts),
         _finding("frames are missing", missing),
         _finding("frames cannot be decoded", broken),
         _finding("training identities are seen in one modality only", one_sided_identities(dataset)),
