@@ -19,6 +19,7 @@ from xreid_plugin.engine.hooks import CheckpointHook, EvalAtStartHook, Prototype
 from xreid_plugin.engine.inference import Embedder, evaluate
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.setup import complete_config
+from xreid_plugin.engine.statistics import StatisticsHook
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.evaluation.report import results_table, write_results
 from xreid_plugin.host import AMPTrainer, DeviceLoader, resolve_device
@@ -106,6 +107,8 @@ class XReIDTrainer(DefaultTrainer):
             built.append(
                 PrototypeHook(model, model.prototypes, loader, cfg.MODEL.CPC.REFRESH_EPOCHS, cfg.SOLVER.LOG_PERIOD)
             )
+        if comm.get_world_size() > 1:
+            built.append(StatisticsHook(self.bare_model))
         if comm.is_main_process():
             # Before the evaluation: whatever happens there, the epoch is not lost.
             built.append(CheckpointHook(self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.dump()))
