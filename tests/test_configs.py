@@ -47,7 +47,8 @@ RUNNABLE = [path for path in CONFIGS if not is_base(path)]
 @pytest.mark.parametrize("path", CONFIGS, ids=name_of)
 def test_every_key_is_known_and_nothing_contradicts(path):
     cfg = merged(path)
-    check_config(cfg)
+    if not is_base(path):
+        check_config(cfg)
     # A batch is made of both modalities, each of identities with NUM_INSTANCE clips.
     assert cfg.SOLVER.IMS_PER_BATCH % (2 * cfg.DATALOADER.NUM_INSTANCE) == 0
 

@@ -8,6 +8,8 @@ from xreid_plugin.data.tracklet import IMAGES, TARGETS
 from xreid_plugin.modeling.frame_baseline import ClipPool
 
 FRAMES = 3
+# MGN cuts its map of a sixteenth of this into two and into three parts.
+SIZE = (96, 48)
 
 
 def config(architecture="Baseline"):
@@ -22,13 +24,13 @@ def config(architecture="Baseline"):
     cfg.MODEL.HEADS.WITH_BNNECK = True
     cfg.MODEL.HEADS.EMBEDDING_DIM = 16 if architecture == "MGN" else 0
     cfg.MODEL.LOSSES.NAME = ("CrossEntropyLoss", "TripletLoss")
-    cfg.INPUT.SIZE_TRAIN = cfg.INPUT.SIZE_TEST = [64, 32]
+    cfg.INPUT.SIZE_TRAIN = cfg.INPUT.SIZE_TEST = list(SIZE)
     cfg.INPUT.CLIP.FRAMES = FRAMES
     return cfg
 
 
 def batch():
-    images = torch.randint(0, 256, (4, FRAMES, 3, 64, 32), dtype=torch.uint8)
+    images = torch.randint(0, 256, (4, FRAMES, 3, *SIZE), dtype=torch.uint8)
     return {IMAGES: images, TARGETS: torch.tensor([0, 1, 0, 1])}
 
 
@@ -55,7 +57,7 @@ def test_trains_and_embeds_clips(architecture):
 
 def test_a_clip_of_one_picture_embeds_as_the_hosts_model_embeds_the_picture():
     model = build_model(config()).eval()
-    picture = torch.randint(0, 256, (2, 1, 3, 64, 32), dtype=torch.uint8)
+    picture = torch.randint(0, 256, (2, 1, 3, *SIZE), dtype=torch.uint8)
     clip = picture.expand(-1, FRAMES, -1, -1, -1)
     cfg_of_host = config()
     cfg_of_host.MODEL.META_ARCHITECTURE = "Baseline"
