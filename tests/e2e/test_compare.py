@@ -2,27 +2,20 @@
 
 import csv
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.data.small_set import SMALL
+from tests.e2e.commands import run_tool
 
 SYNTHETIC = "projects/XReID/configs/synthetic.yml"
 ONE_EPOCH = ["SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_ITERS", "0", "TEST.EVAL_AT_START", "False"]
 
 
 def compare(*arguments):
-    return subprocess.run(
-        [sys.executable, "-W", "error", "tools/compare.py", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    return run_tool("compare", *arguments)
 
 
 @pytest.fixture(scope="module")

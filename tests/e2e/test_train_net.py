@@ -1,24 +1,18 @@
 """The real command of `make demo`, with smaller numbers."""
 
 import json
-import subprocess
-import sys
+import re
 
 import pytest
 
 from tests.data.small_set import SMALL
+from tests.e2e.commands import run_tool
 
 CONFIG = "projects/XReID/configs/synthetic.yml"
 
 
 def train_net(*arguments):
-    return subprocess.run(
-        [sys.executable, "-W", "error", "tools/train_net.py", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return run_tool("train_net", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +77,11 @@ def test_a_contradiction_names_its_key(trained, overrides, named):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert named in done.stderr
+
+
+def test_a_seed_is_drawn_and_told_where_none_is_given(trained, tmp_path):
+    _, _, small = trained
+    done = train_net("--config-file", CONFIG, *small, "OUTPUT_DIR", str(tmp_path), "SEED", "-1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (seed,) = re.findall(r"^SEED: (\d+)$", (tmp_path / "config.yaml").read_text(), re.MULTILINE)
+    assert f"seed {seed}" in done.stdout

@@ -3,6 +3,8 @@ import torch
 
 from tests.data.small_set import TRAIN_IDENTITIES, small_config
 from xreid_plugin.engine.setup import adopt_checkpoint_facts, check_config, checkpoint_to_evaluate, complete_config
+from xreid_plugin.engine.trainer import show_test_sets
+from xreid_plugin.registry import SAMPLER_REGISTRY
 
 
 def test_completing_counts_identities_and_cameras(small_set, tmp_path):
@@ -72,3 +74,17 @@ def test_a_checkpoint_without_a_configuration_leaves_that_to_the_data(tmp_path):
     cfg = small_config(tmp_path, tmp_path)
     adopt_checkpoint_facts(cfg, tmp_path / "model.pth")
     assert cfg.MODEL.HEADS.NUM_CLASSES == 0
+
+
+def test_a_sampler_registered_later_is_known(tmp_path, monkeypatch):
+    monkeypatch.setitem(SAMPLER_REGISTRY._obj_map, "LaterSampler", type("LaterSampler", (), {"pairs": True}))
+    check_config(small_config(tmp_path, tmp_path, "DATALOADER.SAMPLER_TRAIN", "LaterSampler"))
+
+
+def test_an_unseen_test_camera_is_found_before_training(small_set, tmp_path):
+    cfg = small_config(small_set, tmp_path)
+    cfg.MODEL.BACKBONE.CAMERAS = [99]
+    with pytest.raises(ValueError, match=r"MODEL\.BACKBONE\.UNSEEN_CAMERA none"):
+        show_test_sets(cfg)
+    cfg.MODEL.BACKBONE.UNSEEN_CAMERA = "none"
+    show_test_sets(cfg)

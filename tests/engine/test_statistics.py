@@ -1,11 +1,8 @@
-import multiprocessing
-from datetime import timedelta
-
 import pytest
 import torch
-import torch.distributed as dist
 from torch import nn
 
+from tests.ranks import run_on_two_ranks
 from xreid_plugin.engine.statistics import share_batch_statistics
 
 # Rank 1's model has seen other batches than rank 0's.
@@ -20,29 +17,15 @@ def model_of(rank):
     return model
 
 
-def run_rank(rank, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=60)
-    )
+def shared_on_rank(rank, folder):
     model = model_of(rank)
     share_batch_statistics(model)
-    torch.save(dict(model.named_buffers()), folder / f"rank{rank}.pt")
-    dist.destroy_process_group()
+    return dict(model.named_buffers())
 
 
-# A fresh interpreter would spend nearly all of its time importing.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_ranks_share_the_mean_of_their_statistics(tmp_path):
-    context = multiprocessing.get_context("fork")
-    ranks = [context.Process(target=run_rank, args=(rank, tmp_path), daemon=True) for rank in range(2)]
-    for rank in ranks:
-        rank.start()
-    for rank in ranks:
-        rank.join(timeout=90)
-    assert [rank.exitcode for rank in ranks] == [0, 0]
-    for rank in range(2):
-        held = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
+    for held in run_on_two_ranks(shared_on_rank, tmp_path):
         assert held["0.running_mean"].tolist() == [1.0, 6.0]
         assert held["0.running_var"].tolist() == [2.0, 6.0]
 

@@ -1,13 +1,10 @@
-import multiprocessing
-from datetime import timedelta
-
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from tests.ranks import run_on_two_ranks
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.modeling.prototypes import UPDATES, PrototypeMemory, gather_rows
 
@@ -254,22 +251,15 @@ def test_one_process_has_nothing_to_gather():
     assert gather_rows(rows) is rows
 
 
-def run_rank(rank, folder):
-    # What a forked worker of a DataLoader does too: the parent's pool of threads is not there any more.
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2, timeout=timedelta(seconds=60)
-    )
+def update_on_rank(rank, folder):
     held = torch.load(folder / "given.pt", weights_only=True)
     memory = make_memory(held["infrared"], held["visible"])
     for batch in held["batches"]:
         memory.observe(*(column.chunk(2)[rank] for column in batch))
         memory.update()
-    torch.save(memory.state_dict(), folder / f"rank{rank}.pt")
-    dist.destroy_process_group()
+    return memory.state_dict()
 
 
-# A fresh interpreter would spend nearly all of its time importing.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_two_processes_hold_the_memory_of_one(tmp_path):
     generator = torch.Generator().manual_seed(0)
@@ -284,20 +274,11 @@ def test_two_processes_hold_the_memory_of_one(tmp_path):
         batches.append((features, targets, torch.tensor([IR, IR, IR, VIS, VIS, VIS] * 2)))
     torch.save({"infrared": infrared, "visible": visible, "batches": batches}, tmp_path / "given.pt")
 
-    context = multiprocessing.get_context("fork")
-    ranks = [context.Process(target=run_rank, args=(rank, tmp_path), daemon=True) for rank in range(2)]
-    for rank in ranks:
-        rank.start()
-    for rank in ranks:
-        rank.join(timeout=90)
-    assert [rank.exitcode for rank in ranks] == [0, 0]
-
     alone = make_memory(infrared, visible)
     for batch in batches:
         alone.observe(*batch)
         alone.update()
-    for rank in range(2):
-        held = torch.load(tmp_path / f"rank{rank}.pt", weights_only=True)
+    for held in run_on_two_ranks(update_on_rank, tmp_path):
         assert torch.equal(held["infrared"], alone.infrared)
         assert torch.equal(held["visible"], alone.visible)
     assert not torch.equal(alone.infrared, infrared)
