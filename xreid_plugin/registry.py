@@ -10,7 +10,7 @@ SAMPLER_REGISTRY.__doc__ = """
 Training samplers, chosen by ``DATALOADER.SAMPLER_TRAIN``.
 
 An entry is a class with ``from_config(cfg, tracklets)`` that returns the keyword arguments of its constructor. Its
-``pairs`` says whether every clip has a partner in the other modality's block, which CII and CMCL need; the default is no.
+attribute ``pairs``, False where there is none, says whether every clip has a partner in the other modality's block.
 """
 
 LOSS_REGISTRY = Registry("LOSS")
