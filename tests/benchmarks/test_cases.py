@@ -27,7 +27,7 @@ def test_cases_name_functions_that_are_there(module):
     assert {case.size for case in cases} == {"3x4", "5x6"}
     for case in cases:
         assert case.module == module.__name__
-        for side in (case.host, case.plugin):
+        for side in (case.reference, case.plugin):
             assert callable(getattr(module, side)(**case.arguments))
 
 

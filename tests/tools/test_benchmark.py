@@ -23,7 +23,7 @@ def test_table_and_json_lines(main, tmp_path, capsys):
     assert main(["rerank", "--sizes", "20x40", "--repeats", "1", "--json", str(target)]) == 0
     (line,) = [json.loads(text) for text in target.read_text().splitlines()]
     assert (line["case"], line["size"]) == ("re-ranking", "20x40")
-    assert line["speedup"] == pytest.approx(line["host"]["seconds"] / line["plugin"]["seconds"])
+    assert line["speedup"] == pytest.approx(line["reference"]["seconds"] / line["plugin"]["seconds"])
     printed = capsys.readouterr().out
     assert printed.startswith("case")
     assert printed.endswith(target.read_text())
@@ -39,6 +39,7 @@ def test_an_unreadable_size_is_one_message(main, capsys):
     [
         (["ranking", "--repeats", "0"], "at least 1 run"),
         (["rerank", "--json", "/no/such/folder/lines"], "no folder /no/such/folder"),
+        (["rerank", "--growth", "--sizes", "3x4"], "leave --sizes out"),
         (["speed"], "invalid choice: 'speed'"),
     ],
 )

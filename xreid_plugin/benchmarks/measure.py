@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # Work is not repeated once it has taken this long.
 SECONDS_TO_SPEND = 5.0
@@ -28,12 +28,16 @@ class Measurement(NamedTuple):
         peak_mib: peak resident memory of the whole process, imports and input included.
         added_mib: by how much the work raised that peak.
         runs: how many runs there were.
+        cpu_seconds: processor time of the fastest run, over all threads and finished child processes.
+        device_mib: peak memory of torch's tensors on the GPU, 0 without one.
     """
 
     seconds: float
     peak_mib: float
     added_mib: float
     runs: int
+    cpu_seconds: float = 0.0
+    device_mib: float = 0.0
 
 
 def measure(module: str, function: str, arguments: Mapping[str, object], repeats: int = 3) -> Measurement:
@@ -66,12 +70,29 @@ def measure_here(module: str, function: str, arguments: Mapping[str, object], re
     """Measures in this process, whose peak so far must be its imports and the input."""
     work = getattr(importlib.import_module(module), function)(**arguments)
     before = _peak_mib()
-    seconds: list[float] = []
-    while len(seconds) < repeats and sum(seconds) < SECONDS_TO_SPEND:
-        start = time.perf_counter()
+    timings: list[tuple[float, float]] = []
+    while len(timings) < repeats and sum(seconds for seconds, _ in timings) < SECONDS_TO_SPEND:
+        start, cpu_start = time.perf_counter(), sum(os.times()[:4])
         work()
-        seconds.append(time.perf_counter() - start)
-    return Measurement(min(seconds), _peak_mib(), _peak_mib() - before, len(seconds))
+        _wait_for_device()
+        timings.append((time.perf_counter() - start, sum(os.times()[:4]) - cpu_start))
+    seconds, cpu_seconds = min(timings)
+    return Measurement(seconds, _peak_mib(), _peak_mib() - before, len(timings), cpu_seconds, _device_peak_mib())
+
+
+def _cuda() -> Any:
+    """torch.cuda, if the work has used it: this module itself must not bring torch in."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
+
+
+def _wait_for_device() -> None:
+    if (cuda := _cuda()) is not None:
+        cuda.synchronize()
+
+
+def _device_peak_mib() -> float:
+    return cuda.max_memory_allocated() / (1 << 20) if (cuda := _cuda()) is not None else 0.0
 
 
 def _peak_mib() -> float:

@@ -7,8 +7,10 @@ from fastreid.evaluation.rank import evaluate_rank
 from fastreid.utils.compute_dist import build_dist
 
 from xreid_plugin.benchmarks.report import Case
-from xreid_plugin.benchmarks.retrieval import DEFAULT_SIZES, Retrieval, make_retrieval, parse_size
+from xreid_plugin.benchmarks.retrieval import DEFAULT_SIZES, GROWTH_SIZES, Retrieval, make_retrieval, parse_size
 from xreid_plugin.evaluation.ranking import rank_metrics, rank_metrics_from_features
+
+GROWTH_SIZES = ("46x51", "458x510", "4584x5099")
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
@@ -22,11 +24,12 @@ def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
             name=f"ranking, from {given}",
             size=size,
             module=__name__,
-            host=f"host_from_{given}",
+            reference=f"host_from_{given}",
             plugin=f"plugin_from_{given}",
             arguments={"queries": queries, "gallery": gallery},
+            scale=queries + gallery,
             # Distances (float32), their order and the matches (int64), and Python's floats of one query.
-            host_bytes=24 * queries * gallery,
+            reference_bytes=24 * queries * gallery,
         )
         for size in sizes
         for queries, gallery in [parse_size(size)]

@@ -1,15 +1,19 @@
-"""The plugin beside the host, case by case: who is measured, and the table and JSON lines that come of it."""
+"""The plugin beside a reference, case by case: who is measured, and the tables and JSON lines that come of it."""
 
 import json
+import math
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tabulate import tabulate
 
 from xreid_plugin.benchmarks.measure import Measurement, measure
+from xreid_plugin.files import replace_atomically
 
 
 @dataclass(frozen=True)
@@ -20,66 +24,112 @@ class Case:
         name: what is done.
         size: how much of it, for the reader.
         module: dotted name of the module that holds both functions; see :mod:`xreid_plugin.benchmarks.measure`.
-        host: function that prepares the host's work.
+        reference: function that prepares the reference's work; None where the plugin is measured alone.
         plugin: function that prepares the plugin's.
         arguments: of both.
-        host_bytes: memory that the host is known to need; where the machine has less, the host is not run.
+        against: what the reference is, in a word.
+        reference_bytes: memory that the reference is known to need; where the machine has less, it is not run.
+        items: how many ``unit`` the work handles, for rates; 0 where a rate says nothing.
+        unit: plural noun.
+        scale: number of tracklets, for the growth of time and memory; 0 where nothing grows.
     """
 
     name: str
     size: str
     module: str
-    host: str
+    reference: str | None
     plugin: str
     arguments: Mapping[str, object]
-    host_bytes: int = 0
+    against: str = "host"
+    reference_bytes: int = 0
+    items: int = 0
+    unit: str = ""
+    scale: int = 0
 
 
 def run(cases: Iterable[Case], repeats: int) -> Iterator[dict[str, Any]]:
-    """Measures each case, host first.
+    """Measures each case, the reference first.
 
     Yields:
-        ``case``, ``size``, ``host`` and ``plugin`` (seconds, peak_mib, added_mib, runs; host may be None), and their
-        ratios: ``speedup``, host seconds / plugin seconds; ``peak_ratio``, plugin / host peak memory of the whole
-        process; ``added_ratio``, plugin / host memory that the work added. A ratio is None where it has no meaning.
+        What :func:`record` makes of it.
+
+    Raises:
+        RuntimeError: a measured process failed.
     """
     for case in cases:
-        fits = case.host_bytes < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-        host = measure(case.module, case.host, case.arguments, repeats) if fits else None
-        yield record(case, host, measure(case.module, case.plugin, case.arguments, repeats))
+        fits = case.reference_bytes < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        reference = None
+        if case.reference is not None and fits:
+            reference = measure(case.module, case.reference, case.arguments, repeats)
+        yield record(case, reference, measure(case.module, case.plugin, case.arguments, repeats))
 
 
-def record(case: Case, host: Measurement | None, plugin: Measurement) -> dict[str, Any]:
-    """One line of the report; see :func:`run`."""
+def record(case: Case, reference: Measurement | None, plugin: Measurement) -> dict[str, Any]:
+    """One line of the report.
+
+    Returns:
+        ``case``, ``size``, ``against``, ``unit``, ``items``, ``scale``; ``reference`` (may be None) and ``plugin``, the
+        fields of their Measurement; ``speedup``, reference seconds / plugin seconds; ``peak_ratio``, plugin / reference
+        peak memory of the whole process; ``added_ratio``, plugin / reference memory that the work added. A ratio is
+        None where it has no meaning.
+    """
     return {
         "case": case.name,
         "size": case.size,
-        "host": host and host._asdict(),
+        "against": case.against if case.reference else None,
+        "unit": case.unit,
+        "items": case.items,
+        "scale": case.scale,
+        "reference": reference and reference._asdict(),
         "plugin": plugin._asdict(),
-        "speedup": host and _ratio(host.seconds, plugin.seconds),
-        "peak_ratio": host and _ratio(plugin.peak_mib, host.peak_mib),
-        "added_ratio": host and _ratio(plugin.added_mib, host.added_mib),
+        "speedup": reference and _ratio(reference.seconds, plugin.seconds),
+        "peak_ratio": reference and _ratio(plugin.peak_mib, reference.peak_mib),
+        "added_ratio": reference and _ratio(plugin.added_mib, reference.added_mib),
     }
 
 
 def table(records: Iterable[Mapping[str, Any]]) -> str:
-    """The records for the eye: seconds, ratios, and MiB of the whole process and (added by the work)."""
+    """The records for the eye: seconds, rates, ratios, and MiB of the whole process and (added by the work)."""
     rows = [
         [
             line["case"],
             line["size"],
-            line["host"] and f"{line['host']['seconds']:.3f}",
+            line["against"],
+            line["reference"] and f"{line['reference']['seconds']:.3f}",
             f"{line['plugin']['seconds']:.3f}",
             line["speedup"] and f"{line['speedup']:.1f}",
-            line["host"] and _memory(line["host"]),
+            _rate(line),
+            line["reference"] and _memory(line["reference"]),
             _memory(line["plugin"]),
-            line["peak_ratio"] and f"{line['peak_ratio']:.2f}",
             line["added_ratio"] and f"{line['added_ratio']:.2f}",
         ]
         for line in records
     ]
-    headers = ["case", "size", "host s", "plugin s", "times faster", "host MiB", "plugin MiB", "peak ×", "added ×"]
+    headers = ["case", "size", "against", "its s", "our s", "faster ×", "our rate", "its MiB", "our MiB", "added ×"]
     return tabulate(rows, headers, missingval="-", disable_numparse=True)
+
+
+def growth(records: Iterable[Mapping[str, Any]]) -> str:
+    """How the plugin's time and memory grow with the number of tracklets; empty where no case has two sizes.
+
+    The exponent is the slope of a line through the logarithms: 1 is linear, 2 quadratic.
+    """
+    by_case: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for line in records:
+        if line["scale"]:
+            by_case[line["case"]].append(line)
+    rows = [
+        [
+            name,
+            ", ".join(str(line["scale"]) for line in lines),
+            _exponent(lines, "seconds"),
+            _exponent(lines, "added_mib"),
+        ]
+        for name, lines in by_case.items()
+        if len({line["scale"] for line in lines}) > 1
+    ]
+    headers = ["case", "tracklets", "exponent of time", "exponent of added memory"]
+    return tabulate(rows, headers, missingval="-", disable_numparse=True) if rows else ""
 
 
 def json_lines(records: Iterable[Mapping[str, Any]]) -> str:
@@ -88,19 +138,30 @@ def json_lines(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def write_json_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Writes :func:`json_lines` beside ``path``, then renames, so that no reader sees half a file.
+    """Writes :func:`json_lines`, whole or not at all.
 
     Raises:
         OSError: the folder cannot be written to.
     """
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json_lines(records))
-    beside.replace(path)
+    replace_atomically(path, lambda part: part.write_text(json_lines(records)))
 
 
 def _ratio(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator > 0 else None
 
 
+def _rate(line: Mapping[str, Any]) -> str | None:
+    return f"{line['items'] / line['plugin']['seconds']:,.0f} {line['unit']}/s" if line["items"] else None
+
+
 def _memory(measurement: Mapping[str, float]) -> str:
-    return f"{measurement['peak_mib']:.0f} (+{measurement['added_mib']:.0f})"
+    on_device = f", {measurement['device_mib']:.0f} on the GPU" if measurement["device_mib"] else ""
+    return f"{measurement['peak_mib']:.0f} (+{measurement['added_mib']:.0f}){on_device}"
+
+
+def _exponent(lines: list[Mapping[str, Any]], field: str) -> str | None:
+    points = [(math.log(line["scale"]), line["plugin"][field]) for line in lines if line["plugin"][field] > 0]
+    if len({scale for scale, _ in points}) < 2:
+        return None
+    scales, values = zip(*points, strict=True)
+    return f"{np.polyfit(scales, np.log(values), 1)[0]:.2f}"

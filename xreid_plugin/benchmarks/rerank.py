@@ -10,6 +10,7 @@ from xreid_plugin.benchmarks.retrieval import DEFAULT_SIZES, make_retrieval, par
 from xreid_plugin.evaluation.rerank import jaccard_distance
 
 CPU_SEARCH = 3
+GROWTH_SIZES = ("46x51", "458x510", "4584x5099")
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
@@ -23,11 +24,12 @@ def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
             name="re-ranking",
             size=size,
             module=__name__,
-            host="host",
+            reference="host",
             plugin="plugin",
             arguments={"queries": queries, "gallery": gallery},
+            scale=queries + gallery,
             # Encodings before and after their averaging, and the distance, each N x N float32.
-            host_bytes=12 * (queries + gallery) ** 2,
+            reference_bytes=12 * (queries + gallery) ** 2,
         )
         for size in sizes
         for queries, gallery in [parse_size(size)]
