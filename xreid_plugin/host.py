@@ -6,8 +6,10 @@ host is released with that fault repaired, which :func:`check_version` would not
 """
 
 import collections
+import functools
 import importlib.metadata
 import logging
+import operator
 import pickle
 import sys
 import time
@@ -22,7 +24,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from xreid_plugin import config_files, config_merge
+from xreid_plugin.config_files import ConfigError
+from xreid_plugin.deferred import deferred
+from xreid_plugin.faiss_library import import_faiss
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.torch_files import load_checkpoint
 
 HOST_VERSION = "1.4.0"
 
@@ -58,8 +65,14 @@ def names_of_old() -> Iterator[None]:
         del collections.Mapping  # type: ignore[attr-defined]
 
 
-with names_of_old(), warnings.catch_warnings():
+# What the host imports at its head for ROC curves, image transforms and its report on the environment takes longer than
+# all the rest.
+LATE = ("sklearn", "sklearn.metrics", "torchvision", "torchvision.transforms")
+
+with names_of_old(), deferred(*LATE), warnings.catch_warnings():
     check_version()
+    # The host would import FAISS as it comes.
+    import_faiss()
     # Both modules warn, once an evaluation runs, that their Cython builds are missing; see no_compilation.
     warnings.filterwarnings("ignore", message="Cython (rank|roc) evaluation", category=UserWarning)
     import fastreid.data.build
@@ -78,6 +91,7 @@ with names_of_old(), warnings.catch_warnings():
     import fastreid.utils.comm
     import fastreid.utils.compute_dist
     import fastreid.utils.events
+    from fastreid.config import CfgNode
     from fastreid.config.defaults import _C as HOST_DEFAULTS
     from fastreid.engine.train_loop import SimpleTrainer
 
@@ -357,12 +371,44 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
         replace_atomically(target, lambda part: part.write_text(last_filename_basename))
 
     def _load_file(self, f: str) -> Any:
-        return torch.load(f, map_location="cpu", weights_only=True)
+        return load_checkpoint(Path(f))
+
+
+def load_yaml_with_base(filename: str, allow_unsafe: bool = False) -> dict[str, Any]:
+    """Replaces ``CfgNode.load_yaml_with_base``, which runs code from a file where ``allow_unsafe`` says so, fetches a
+    ``_BASE_`` from the network, and never returns from one that leads back to itself.
+    """
+    if allow_unsafe:
+        raise ConfigError(f"{filename}: allow_unsafe would run code from the file; write its values out instead.")
+    return config_files.load_yaml_with_base(Path(filename))
+
+
+def merge_from_file(cfg: CfgNode, cfg_filename: str, allow_unsafe: bool = False) -> None:
+    """Replaces ``CfgNode.merge_from_file``, which stops at the first fault and does not say where it stands."""
+    if allow_unsafe:
+        raise ConfigError(f"{cfg_filename}: allow_unsafe would run code from the file; write its values out instead.")
+    for keys in config_merge.fitted_files(cfg, Path(cfg_filename)):
+        config_merge.put(cfg, keys)
+
+
+def merge_from_other_cfg(cfg: CfgNode, cfg_other: CfgNode) -> None:
+    """Replaces ``CfgNode.merge_from_other_cfg``, which stops at the first unknown key and names no nearest one."""
+    config_merge.put(cfg, config_merge.fitted_keys(cfg, cfg_other))
+
+
+def merge_from_list(cfg: CfgNode, cfg_list: list[Any]) -> None:
+    """Replaces ``CfgNode.merge_from_list``, for the same reason."""
+    for key, value in config_merge.fitted_pairs(cfg, cfg_list):
+        *groups, name = key.split(".")
+        functools.reduce(operator.getitem, groups, cfg)[name] = value
 
 
 def mend() -> None:
     """Binds every replacement. Runs once, at the first ``import xreid_plugin``."""
     HOST_DEFAULTS.MODEL.DEVICE = "auto"
+    CfgNode.load_yaml_with_base = staticmethod(load_yaml_with_base)
+    for merge in (merge_from_file, merge_from_other_cfg, merge_from_list):
+        setattr(CfgNode, merge.__name__, merge)
     # DefaultTrainer.train asserts that an evaluation has happened, after the work is done; no evaluation is no results.
     fastreid.engine.defaults.DefaultTrainer._last_eval_results = collections.OrderedDict()
     fastreid.evaluation.reid_evaluation.ReidEvaluator._compile_dependencies = no_compilation

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from xreid_plugin.evaluation.distances import as_float32
 from xreid_plugin.evaluation.matching import Array
+from xreid_plugin.faiss_library import import_faiss
 
 # Distances that the torch search holds at once.
 BLOCK_ENTRIES = 1 << 24
@@ -30,10 +31,7 @@ def neighbours(features: Array, k: int) -> NDArray[np.int64]:
     Raises:
         ValueError: ``features`` is not a non-empty matrix of finite numbers, or k is out of range.
     """
-    # Not at the head: faiss takes longer to import than all the rest of this package.
-    import faiss
-
-    if faiss.get_num_gpus() > 0:
+    if import_faiss().get_num_gpus() > 0:
         return faiss_neighbours(features, k, gpu=True)
     if torch.cuda.is_available():
         return torch_neighbours(features, k, "cuda")
@@ -42,8 +40,7 @@ def neighbours(features: Array, k: int) -> NDArray[np.int64]:
 
 def faiss_neighbours(features: Array, k: int, gpu: bool = False) -> NDArray[np.int64]:
     """FAISS's flat index, on the CPU or on all GPUs; otherwise like :func:`neighbours`."""
-    import faiss
-
+    faiss = import_faiss()
     data = _checked(features, k).cpu().numpy()
     flat = faiss.IndexFlatL2(data.shape[1])
     index = faiss.index_cpu_to_all_gpus(flat) if gpu else flat

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import roc_curve
 
 from xreid_plugin.evaluation.distances import blocks_of_matrix
 from xreid_plugin.evaluation.matching import Array, Matching, SameCamera
@@ -80,6 +79,9 @@ def tpr_at_fpr(
     Raises:
         ValueError: as for :func:`verification_pairs`, or one of the two classes has no pair.
     """
+    # Not at the head: scikit-learn is for the few evaluations that ask for a ROC curve.
+    from sklearn.metrics import roc_curve
+
     scores, labels = verification_pairs(dist, q_pids, g_pids, q_camids, g_camids, same_camera)
     if labels.all() or not labels.any():
         missing = "the same person" if labels.all() else "different people"

@@ -6,7 +6,7 @@ Shapes: F frames (B·T of them), H×W pixels, L = h·w patches, D token width, E
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from fastreid.config import configurable
@@ -14,8 +14,8 @@ from fastreid.modeling.backbones.build import BACKBONE_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xreid_plugin.modeling.clip_config import build_image_tower
-from xreid_plugin.modeling.clip_weights import LoadReport, fetch_pretrained, load_clip_weights
+if TYPE_CHECKING:
+    from xreid_plugin.modeling.clip_weights import LoadReport
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +80,9 @@ class ClipVisionTower(nn.Module):
         super().__init__()
         if unseen_camera not in ("error", "none"):
             raise ValueError(f"MODEL.BACKBONE.UNSEEN_CAMERA: {unseen_camera!r} is neither 'error' nor 'none'")
+        # Not at the head: open_clip and all that it imports are for those who build a tower.
+        from xreid_plugin.modeling.clip_config import build_image_tower
+
         self.visual = build_image_tower(model, image_size)
         self.visual.conv1.weight.requires_grad_(not freeze_patch)
         self.image_size = image_size
@@ -182,7 +185,9 @@ def build_clip_vision_backbone(cfg: Any) -> ClipVisionTower:
     return tower
 
 
-def _load_pretrained(tower: ClipVisionTower, backbone: Any) -> LoadReport:
+def _load_pretrained(tower: ClipVisionTower, backbone: Any) -> "LoadReport":
+    from xreid_plugin.modeling.clip_weights import fetch_pretrained, load_clip_weights
+
     if backbone.PRETRAIN_PATH:
         return load_clip_weights(tower.visual, Path(backbone.PRETRAIN_PATH).expanduser())
     fetched = fetch_pretrained(backbone.CLIP_MODEL, backbone.CLIP_TAG)

@@ -1,0 +1,56 @@
+"""Stand-ins, for modules that only this test has."""
+
+import importlib
+import sys
+
+import pytest
+
+from xreid_plugin.deferred import deferred
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package "late_package" with a module "part", neither imported so far."""
+    folder = tmp_path / "late_package"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("ANSWER = 42\n")
+    (folder / "part.py").write_text("ANSWER = 43\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    for name in ("late_package", "late_package.part"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("package")
+def test_imported_when_first_used():
+    with deferred("late_package", "late_package.part"):
+        late_package = importlib.import_module("late_package")
+        part = importlib.import_module("late_package.part")
+        assert late_package.part is part
+    assert not any(name.startswith("late_package") for name in sys.modules)
+    assert part.ANSWER == 43
+    assert late_package.ANSWER == 42
+    assert sys.modules["late_package.part"].ANSWER == 43
+
+
+@pytest.mark.usefixtures("package")
+def test_what_is_imported_already_stays_itself():
+    real = importlib.import_module("late_package")
+    with deferred("late_package", "late_package.part"):
+        assert importlib.import_module("late_package") is real
+        assert importlib.import_module("late_package.part").ANSWER == 43
+    assert sys.modules["late_package"] is real
+
+
+@pytest.mark.usefixtures("package")
+def test_use_while_deferred_is_an_error_that_says_so():
+    with deferred("late_package"), pytest.raises(AttributeError, match=r"late_package is wanted while .* ANSWER"):
+        _ = importlib.import_module("late_package").ANSWER
+
+
+@pytest.mark.usefixtures("package")
+def test_a_name_that_the_module_lacks_is_an_error():
+    with deferred("late_package"):
+        late_package = importlib.import_module("late_package")
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = late_package.nonsense
