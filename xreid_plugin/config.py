@@ -31,6 +31,8 @@ def _add_data(cfg: CfgNode) -> None:
     cfg.DATASETS.ROOT = ""
     # Shortest tracklet that counts, in frames, in training and test. 0: the dataset's rule (VCM 12, BUPT 1).
     cfg.DATASETS.MIN_TRACKLET_LENGTH = 0
+    # File that tools/pack_dataset.py made of the dataset's frames; the loose ones are then not needed. Empty: loose. [D]
+    cfg.DATASETS.PACK = ""
     # BUPTCampus: train on its auxiliary identities as well.
     cfg.DATASETS.AUXILIARY = False
 

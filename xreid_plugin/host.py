@@ -300,6 +300,22 @@ class AMPTrainer(SimpleTrainer):
         self.grad_scaler.update()
 
 
+def distributed(model: torch.nn.Module, device_ids: list[int], broadcast_buffers: bool) -> torch.nn.Module:
+    """Replaces ``DistributedDataParallel`` where ``DefaultTrainer`` wraps its model, for any device and list of losses.
+
+    The host names a GPU even for a model on the CPU, and waits for ever for the gradient of a parameter that no loss
+    uses. Every step has the same graph here, so the first tells which those are. They have no gradient then, as in a
+    single process.
+    """
+    on_cuda = next(model.parameters()).device.type == "cuda"
+    return torch.nn.parallel.DistributedDataParallel(
+        model,
+        device_ids=device_ids if on_cuda else None,
+        forward_sync_buffers=broadcast_buffers,
+        static_graph=True,
+    )
+
+
 def write_metrics(trainer: SimpleTrainer, loss_dict: dict[str, torch.Tensor], data_time: float) -> None:
     """Replaces ``SimpleTrainer._write_metrics``, which reads the losses on a CUDA stream that waits for nothing.
 
@@ -411,6 +427,7 @@ def mend() -> None:
         setattr(CfgNode, merge.__name__, merge)
     # DefaultTrainer.train asserts that an evaluation has happened, after the work is done; no evaluation is no results.
     fastreid.engine.defaults.DefaultTrainer._last_eval_results = collections.OrderedDict()
+    fastreid.engine.defaults.DistributedDataParallel = distributed
     fastreid.evaluation.reid_evaluation.ReidEvaluator._compile_dependencies = no_compilation
     fastreid.data.build.DataLoaderX = DeviceLoader
     fastreid.utils.comm._serialize_to_tensor = serialize_to_tensor

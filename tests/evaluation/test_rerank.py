@@ -115,7 +115,6 @@ def test_k1_beyond_the_set_is_the_whole_set():
 def test_chunks_change_nothing(monkeypatch):
     features = clustered_features()
     expected = jaccard_distance(features, Q)
-    monkeypatch.setattr(rerank, "FEATURE_PAIRS", 7)
     monkeypatch.setattr(rerank, "WEIGHT_PAIRS", 11)
     monkeypatch.setattr(rerank, "RESULT_ENTRIES", 100)
     np.testing.assert_allclose(jaccard_distance(features, Q), expected, atol=1e-6)

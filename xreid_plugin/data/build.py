@@ -4,6 +4,7 @@ import functools
 import logging
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fastreid.data import build_reid_test_loader, build_reid_train_loader
@@ -12,6 +13,7 @@ from fastreid.utils import comm
 
 from xreid_plugin.data.clips import TestClips, TrainClips
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
+from xreid_plugin.data.pack.store import open_pack
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
 from xreid_plugin.host import DeviceLoader
@@ -21,23 +23,29 @@ logger = logging.getLogger(__name__)
 
 
 def build_dataset(cfg: Any, name: str) -> VideoCrossModalityDataset:
-    """The dataset ``name`` of the host's registry, by DATASETS.ROOT, MIN_TRACKLET_LENGTH and AUXILIARY.
+    """The dataset ``name`` of the host's registry, by DATASETS.ROOT, MIN_TRACKLET_LENGTH, AUXILIARY and PACK.
 
     Raises:
         FileNotFoundError: no such data; the message says what was looked for.
-        ValueError: a dataset that is none of tracklets, or malformed metadata.
+        ValueError: a dataset that is none of tracklets, malformed metadata, or a pack of another dataset.
     """
     root = cfg.DATASETS.ROOT or os.getenv("FASTREID_DATASETS", "datasets")
-    return _read_dataset(name, root, cfg.DATASETS.MIN_TRACKLET_LENGTH, cfg.DATASETS.AUXILIARY)
+    return _read_dataset(name, root, cfg.DATASETS.MIN_TRACKLET_LENGTH, cfg.DATASETS.AUXILIARY, cfg.DATASETS.PACK)
 
 
 @functools.lru_cache(maxsize=4)
-def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool) -> VideoCrossModalityDataset:
+def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool, pack: str) -> VideoCrossModalityDataset:
     """Cached, since training, the refresh of the prototypes and every evaluation ask for the same lists."""
     kind: Any = DATASET_REGISTRY.get(name)
     if not (isinstance(kind, type) and issubclass(kind, VideoCrossModalityDataset)):
         raise ValueError(f"DATASETS names {name}, which has images and not tracklets; HITSZVCM and BUPTCampus have.")
     options: dict[str, Any] = {"auxiliary": True} if auxiliary else {}
+    if pack:
+        options["packed"] = packed = open_pack(Path(pack))
+        if packed.info.dataset != name:
+            raise ValueError(
+                f"DATASETS.PACK is {pack}, which holds {packed.info.dataset}; DATASETS.NAMES or TESTS asks for {name}."
+            )
     return kind(root=root, min_length=min_length, **options)
 
 

@@ -4,15 +4,16 @@ import torch
 from fastreid.engine.train_loop import HookBase
 from torch import nn
 
-from xreid_plugin.modeling.prototypes import gather_rows
+from xreid_plugin.modeling.gather import gather_rows
 
 
 @torch.no_grad()
 def share_batch_statistics(model: nn.Module) -> None:
     """Gives every rank the mean of all ranks' running means and variances, bit for bit the same.
 
-    The host's distributed training broadcasts no buffers, so that each rank's statistics are of its own part of the
-    batches. Unshared, ranks would embed queries and gallery with different networks.
+    The host's distributed training broadcasts no buffers, so that the statistics of an image model's backbone are of a
+    rank's own part of the batches. Unshared, ranks would embed queries and gallery with different networks. Heads see
+    the clips of all ranks, and their statistics are alike but for what other devices round otherwise.
 
     Args:
         model: of any kind; changed in place.

@@ -6,6 +6,7 @@ matrices and set operations become products of them.
 Shapes: N = Q + G features of D dimensions, the Q queries first.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,7 @@ from xreid_plugin.evaluation.distances import as_float32
 from xreid_plugin.evaluation.matching import Array
 from xreid_plugin.evaluation.neighbours import neighbours
 
-# What is worked on at once: pairs of features, pairs of encoding weights, and entries of the result. All stay in cache.
-FEATURE_PAIRS = 1 << 12
+# What is worked on at once: pairs of encoding weights, and entries of the result. Both stay in cache.
 WEIGHT_PAIRS = 1 << 18
 RESULT_ENTRIES = 1 << 19
 
@@ -154,12 +154,7 @@ def _expanded(ranking: NDArray[np.int64]) -> sparse.csr_array:
 def _encodings(data: torch.Tensor, sets: sparse.csr_array) -> sparse.csr_array:
     """(N, D) and sets of neighbours -> (N, N) float32: softmax of minus the squared distances to a row's neighbours."""
     sizes = np.diff(sets.indptr)
-    rows, columns = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)), torch.from_numpy(sets.indices).long()
-    squared = torch.empty(len(rows))
-    for start in range(0, len(rows), FEATURE_PAIRS):
-        part = slice(start, start + FEATURE_PAIRS)
-        squared[part] = (data[rows[part]] - data[columns[part]]).square_().sum(1)
-    distances = squared.numpy()
+    distances = _distances_within(data, sets)
     # A feature with many duplicates need not be among its own neighbours: a row may be empty, or far from 0.
     filled, starts = sizes > 0, sets.indptr[:-1]
     nearest, total = np.zeros(len(sizes), np.float32), np.ones(len(sizes), np.float32)
@@ -171,6 +166,24 @@ def _encodings(data: torch.Tensor, sets: sparse.csr_array) -> sparse.csr_array:
     # Weights that underflow add nothing to any sum of minima.
     encodings.eliminate_zeros()
     return encodings
+
+
+def _distances_within(data: torch.Tensor, sets: sparse.csr_array) -> NDArray[np.float32]:
+    """(N, D) and sets of neighbours -> squared distances of a row's feature to its neighbours, less a number a row."""
+    with warnings.catch_warnings():
+        # "Sparse CSR tensor support is in beta state": the one product used here is compared with the host's in tests.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support", category=UserWarning)
+        chosen = torch.sparse_csr_tensor(
+            torch.from_numpy(sets.indptr).long(),
+            torch.from_numpy(sets.indices).long(),
+            torch.zeros(sets.nnz),
+            size=sets.shape,
+            check_invariants=False,
+        )
+    # The row's own square is left out: it shifts all its distances, which no softmax sees.
+    products = torch.sparse.sampled_addmm(chosen, data, data.t(), beta=0, alpha=-2).values()
+    distances: NDArray[np.float32] = (products + data.square().sum(1)[chosen.col_indices()]).numpy()
+    return distances
 
 
 def _jaccard(queries: sparse.csr_array, gallery: sparse.csc_array) -> NDArray[np.float32]:

@@ -19,11 +19,11 @@ def triplet_loss(features: torch.Tensor, targets: torch.Tensor, margin: float = 
         margin: at least 0.
 
     Returns:
-        Scalar, at least 0, float32.
+        Scalar, at least 0, float32 or the features' float64.
     """
     # Differences of squares lose everything in half precision.
     with torch.autocast(features.device.type, enabled=False):
-        distance = _euclidean(features.float())
+        distance = _euclidean(features.to(torch.promote_types(features.dtype, torch.float32)))
     same = targets[:, None] == targets[None, :]
     positive = same & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
     farthest = distance.masked_fill(~positive, -torch.inf).amax(1)

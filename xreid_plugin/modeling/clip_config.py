@@ -3,8 +3,9 @@
 import dataclasses
 import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import open_clip
 from open_clip.transformer import LayerNorm, QuickGELU, VisionTransformer
@@ -14,6 +15,9 @@ SHIPPED_CONFIGS = Path(__file__).parent / "clip_configs"
 
 MODEL_KEY = "MODEL.BACKBONE.CLIP_MODEL"
 _SUPPORTED = "plain ViT image towers with a class token, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or xreid-tiny"
+
+# Beyond any tower, and small enough that a forged file cannot ask for all of the memory by one number.
+_LARGEST = 16_384
 
 # What a tower may set and still give class token, patches, final norm and projection in the way that X-ReID reads them.
 # `output_tokens` only changes the return value of open_clip's own forward, which is not used.
@@ -28,6 +32,18 @@ _FIELDS_USED = {
     "no_ln_pre",
     "output_tokens",
 }
+
+
+class TowerShape(NamedTuple):
+    """What other parts must fit.
+
+    Attributes:
+        width: token channels.
+        patch: side of a patch, in pixels.
+    """
+
+    width: int
+    patch: int
 
 
 def read_model_config(model: str) -> dict[str, Any]:
@@ -62,7 +78,7 @@ def _read_config_file(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{MODEL_KEY}: there is no file {path}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{MODEL_KEY}: {path} is not JSON: {error}") from error
     if not isinstance(config, dict) or not isinstance(config.get("vision_cfg"), dict) or "embed_dim" not in config:
         raise ValueError(f"{MODEL_KEY}: {path} needs 'embed_dim' and 'vision_cfg' as in open_clip's model configs")
@@ -86,7 +102,7 @@ def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransfor
     """
     config = read_model_config(model)
     vision = _plain_vision_config(model, config["vision_cfg"])
-    _check_tiling(image_size, vision.patch_size)
+    check_tiling(image_size, vision.patch_size)
     return VisionTransformer(
         image_size=image_size,
         patch_size=vision.patch_size,
@@ -100,6 +116,38 @@ def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransfor
         act_layer=QuickGELU if config.get("quick_gelu", False) else nn.GELU,
         norm_layer=LayerNorm,
     )
+
+
+def tower_shape(model: str) -> TowerShape:
+    """Token width and patch side of a tower, read without building it.
+
+    Args:
+        model: see :func:`read_model_config`.
+
+    Raises:
+        FileNotFoundError: see :func:`read_model_config`.
+        ValueError: unknown model, or a tower of another kind.
+    """
+    vision = _plain_vision_config(model, read_model_config(model)["vision_cfg"])
+    return TowerShape(vision.width, int(vision.patch_size))
+
+
+def tiled_size(image_size: Sequence[int], patch: int) -> tuple[int, int]:
+    """The size nearest to ``image_size`` (height, width) that whole patches tile."""
+    height, width = (max(1, round(side / patch)) * patch for side in image_size)
+    return height, width
+
+
+def check_tiling(image_size: Sequence[int], patch: int) -> None:
+    """Raises:
+    ValueError: patches do not tile the image; holds the nearest size that they tile.
+    """
+    nearest = tiled_size(image_size, patch)
+    if nearest != tuple(image_size):
+        raise ValueError(
+            f"INPUT.SIZE_TRAIN: {list(image_size)} (height, width) is not made of whole {patch}x{patch} patches; "
+            f"the nearest size that is: {list(nearest)}"
+        )
 
 
 def uses_quick_gelu(tower: VisionTransformer) -> bool:
@@ -121,14 +169,15 @@ def _plain_vision_config(model: str, vision_cfg: dict[str, Any]) -> open_clip.CL
     if odd:
         settings = ", ".join(f"{name}={value!r}" for name, value in odd.items())
         raise ValueError(f"{MODEL_KEY}: {model} is not supported, for it sets {settings}. Supported: {_SUPPORTED}.")
-    return open_clip.CLIPVisionCfg(**vision_cfg)
-
-
-def _check_tiling(image_size: tuple[int, int], patch: int) -> None:
-    if all(side > 0 and side % patch == 0 for side in image_size):
-        return
-    height, width = (max(1, round(side / patch)) * patch for side in image_size)
-    raise ValueError(
-        f"INPUT.SIZE_TRAIN: {list(image_size)} (height, width) is not made of whole {patch}x{patch} patches; "
-        f"the nearest size that is: [{height}, {width}]"
-    )
+    vision = open_clip.CLIPVisionCfg(**vision_cfg)
+    for name in ("width", "layers", "head_width", "patch_size"):
+        value = getattr(vision, name)
+        if type(value) is not int or not 1 <= value <= _LARGEST:
+            raise ValueError(f"{MODEL_KEY}: {model} sets {name}={value!r}; expected a whole number, 1 to {_LARGEST}.")
+    if vision.width % vision.head_width:
+        raise ValueError(
+            f"{MODEL_KEY}: {model} sets head_width={vision.head_width}, which must divide width={vision.width}."
+        )
+    if type(vision.mlp_ratio) not in (int, float) or not 0 < vision.mlp_ratio <= _LARGEST:
+        raise ValueError(f"{MODEL_KEY}: {model} sets mlp_ratio={vision.mlp_ratio!r}; expected a number above 0.")
+    return vision

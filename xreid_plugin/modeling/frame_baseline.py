@@ -10,11 +10,12 @@ from fastreid.modeling.heads import EmbeddingHead
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from torch import nn
 
-from xreid_plugin.data.tracklet import IMAGES
+from xreid_plugin.data.tracklet import IMAGES, TARGETS
+from xreid_plugin.modeling.gather import gather_rows, gather_with_gradient
 
 
 class ClipPool(nn.Module):
-    """Pools each frame as the host does, then averages a clip's frames."""
+    """Pools each frame as the host does, then averages a clip's frames; in training of the clips of all ranks."""
 
     def __init__(self, frame_pool: nn.Module, num_frames: int) -> None:
         """
@@ -27,8 +28,9 @@ class ClipPool(nn.Module):
         self.num_frames = num_frames
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """(B·T, C, h, w), the frames of a clip one after another, to (B, C, 1, 1)."""
-        return self.frame_pool(maps).unflatten(0, (-1, self.num_frames)).mean(1)
+        """(b·T, C, h, w), the frames of a clip one after another, to (B, C, 1, 1); b clips of this rank, B of all."""
+        pooled = self.frame_pool(maps).unflatten(0, (-1, self.num_frames)).mean(1)
+        return gather_with_gradient(pooled) if self.training else pooled
 
 
 @META_ARCH_REGISTRY.register()
@@ -36,6 +38,9 @@ class FrameBaseline(nn.Module):
     """A host model whose heads see the average of a clip's pooled frame features.
 
     Backbone, heads, losses and normalisation are the host's own; its embedding heads pool once more, over frames.
+
+    With several processes heads and losses are given the clips of all, as X-ReID's are. The batch norms of a backbone
+    have the statistics of a rank's own clips, as in the host, unless MODEL.BACKBONE.NORM is its "syncBN", for CUDA.
     """
 
     def __init__(self, cfg: Any) -> None:
@@ -74,5 +79,7 @@ class FrameBaseline(nn.Module):
         # The host normalises in place, so this must be a copy.
         frames = batch[IMAGES].to(self.device, torch.float32, copy=True).flatten(0, 1)
         on_device = {key: value.to(self.device) for key, value in batch.items() if key != IMAGES}
+        if self.training:
+            on_device[TARGETS] = gather_rows(on_device[TARGETS])
         outputs: dict[str, torch.Tensor] | torch.Tensor = self.image_model({**on_device, IMAGES: frames})
         return outputs

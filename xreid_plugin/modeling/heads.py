@@ -3,6 +3,7 @@
 Shapes: B clips, T frames, D token channels, E projected channels, N identities.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -23,6 +24,14 @@ class FrameFeatures(NamedTuple):
     class_tokens: torch.Tensor
     projected: torch.Tensor
     interactions: dict[str, torch.Tensor]
+
+    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "FrameFeatures":
+        """Every tensor changed alike."""
+        return FrameFeatures(
+            change(self.class_tokens),
+            change(self.projected),
+            {branch: change(frames) for branch, frames in self.interactions.items()},
+        )
 
 
 class HeadOutputs(NamedTuple):

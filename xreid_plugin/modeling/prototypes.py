@@ -95,11 +95,11 @@ class PrototypeMemory(nn.Module):
         """Keeps a batch for the update that follows its backward pass.
 
         Args:
-            features: (B, F), u or z; they are normalised here.
+            features: (B, F), u or z, of the clips of all ranks; they are normalised here.
             targets: (B,) int64.
             modalities: (B,) int64.
         """
-        self._seen = (F.normalize(features.detach().float()), targets, modalities)
+        self._seen = (F.normalize(features.detach()), targets, modalities)
 
     @torch.no_grad()
     def update(self) -> PrototypeSimilarity | None:
@@ -113,13 +113,21 @@ class PrototypeMemory(nn.Module):
         """
         if self._seen is None:
             return None
-        features, targets, modalities = (gather_rows(rows) for rows in self._seen)
+        features, targets, modalities = self._seen
         self._seen = None
         similarity = self._similarity(features, targets, modalities)
         for modality in Modality:
             memory = self.of(modality)
             memory.copy_(self._blended(memory, features, targets, self._may_update(modality, modalities)))
+            self._adopt(memory, targets)
         return similarity
+
+    def _adopt(self, memory: torch.Tensor, targets: torch.Tensor) -> None:
+        """Takes the main process's rows: another machine or device may add in another order, and so round otherwise."""
+        if comm.get_world_size() > 1:
+            rows = memory[targets]
+            torch.distributed.broadcast(rows, src=0)
+            memory[targets] = rows
 
     def _similarity(
         self, features: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor
@@ -153,12 +161,3 @@ class PrototypeMemory(nn.Module):
     def extra_repr(self) -> str:
         """Shown by print(model)."""
         return f"identities={len(self.infrared)}, dim={self.infrared.shape[1]}, update={self.rule}"
-
-
-def gather_rows(rows: torch.Tensor) -> torch.Tensor:
-    """The rows of all ranks, in the order of the ranks: (B, ...) to (W·B, ...), without gradient."""
-    if comm.get_world_size() == 1:
-        return rows
-    parts = [torch.empty_like(rows) for _ in range(comm.get_world_size())]
-    torch.distributed.all_gather(parts, rows.contiguous())
-    return torch.cat(parts)

@@ -1,15 +1,14 @@
 """Reading a file of weights, whatever its format, without ever running code from it."""
 
-import pickle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from xreid_plugin.modeling.torchscript_archive import is_torchscript_archive, read_torchscript_tensors
+from xreid_plugin.torch_files import load_torch_file, refuse_packed_archive
 
 # Where checkpoints keep their tensors: open_clip's under the first name, the host's under the second.
 _WRAPPERS = ("state_dict", "model")
@@ -38,6 +37,7 @@ def read_weight_file(path: Path) -> WeightFile:
         raise FileNotFoundError(f"MODEL.BACKBONE.PRETRAIN_PATH: there is no file {path}")
     if path.suffix == ".safetensors":
         return WeightFile(_read_safetensors(path), torchscript=False)
+    refuse_packed_archive(path)
     if is_torchscript_archive(path):
         return WeightFile(read_torchscript_tensors(path), torchscript=True)
     return WeightFile(_read_torch(path), torchscript=False)
@@ -51,16 +51,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} is refused: it holds more than tensors and plain containers, and loading it could run code. "
-            f"Save its state_dict alone, or use safetensors. ({_first_line(error)})"
-        ) from error
-    # What torch.load raises on a file of another kind depends on the byte where it loses its way.
-    except (EOFError, RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
+    content = load_torch_file(path)
     tensors = _tensors_of(content)
     if not tensors:
         raise ValueError(f"{path} holds no dict of tensors")
@@ -74,7 +65,3 @@ def _tensors_of(content: Any) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         return {}
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [repr(error)])[0]

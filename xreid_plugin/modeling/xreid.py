@@ -18,6 +18,7 @@ from xreid_plugin.losses.build import LossTerm, build_losses
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
 from xreid_plugin.modeling.cii import CrossModalityInteraction
 from xreid_plugin.modeling.clip_vit import ClipVisionTower
+from xreid_plugin.modeling.gather import GlobalBatch
 from xreid_plugin.modeling.heads import FrameFeatures, XReIDHead
 from xreid_plugin.modeling.lii import LongTermInteraction
 from xreid_plugin.modeling.prototypes import PrototypeMemory
@@ -40,7 +41,12 @@ def build_interactions(cfg: Any, dim: int) -> nn.ModuleDict:
 
 @META_ARCH_REGISTRY.register()
 class XReID(nn.Module):
-    """CLIP tower, MII, heads, and CPC's memory (paper: figure 2; method: all of it)."""
+    """CLIP tower, MII, heads, and CPC's memory (paper: figure 2; method: all of it).
+
+    In training with several processes the tower and MII see a rank's own clips, of which partners are never apart; from
+    the heads on, every rank computes with the clips of all. So batch statistics, triplets, pairs and prototypes are
+    those of a single process.
+    """
 
     pixel_mean: torch.Tensor
     pixel_std: torch.Tensor
@@ -113,17 +119,20 @@ class XReID(nn.Module):
                 int64, the infrared block first.
 
         Returns:
-            In training the loss terms, weighted scalars by name; in evaluation (B, F) embeddings, not normalised.
+            In training the loss terms of the clips of all ranks, weighted scalars by name; in evaluation (B, F)
+            embeddings, not normalised.
         """
         features = self.frame_features(batch[IMAGES], batch[CAMIDS])
         # Batch statistics, similarities over τ and distances are small work that half precision would spoil.
         with torch.autocast(self.device.type, enabled=False):
-            outputs = self.heads(features)
             if not self.training:
-                return outputs
-            targets = batch[TARGETS].to(self.device)
+                return self.heads(features)
+            modalities = batch[MODALITIES].to(self.device)
+            gather = GlobalBatch(modalities)
+            targets = gather(batch[TARGETS].to(self.device))
+            outputs = self.heads(features.map(gather))
             if self.prototypes is not None:
-                self.prototypes.observe(outputs.tower_feature, targets, batch[MODALITIES].to(self.device))
+                self.prototypes.observe(outputs.tower_feature, targets, gather(modalities))
             clip_outputs = ClipOutputs(targets=targets, prototypes=self._prototypes(), **outputs._asdict())
             return {name: value for term in self.losses for name, value in term(clip_outputs).items()}
 
@@ -139,11 +148,12 @@ class XReID(nn.Module):
         tokens, projected = self.backbone(self._normalise(images.flatten(0, 1)), per_frame)
         tokens = tokens.unflatten(0, (clips, frames))
         read = tokens.detach() if self.detach else tokens
-        return FrameFeatures(
-            tokens[:, :, 0].float(),
-            projected.unflatten(0, (clips, frames)).float(),
-            {branch: part(read).float() for branch, part in self.mii.items() if branch != "cii" or self.training},
+        features = FrameFeatures(
+            tokens[:, :, 0],
+            projected.unflatten(0, (clips, frames)),
+            {branch: part(read) for branch, part in self.mii.items() if branch != "cii" or self.training},
         )
+        return features.map(self._in_full)
 
     @torch.no_grad()
     def prototype_features(self, images: torch.Tensor) -> torch.Tensor:
@@ -157,13 +167,17 @@ class XReID(nn.Module):
         """
         clips, frames = images.shape[:2]
         tokens, projected = self.backbone(self._normalise(images.flatten(0, 1)), None)
-        class_tokens = tokens[:, 0].unflatten(0, (clips, frames)).float()
-        return self.heads.tower.feature(
-            FrameFeatures(class_tokens, projected.unflatten(0, (clips, frames)).float(), {})
+        features = FrameFeatures(
+            tokens[:, 0].unflatten(0, (clips, frames)), projected.unflatten(0, (clips, frames)), {}
         )
+        return self.heads.tower.feature(features.map(self._in_full))
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
-        return (images.to(self.device).float() - self.pixel_mean) / self.pixel_std
+        return (self._in_full(images.to(self.device)) - self.pixel_mean) / self.pixel_std
+
+    def _in_full(self, values: torch.Tensor) -> torch.Tensor:
+        """In the model's own precision, whatever autocast has made of it."""
+        return values.to(self.pixel_mean.dtype)
 
     def _prototypes(self) -> Prototypes | None:
         if self.prototypes is None:

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Sequence, Set
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from fastreid.data.datasets.bases import Dataset
 from tabulate import tabulate
 
 from xreid_plugin.data.datasets.files import MetadataError
+from xreid_plugin.data.path_table import share_paths
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
 
 logger = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class VideoCrossModalityDataset(Dataset):
 
     Attributes:
         default_min_length: shortest tracklet that counts, in frames, where nothing else is asked.
+        home: the dataset's own folder; the paths of all frames begin with it.
         train: training tracklets, ``pid`` in 0..num_train_pids-1 in the order of the dataset's own numbers.
         test: test tracklets, each once, ``pid`` the dataset's own number.
         tasks: "I2V" and "V2I", indices into ``test``.
@@ -68,6 +71,7 @@ class VideoCrossModalityDataset(Dataset):
     """
 
     default_min_length: ClassVar[int]
+    home: Path
     train: list[Tracklet]
     query: list[Tracklet]
     gallery: list[Tracklet]
@@ -101,7 +105,9 @@ class VideoCrossModalityDataset(Dataset):
         label = {identity: index for index, identity in enumerate(self.train_identities)}
         train = [tracklet._replace(pid=label[tracklet.pid]) for tracklet in long_train]
 
-        self.test = [tracklet for tracklet in listed.test if len(tracklet.paths) >= min_length]
+        test = [tracklet for tracklet in listed.test if len(tracklet.paths) >= min_length]
+        shared = share_paths([*train, *test])
+        train, self.test = shared[: len(train)], shared[len(train) :]
         self.tasks = _tasks_of_long_tracklets(listed, min_length)
         self.cameras = tuple(sorted({tracklet.camid for tracklet in train}))
         self.counts = {TRAIN: _count(listed.train, train)}

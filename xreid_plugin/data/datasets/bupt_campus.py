@@ -1,7 +1,7 @@
 """BUPTCampus: 3,080 identities, six cameras that take visible and infrared pictures at the same time."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -66,7 +66,13 @@ class BUPTCampus(VideoCrossModalityDataset):
     default_min_length = 1
 
     def __init__(
-        self, root: str | Path = "datasets", *, min_length: int = 0, auxiliary: bool = False, **kwargs: Any
+        self,
+        root: str | Path = "datasets",
+        *,
+        min_length: int = 0,
+        auxiliary: bool = False,
+        packed: Container[str] | None = None,
+        **kwargs: Any,
     ) -> None:
         """Reads the lists; no frame is looked for.
 
@@ -75,6 +81,7 @@ class BUPTCampus(VideoCrossModalityDataset):
             min_length: shortest tracklet that counts, in frames; 0: 1, as the dataset's authors have it. The public
                 X-ReID code has 2.
             auxiliary: also train on the identities of train_auxiliary.txt, each seen by one camera only.
+            packed: names of the frames in a pack, relative to the dataset's folder; None: frames are files.
             **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
 
         Raises:
@@ -83,7 +90,8 @@ class BUPTCampus(VideoCrossModalityDataset):
             ValueError: ``min_length`` leaves a set empty.
         """
         home = find_root(root, _FOLDER, (_PATHS_FILE,), _ORIGIN)
-        if not (home / _FRAMES_FOLDER).is_dir():
+        self.home = home
+        if packed is None and not (home / _FRAMES_FOLDER).is_dir():
             raise FileNotFoundError(f"{home / _FRAMES_FOLDER} is missing: unpack the frames of BUPTCampus there.")
         reader = _Reader(home)
         train = reader.read("train.txt", _PAIR)

@@ -1,7 +1,7 @@
 """HITSZ-VCM: 927 identities, 12 cameras, visible and infrared tracklets of at most 24 frames."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,12 +71,20 @@ class HITSZVCM(VideoCrossModalityDataset):
 
     default_min_length = 12
 
-    def __init__(self, root: str | Path = "datasets", *, min_length: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        root: str | Path = "datasets",
+        *,
+        min_length: int = 0,
+        packed: Container[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Reads the lists; of the frames, only a few are looked for.
 
         Args:
             root: the dataset's own folder, or the folder that holds HITSZ-VCM.
             min_length: shortest tracklet that counts, in frames; 0: 12, as in published results.
+            packed: names of the frames in a pack, relative to the dataset's folder; None: frames are files.
             **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
 
         Raises:
@@ -86,8 +94,9 @@ class HITSZVCM(VideoCrossModalityDataset):
         """
         home = find_root(root, _FOLDER, (f"info/{_MARKER}", _MARKER), _ORIGIN)
         info = home / "info" if (home / "info" / _MARKER).is_file() else home
-        train = _read_split(home, info, "train")
-        test = _read_split(home, info, "test")
+        self.home = home
+        train = _read_split(home, info, "train", packed)
+        test = _read_split(home, info, "test", packed)
         query = _read_query(info / "query_IDX.txt", test.tracklets)
         asked = set(query)
         others = tuple(index for index in range(len(test.tracklets)) if index not in asked)
@@ -103,9 +112,9 @@ class HITSZVCM(VideoCrossModalityDataset):
         super().__init__(listed, min_length=min_length, **kwargs)
 
 
-def _read_split(home: Path, info: Path, split: str) -> _Split:
+def _read_split(home: Path, info: Path, split: str, packed: Container[str] | None) -> _Split:
     frames = _read_names(info / f"{split}_name.txt")
-    folder = _locate_frames(home, (split.capitalize(), *_MERGED_FOLDERS), frames.paths)
+    folder = _locate_frames(home, (split.capitalize(), *_MERGED_FOLDERS), frames.paths, packed)
     return _read_tracks(info / f"track_{split}_info.txt", split, frames, folder)
 
 
@@ -188,16 +197,26 @@ def _read_query(file: Path, tracklets: Sequence[Tracklet]) -> tuple[int, ...]:
     return tuple(number - 1 for number in seen)
 
 
-def _locate_frames(home: Path, folders: Sequence[str], paths: Sequence[str]) -> Path:
+def _locate_frames(
+    home: Path, folders: Sequence[str], paths: Sequence[str], packed: Container[str] | None = None
+) -> Path:
     """The folder below ``home`` that holds most of a few frames, spread over the list; the first at a tie."""
+
+    def is_there(folder: str, path: str) -> bool:
+        return (home / folder / path).is_file() if packed is None else Path(folder, path).as_posix() in packed
+
     step = max(1, len(paths) // _FRAMES_PROBED)
     probes = paths[::step]
-    found = {folder: sum((home / folder / path).is_file() for path in probes) for folder in folders}
+    found = {folder: sum(is_there(folder, path) for path in probes) for folder in folders}
     best = max(folders, key=found.__getitem__)
     if not found[best]:
         places = " or ".join(str(home / folder) for folder in folders)
         raise FileNotFoundError(
-            f"No frame of HITSZ-VCM was found: looked for {paths[0]} and {len(probes) - 1} others in {places}. "
-            "Unpack the Train and Test archives there, as given out or both into one folder."
+            f"No frame of HITSZ-VCM was found: looked for {paths[0]} and {len(probes) - 1} others in {places}"
+            + (
+                ". Unpack the Train and Test archives there, as given out or both into one folder."
+                if packed is None
+                else ", as they are named in the pack. The pack must be of these lists: run tools/pack_dataset.py again."
+            )
         )
     return home / best
