@@ -36,6 +36,12 @@ def _add_data(cfg: CfgNode) -> None:
     # BUPTCampus: train on its auxiliary identities as well.
     cfg.DATASETS.AUXILIARY = False
 
+    # The host's key: processes that read, for each process that trains. -1: its share of the machine's cores, at most 8;
+    # 0: it reads by itself. [D]
+    cfg.DATALOADER.NUM_WORKERS = -1
+    # Batches that each of them reads ahead, at least 1. [D]
+    cfg.DATALOADER.PREFETCH = 2
+
     cfg.INPUT.CLIP = CfgNode()
     # T, frames in a clip; at least 1. [C]
     cfg.INPUT.CLIP.FRAMES = 10
@@ -60,6 +66,10 @@ def _add_backbone(cfg: CfgNode) -> None:
     backbone.UNSEEN_CAMERA = "error"
     # Keep the patch convolution as it was pretrained. [C]
     backbone.FREEZE_PATCH = True
+    # Recompute each transformer block in the backward pass instead of keeping it: slower, in far less memory. [D]
+    backbone.GRAD_CHECKPOINTING = False
+    # Compile the tower's and MII's blocks with torch.compile; where that does not work, a warning says so. [D]
+    cfg.MODEL.COMPILE = False
 
 
 def _add_method(cfg: CfgNode) -> None:
@@ -75,6 +85,8 @@ def _add_method(cfg: CfgNode) -> None:
     cpc.MOMENTUM = 0.1
     # The prototypes are extracted anew before every epoch whose number this divides. [C]
     cpc.REFRESH_EPOCHS = 1
+    # Clips that a process embeds at a time in a refresh, at least 1; halved by itself where they do not fit. [D]
+    cpc.REFRESH_BATCH = 64
     # Which clips update a modality's memory: "joint" both modalities' [C], "intra" its own, "swap" the other's. [D]
     cpc.UPDATE = "joint"
 

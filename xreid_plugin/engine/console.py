@@ -34,12 +34,14 @@ def details_to_file() -> Iterator[None]:
 class ConsoleWriter(EventWriter):
     """Replaces the host's printer, which knows losses alone: also prototypes, clips a second and time left."""
 
-    def __init__(self, max_iter: int) -> None:
+    def __init__(self, max_iter: int, batch_size: int) -> None:
         """
         Args:
             max_iter: iterations of the whole run, for the time left.
+            batch_size: clips in a global batch, likewise.
         """
         self._max_iter = max_iter
+        self._batch_size = batch_size
         self._last = -1
 
     def write(self) -> None:
@@ -64,8 +66,9 @@ class ConsoleWriter(EventWriter):
     def _rates(self, storage: EventStorage) -> list[str]:
         parts = [f"lr {storage.history('lr').latest():.2e}"]
         if "clips_per_second" in storage.histories():
-            parts.append(f"{storage.history('clips_per_second').median(WINDOW):.1f} clips/s")
-            left = storage.history("time").median(WINDOW) * (self._max_iter - storage.iter - 1)
+            rate = storage.history("clips_per_second").latest()
+            parts.append(f"{rate:.1f} clips/s")
+            left = self._batch_size / rate * (self._max_iter - storage.iter - 1)
             parts.append(f"left {datetime.timedelta(seconds=round(left))}")
         if torch.cuda.is_available():
             parts.append(f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")

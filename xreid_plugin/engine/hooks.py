@@ -75,20 +75,26 @@ class WriterHook(PeriodicWriter):
 
 
 class ThroughputHook(HookBase):
-    """Records training clips a second, over all processes."""
+    """Records training clips a second, over all processes.
 
-    def __init__(self, batch_size: int) -> None:
+    Only the step that reads the losses waits for the device: the mean over a period is the true time of a step, while
+    that of a single one may be the time to queue it.
+    """
+
+    def __init__(self, batch_size: int, period: int) -> None:
         """
         Args:
             batch_size: clips in a global batch.
+            period: steps between two records, and between two readings of the losses.
         """
         self._batch_size = batch_size
+        self._period = period
 
     def after_step(self) -> None:
-        """Divides by the time that the host's timer found; it leaves out the first few steps."""
-        latest = self.trainer.storage.latest()
-        if "time" in latest:
-            self.trainer.storage.put_scalar("clips_per_second", self._batch_size / latest["time"][0])
+        """Divides by what the host's timer found; it leaves out the first few steps."""
+        histories = self.trainer.storage.histories()
+        if (self.trainer.iter + 1) % self._period == 0 and "time" in histories:
+            self.trainer.storage.put_scalar("clips_per_second", self._batch_size / histories["time"].avg(self._period))
 
 
 class CheckpointHook(HookBase):

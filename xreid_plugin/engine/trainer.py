@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from fastreid.engine import DefaultTrainer, hooks
-from fastreid.engine.train_loop import HookBase, SimpleTrainer
+from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
 from fastreid.utils.events import EventWriter, JSONWriter, TensorboardXWriter
 from torch import nn
@@ -20,9 +20,11 @@ from xreid_plugin.engine.inference import Embedder, evaluate
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.engine.statistics import StatisticsHook
+from xreid_plugin.engine.step import TrainingStep
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.evaluation.report import results_table, write_results
-from xreid_plugin.host import AMPTrainer, DeviceLoader, resolve_device
+from xreid_plugin.host import DeviceLoader, resolve_device
+from xreid_plugin.modeling.compilation import compile_blocks
 from xreid_plugin.modeling.xreid import XReID
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ class XReIDTrainer(DefaultTrainer):
     """
 
     # The host's attributes, which it does not declare.
-    _trainer: SimpleTrainer
+    _trainer: TrainingStep
     iters_per_epoch: int
 
     def __init__(self, cfg: Any) -> None:
@@ -53,11 +55,14 @@ class XReIDTrainer(DefaultTrainer):
         self.evaluations: dict[str, dict[str, float]] = {}
         show_test_sets(cfg)
         super().__init__(cfg)
-        if cfg.SOLVER.AMP.ENABLED:
-            dtype = getattr(torch, cfg.SOLVER.AMP.DTYPE)
-            # The host has just made one too, but has no key for the number type.
-            self._trainer = AMPTrainer(self.model, self.data_loader, self.optimizer, None, dtype=dtype)
-            self.checkpointer.checkpointables["grad_scaler"] = self._trainer.grad_scaler
+        scaled = cfg.SOLVER.AMP.ENABLED and cfg.SOLVER.AMP.DTYPE == "float16"
+        scaler = torch.amp.GradScaler(resolve_device(cfg.MODEL.DEVICE).type, enabled=scaled)
+        # The host has just made one too, which reads the losses in every step and has no key for the number type.
+        self._trainer = TrainingStep(
+            self.model, self.data_loader, self.optimizer, self.autocast(), scaler, cfg.SOLVER.LOG_PERIOD
+        )
+        if scaled:
+            self.checkpointer.checkpointables["grad_scaler"] = scaler
 
     @property
     def bare_model(self) -> nn.Module:
@@ -70,8 +75,18 @@ class XReIDTrainer(DefaultTrainer):
         return precision(self.cfg)
 
     def resume_or_load(self, resume: bool = True) -> None:
-        """The host's, and the sampler goes on where the checkpoint's run stopped."""
+        """The host's, and the sampler goes on where the checkpoint's run stopped.
+
+        Raises:
+            ValueError: processes that would go on from different epochs.
+        """
         super().resume_or_load(resume)
+        epochs = comm.all_gather(self.start_epoch)
+        if len(set(epochs)) > 1:
+            raise ValueError(
+                f"OUTPUT_DIR is {self.cfg.OUTPUT_DIR}, where processes find checkpoints of different epochs, {epochs}: "
+                "with several machines it must be a folder that all of them share."
+            )
         self.data_loader.batch_sampler.sampler.start = self.start_epoch * self.iters_per_epoch
 
     def train(self) -> dict[str, float]:
@@ -89,6 +104,11 @@ class XReIDTrainer(DefaultTrainer):
             logger.info("Results in percent:\n" + results_table(ends))
         return results
 
+    def after_epoch(self) -> None:
+        """The losses are read before any hook saves, evaluates or writes."""
+        self._trainer.read_losses()
+        super().after_epoch()
+
     def build_hooks(self) -> list[HookBase]:
         """The host's hooks in the host's order, with the plugin's among them."""
         cfg = self.cfg
@@ -100,7 +120,7 @@ class XReIDTrainer(DefaultTrainer):
             built.append(hooks.LayerFreeze(self.model, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
         if cfg.TEST.EVAL_AT_START:
             built.append(EvalAtStartHook(lambda: self._evaluate(BEFORE_TRAINING)))
-        built.append(ThroughputHook(cfg.SOLVER.IMS_PER_BATCH))
+        built.append(ThroughputHook(cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.LOG_PERIOD))
         model = self.bare_model
         if isinstance(model, XReID) and model.prototypes is not None:
             loader = build_clip_loader(cfg, build_training_set(cfg).train, "even")
@@ -121,7 +141,7 @@ class XReIDTrainer(DefaultTrainer):
         """Console, metrics.json and TensorBoard."""
         output = Path(self.cfg.OUTPUT_DIR)
         return [
-            ConsoleWriter(self.max_iter),
+            ConsoleWriter(self.max_iter, self.cfg.SOLVER.IMS_PER_BATCH),
             JSONWriter(str(output / "metrics.json")),
             TensorboardXWriter(str(output)),
         ]
@@ -133,9 +153,11 @@ class XReIDTrainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: Any) -> nn.Module:
-        """The host's; its picture of every layer goes to the log file alone."""
+        """The host's, compiled if MODEL.COMPILE says so; its picture of every layer goes to the log file alone."""
         with details_to_file():
             model: nn.Module = super().build_model(cfg)
+        if cfg.MODEL.COMPILE:
+            compile_blocks(model, resolve_device(cfg.MODEL.DEVICE), precision(cfg))
         return model
 
     @classmethod

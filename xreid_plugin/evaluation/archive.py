@@ -1,14 +1,20 @@
 """Arrays of an .npz that somebody else may have written: each has the expected form, or the error says what it is."""
 
+import math
 import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
+
+# Features hardly compress; even zeros that somebody has left in shrink a file by less than this.
+MOST_COMPRESSED = 64
+# So small that a file may be all zeros.
+ALWAYS_UNPACKED = 2**28
 
 
 class FeatureFileError(ValueError):
@@ -40,16 +46,20 @@ class Archive:
         try:
             # Opened here, so that it is closed here: numpy leaves a file open that it refuses.
             with path.open("rb") as file:
+                _refuse_bomb(file, path.stat().st_size)
                 archive = np.load(file, allow_pickle=False)
                 if not isinstance(archive, np.lib.npyio.NpzFile):
                     raise ValueError("it holds a single array")
                 for name in names:
                     reading = f"array '{name}'"
                     if name in archive.files:
+                        _refuse_false_header(archive, name)
                         arrays[name] = archive[name]
-        except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        # Besides their own errors, zipfile and numpy let through whatever damaged bytes make Python raise.
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise FeatureFileError(
-                f"{path}: {reading} cannot be read ({error}); expected an .npz archive without pickled objects."
+                f"{path}: {reading} cannot be read ({reason}); expected an .npz archive without pickled objects."
             ) from error
         return cls(path, arrays)
 
@@ -109,3 +119,30 @@ class Archive:
         if array is None or array.dtype.kind != "U" or array.shape != shape:
             raise self.error(name, f"text of shape {shape}")
         return array
+
+
+def _refuse_bomb(file: BinaryIO, held: int) -> None:
+    """Refuses an archive that claims to unpack to far more than its ``held`` bytes, before any of it is unpacked."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it is no zip archive")
+    with zipfile.ZipFile(file) as archive:
+        claimed = sum(entry.file_size for entry in archive.infolist())
+    if claimed > max(ALWAYS_UNPACKED, MOST_COMPRESSED * held):
+        raise ValueError(f"it has {held:,} bytes and would unpack to {claimed:,}")
+    file.seek(0)
+
+
+def _refuse_false_header(archive: Any, name: str) -> None:
+    """Refuses an array whose header claims another size than its entry has; numpy makes room for what it claims."""
+    entry = archive.zip.getinfo(next(n for n in (f"{name}.npy", name) if n in archive.zip.namelist()))
+    with archive.zip.open(entry) as stream:
+        version = npy.read_magic(stream)
+        readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        if version not in readers:
+            raise ValueError(f"it is of an unknown version of the format, {version}")
+        shape, _, dtype = readers[version](stream)
+        if dtype.hasobject:
+            raise ValueError("it holds pickled objects, which could run code")
+        claimed = math.prod(shape) * dtype.itemsize
+        if claimed != entry.file_size - stream.tell():
+            raise ValueError(f"its header claims {claimed:,} bytes, its entry has {entry.file_size - stream.tell():,}")

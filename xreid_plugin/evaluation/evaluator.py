@@ -56,8 +56,8 @@ class CrossModalityEvaluator(ReidEvaluator):
             self._save_to.parent.mkdir(parents=True, exist_ok=True)
 
     def process(self, inputs: dict[str, torch.Tensor], outputs: torch.Tensor) -> None:
-        """Keeps a batch's clip embeddings, (B, F), with the tracklets they are of."""
-        self._predictions.append((inputs[INDICES].cpu(), outputs.float().cpu()))
+        """Keeps a batch's clip embeddings, (B, F), on their device, with the tracklets they are of."""
+        self._predictions.append((inputs[INDICES].to(outputs.device), outputs.float()))
 
     def evaluate(self) -> OrderedDict[str, float]:
         """The figures of both directions on the main process, nothing elsewhere; lets go of the embeddings.
@@ -66,15 +66,15 @@ class CrossModalityEvaluator(ReidEvaluator):
             RuntimeError: a test tracklet has no embedding.
             ValueError: embeddings that are not finite, or a direction without a single query that has a match.
         """
-        predictions = comm.gather(self._predictions, dst=0)
+        predictions = self._of_all_ranks()
         self.reset()
         results: OrderedDict[str, float] = OrderedDict()
         if not comm.is_main_process():
             return results
-        means = tracklet_means([clips for of_rank in predictions for clips in of_rank], len(self.tracklets))
+        means = tracklet_means(predictions, len(self.tracklets))
         # Ranking takes much memory itself, and needs the clips no more.
         del predictions
-        data = self._with_facts(means.numpy())
+        data = self._with_facts(means)
         if self._save_to is not None:
             save_features(self._save_to, data)
             logger.info(f"Features saved to {self._save_to}")
@@ -84,7 +84,13 @@ class CrossModalityEvaluator(ReidEvaluator):
             results.update({f"{ranking.label}/{name}": value for name, value in ranking.figures.items()})
         return results
 
-    def _with_facts(self, means: np.ndarray) -> TrackletFeatures:
+    def _of_all_ranks(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        if comm.get_world_size() == 1:
+            return self._predictions
+        gathered = comm.gather([(indices.cpu(), embeddings.cpu()) for indices, embeddings in self._predictions])
+        return [clips for of_rank in gathered for clips in of_rank]
+
+    def _with_facts(self, means: torch.Tensor) -> TrackletFeatures:
         tracklets = self.dataset.test
         parts = means.reshape(-1, len(tracklets), means.shape[1])
         whole, first_half, second_half = parts if len(parts) == 3 else (parts[0], None, None)
@@ -151,15 +157,15 @@ def tracklet_means(clips: list[tuple[torch.Tensor, torch.Tensor]], num_tracklets
         num_tracklets: n.
 
     Returns:
-        (n, F) float32, independent of the order and number of the batches up to rounding.
+        (n, F) float32 on the device of the embeddings, independent of the number of the batches up to rounding, and the
+        same in every run.
 
     Raises:
         RuntimeError: a tracklet without a clip.
     """
-    indices = torch.cat([batch for batch, _ in clips])
-    embeddings = torch.cat([batch for _, batch in clips])
+    # On CUDA, sums that are scattered to their tracklets come in an order that changes from run to run.
+    indices, order = torch.cat([batch for batch, _ in clips]).sort(stable=True)
     counts = torch.bincount(indices, minlength=num_tracklets)
     if bool((counts == 0).any()):
         raise RuntimeError(f"{int((counts == 0).sum())} of {num_tracklets} test tracklets were not embedded.")
-    sums = torch.zeros(num_tracklets, embeddings.shape[1]).index_add_(0, indices, embeddings)
-    return sums / counts[:, None]
+    return torch.segment_reduce(torch.cat([batch for _, batch in clips])[order], "mean", lengths=counts)

@@ -32,10 +32,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask
 from xreid_plugin.evaluation.archive import Archive
+from xreid_plugin.evaluation.matching import Array
 from xreid_plugin.files import replace_atomically
 
 DIRECTIONS = (INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED)
@@ -53,7 +55,7 @@ class TrackletFeatures:
     """What a ranking needs to know of n test tracklets.
 
     Attributes:
-        features: (n, F) float32, means over clips, not normalised.
+        features: (n, F) float32, means over clips, not normalised; numpy, or torch on the device that ranks them.
         pids: (n,) int64, identities.
         camids: (n,) int64, cameras.
         modalities: (n,) int64, values of Modality.
@@ -64,13 +66,13 @@ class TrackletFeatures:
         protocol: how the features were made, and the rules of the first ranking; ready for JSON.
     """
 
-    features: NDArray[np.float32]
+    features: Array
     pids: NDArray[np.int64]
     camids: NDArray[np.int64]
     modalities: NDArray[np.int64]
     tasks: Mapping[str, RetrievalTask]
-    first_half: NDArray[np.float32] | None = None
-    second_half: NDArray[np.float32] | None = None
+    first_half: Array | None = None
+    second_half: Array | None = None
     names: tuple[str, ...] | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)
 
@@ -78,7 +80,7 @@ class TrackletFeatures:
 def save_features(path: Path, data: TrackletFeatures) -> None:
     """Writes the file that this module describes, whole or not at all; its folder must exist."""
     arrays: dict[str, Any] = {
-        "features": data.features,
+        "features": _on_host(data.features),
         "pids": data.pids,
         "camids": data.camids,
         "modalities": data.modalities,
@@ -87,7 +89,7 @@ def save_features(path: Path, data: TrackletFeatures) -> None:
     for direction, task in data.tasks.items():
         arrays.update(zip(_INDEX_NAMES[direction], (np.array(side, np.int64) for side in task), strict=True))
     optional = {"first_half": data.first_half, "second_half": data.second_half, "names": data.names}
-    arrays.update({name: np.asarray(values) for name, values in optional.items() if values is not None})
+    arrays.update({name: _on_host(values) for name, values in optional.items() if values is not None})
 
     def write(part: Path) -> None:
         # A name without .npz would be given one by numpy; an open file keeps its own.
@@ -95,6 +97,10 @@ def save_features(path: Path, data: TrackletFeatures) -> None:
             np.savez(file, **arrays)
 
     replace_atomically(path, write)
+
+
+def _on_host(values: Any) -> NDArray[Any]:
+    return values.cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
 
 
 def load_features(path: Path) -> TrackletFeatures:
@@ -144,7 +150,7 @@ def _protocol(archive: Archive) -> dict[str, Any]:
         return {}
     try:
         protocol = json.loads(archive.texts("protocol", ()).item())
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         protocol = None
     if not isinstance(protocol, dict):
         raise archive.error("protocol", "a single text that holds a JSON object")

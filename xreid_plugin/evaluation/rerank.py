@@ -7,7 +7,7 @@ Shapes: N = Q + G features of D dimensions, the Q queries first.
 """
 
 import warnings
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from xreid_plugin.evaluation.neighbours import neighbours
 # What is worked on at once: pairs of encoding weights, and entries of the result. Both stay in cache.
 WEIGHT_PAIRS = 1 << 18
 RESULT_ENTRIES = 1 << 19
+
+Distance = TypeVar("Distance", NDArray[Any], torch.Tensor)
 
 
 def jaccard_distance(features: Array, num_query: int, k1: int = 20, k2: int = 6) -> NDArray[np.float32]:
@@ -54,12 +56,12 @@ def jaccard_distance(features: Array, num_query: int, k1: int = 20, k2: int = 6)
     return _jaccard(weights[:num_query], weights[num_query:].tocsc())
 
 
-def blend(original: NDArray[Any], jaccard: NDArray[Any], lambda_: float) -> NDArray[Any]:
+def blend(original: Distance, jaccard: Distance, lambda_: float) -> Distance:
     """jaccard·(1 − λ) + original·λ, the distance by which a re-ranked retrieval is ranked.
 
     Args:
-        original: (Q, G) float, the distance before re-ranking.
-        jaccard: (Q, G) float.
+        original: (Q, G) float, the distance before re-ranking; numpy, or torch on any device.
+        jaccard: (Q, G) float, of the same kind.
         lambda_: weight of the original, 0..1 (``TEST.RERANK.LAMBDA``).
 
     Raises:

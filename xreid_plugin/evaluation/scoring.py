@@ -6,21 +6,20 @@ Shapes: Q queries, G gallery entries, N = Q + G, F dimensions.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
-import numpy as np
 import torch
 from fastreid.evaluation.query_expansion import aqe
-from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from xreid_plugin.data.tracklet import RetrievalTask
-from xreid_plugin.evaluation.distances import blocks_of_features
+from xreid_plugin.evaluation.distances import as_float32, blocks_of_features
 from xreid_plugin.evaluation.features import TrackletFeatures
+from xreid_plugin.evaluation.matching import Array
 from xreid_plugin.evaluation.ranking import RankMetrics, rank_metrics, rank_metrics_from_features
 from xreid_plugin.evaluation.rerank import blend, jaccard_distance, temporal_jaccard_distance
 from xreid_plugin.evaluation.roc import tpr_at_fpr
 from xreid_plugin.evaluation.rules import Expansion, KReciprocal, RankingRules, Temporal
+from xreid_plugin.host import resolve_device
 
 RANKS = (1, 5, 10, 20)
 FIGURES = (*(f"Rank-{rank}" for rank in RANKS), "mAP", "mINP")
@@ -102,7 +101,7 @@ class _Direction:
         # Of unit rows the nearest by Euclidean distance are the nearest by cosine.
         both = F.normalize(torch.cat([queries, gallery]))
         for (k1, k2), settings in groupby(self.rules.rerank, lambda setting: (setting.k1, setting.k2)):
-            jaccard = jaccard_distance(both, len(queries), k1, k2)
+            jaccard = torch.from_numpy(jaccard_distance(both, len(queries), k1, k2)).to(cosine.device)
             for setting in settings:
                 yield self.ranked(setting, blend(cosine, jaccard, setting.weight))
 
@@ -121,14 +120,16 @@ class _Direction:
         )
         return self.ranked(method, distance)
 
-    def of(self, features: NDArray[np.float32]) -> tuple[torch.Tensor, torch.Tensor]:
+    def of(self, features: Array) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, F) -> the (Q, F) and (G, F) of this direction, expanded if the rules say so."""
-        queries, gallery = (torch.from_numpy(features[list(side)]) for side in self.task)
+        # What was loaded from a file is ranked on a GPU as well, where there is one.
+        device = features.device if isinstance(features, torch.Tensor) else resolve_device("auto")
+        queries, gallery = (as_float32(features)[list(side)].to(device) for side in self.task)
         if self.rules.expansion is None:
             return queries, gallery
         return expanded(queries, gallery, self.rules.expansion)
 
-    def ranked(self, method: KReciprocal | Temporal | None, distance: NDArray[Any]) -> Ranking:
+    def ranked(self, method: KReciprocal | Temporal | None, distance: Array) -> Ranking:
         metrics = rank_metrics(distance, *self.sides, ranks=RANKS)
         found = figures(metrics)
         if self.rules.roc:
@@ -137,10 +138,10 @@ class _Direction:
         return Ranking(self.name, method, metrics, found)
 
 
-def cosine_distance(queries: torch.Tensor, gallery: torch.Tensor) -> NDArray[np.float32]:
-    """(Q, F), (G, F) of any norm -> (Q, G): the very distances that a ranking from features goes by."""
+def cosine_distance(queries: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
+    """(Q, F), (G, F) of any norm -> (Q, G) on their device: the very distances that a ranking from features goes by."""
     blocks = blocks_of_features(queries, gallery, (len(queries), len(gallery)), None)
-    return np.concatenate([block.cpu().numpy() for _, block in blocks])
+    return torch.cat([block for _, block in blocks])
 
 
 def expanded(queries: torch.Tensor, gallery: torch.Tensor, expansion: Expansion) -> tuple[torch.Tensor, torch.Tensor]:
@@ -154,8 +155,9 @@ def expanded(queries: torch.Tensor, gallery: torch.Tensor, expansion: Expansion)
         raise ValueError(
             f"TEST.AQE.QE_K is {expansion.k}, but a direction has {count} tracklets; it must be below that."
         )
-    new_queries, new_gallery = aqe(queries, gallery, expansion.times, expansion.k, expansion.alpha)
-    return new_queries, new_gallery
+    # The host's code goes through NumPy.
+    new_queries, new_gallery = aqe(queries.cpu(), gallery.cpu(), expansion.times, expansion.k, expansion.alpha)
+    return new_queries.to(queries.device), new_gallery.to(queries.device)
 
 
 def figures(metrics: RankMetrics) -> dict[str, float]:

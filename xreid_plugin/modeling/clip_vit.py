@@ -179,6 +179,7 @@ def build_clip_vision_backbone(cfg: Any) -> ClipVisionTower:
         ValueError: a config value that does not fit, or weights that are not those of this tower.
     """
     tower = ClipVisionTower(cfg)
+    tower.set_grad_checkpointing(cfg.MODEL.BACKBONE.GRAD_CHECKPOINTING)
     if cfg.MODEL.BACKBONE.PRETRAIN:
         report = _load_pretrained(tower, cfg.MODEL.BACKBONE)
         logger.info("%s", report)

@@ -1,0 +1,70 @@
+"""torch.compile for the transformer blocks of a model, where it works.
+
+Blocks are compiled, not the whole model: all blocks of a class share their code, so that a ViT of twelve takes as long
+to compile as one block, and what surrounds them may stay as dynamic as it is.
+"""
+
+import copy
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import nn
+
+from xreid_plugin.modeling.attention import CrossAttentionBlock
+
+logger = logging.getLogger(__name__)
+
+_TRIAL_ROWS, _TRIAL_TOKENS = 2, 5
+
+
+def compile_blocks(model: nn.Module, device: torch.device, autocast: AbstractContextManager[Any]) -> int:
+    """Compiles the tower's and MII's blocks in place, unless a trial on this machine fails; then says why it does not.
+
+    Parameters keep their names. The code itself is made at the first forward pass, and anew for another image size.
+
+    Args:
+        model: any model; its blocks are found by their class.
+        device: on which it will run.
+        autocast: in which it will run.
+
+    Returns:
+        The number of blocks that are compiled.
+    """
+    blocks = list(transformer_blocks(model))
+    if not blocks:
+        logger.warning("MODEL.COMPILE changes nothing: the model has no transformer block that it knows.")
+        return 0
+    kinds = {type(block): block for block in blocks}
+    try:
+        for block in kinds.values():
+            _try(block, device, autocast)
+    # What a missing compiler, an old driver or an unknown processor raises has no common class.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        logger.warning(f"MODEL.COMPILE does not work here, so the model runs uncompiled: {reason}")
+        return 0
+    for block in blocks:
+        block.compile()
+    logger.info(f"Compiled {len(blocks)} transformer blocks")
+    return len(blocks)
+
+
+def transformer_blocks(model: nn.Module) -> Iterator[nn.Module]:
+    """The blocks of open_clip's towers and of MII, in the model's order."""
+    from open_clip.transformer import ResidualAttentionBlock
+
+    return (module for module in model.modules() if isinstance(module, ResidualAttentionBlock | CrossAttentionBlock))
+
+
+def _try(block: nn.Module, device: torch.device, autocast: AbstractContextManager[Any]) -> None:
+    """Compiles a copy of the block, and runs it forth and back on a few tokens."""
+    trial = copy.deepcopy(block).to(device)
+    trial.compile()
+    width = trial.mlp_norm.normalized_shape[0] if isinstance(trial, CrossAttentionBlock) else trial.attn.embed_dim
+    tokens = torch.zeros(_TRIAL_ROWS, _TRIAL_TOKENS, width, device=device, requires_grad=True)
+    with autocast, torch.enable_grad():
+        out = trial(tokens, tokens) if isinstance(trial, CrossAttentionBlock) else trial(tokens)
+    out.float().sum().backward()
