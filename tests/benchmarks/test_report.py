@@ -30,8 +30,8 @@ def test_no_ratio_without_a_reference_or_without_added_memory():
 def test_table_shows_every_case():
     lines = table([record(CASE, HOST, PLUGIN), record(CASE, None, PLUGIN)]).splitlines()
     assert [" ".join(line.split()) for line in lines[2:]] == [
-        "ranking 2x3 host 6.000 0.500 12.0 - 1000 (+400) 700 (+100) 0.25",
-        "ranking 2x3 host - 0.500 - - - 700 (+100) -",
+        "ranking 2x3 host 6.000 0.500 12.0 - 1000 (+400) 700 (+100) 0.25 -",
+        "ranking 2x3 host - 0.500 - - - 700 (+100) - -",
     ]
 
 
@@ -47,6 +47,8 @@ def test_json_lines_round_trip(tmp_path):
 def test_rate_and_device_memory_are_shown():
     case = replace(CASE, items=1500, unit="frames")
     assert "3,000 frames/s" in table([record(case, HOST, PLUGIN)])
+    worked = PLUGIN._replace(flops=2e12, peak_flops=16e12)
+    assert "4.00 (25% of the peak)" in table([record(CASE, HOST, worked)])
     assert "700 (+100), 42 on the GPU" in table([record(CASE, HOST, PLUGIN._replace(device_mib=42.0))])
 
 

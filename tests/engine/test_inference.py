@@ -1,15 +1,20 @@
+import json
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
+from fastreid.evaluation import DatasetEvaluator, inference_on_dataset
+from fastreid.utils import comm
 from torch import nn
 
 from tests.data.small_set import small_config
+from tests.ranks import run_on_two_ranks
 from xreid_plugin.data.build import build_clip_loader, build_dataset
-from xreid_plugin.data.tracklet import IMAGES
-from xreid_plugin.engine.inference import Embedder, evaluate
+from xreid_plugin.data.tracklet import IMAGES, INDICES
+from xreid_plugin.engine.inference import Embedder, InParts, evaluate
 from xreid_plugin.engine.trainer import XReIDTrainer
-from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
+from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator, tracklet_means
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.evaluation.rules import RankingRules
 from xreid_plugin.evaluation.scoring import FIGURES, rankings
@@ -34,6 +39,37 @@ def test_mirrored_clips_are_averaged_along_the_width():
 class Picture(nn.Module):
     def forward(self, batch):
         return batch[IMAGES]
+
+
+class Scarce:
+    """Embeds clips as their means; memory ends, as torch says it, above so many clips."""
+
+    def __init__(self, most):
+        self.most = most
+        self.sizes = []
+
+    def __call__(self, batch):
+        self.sizes.append(len(batch[IMAGES]))
+        if self.sizes[-1] > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return batch[IMAGES].flatten(1).mean(1, keepdim=True)
+
+
+def test_a_batch_that_does_not_fit_is_embedded_in_parts(caplog):
+    clips = {IMAGES: torch.arange(33.0).reshape(11, 3)}
+    scarce = Scarce(3)
+    in_parts = InParts(scarce)
+    torch.testing.assert_close(in_parts(clips), clips[IMAGES].mean(1, keepdim=True))
+    assert scarce.sizes == [11, 6, 3, 3, 3, 2]
+    assert "11 clips at a time do not fit into memory: going on with 6." in caplog.text
+    # The next batch starts with what has fitted.
+    in_parts(clips)
+    assert scarce.sizes[6:] == [3, 3, 3, 2]
+
+
+def test_a_single_clip_that_does_not_fit_is_an_error():
+    with pytest.raises(torch.OutOfMemoryError):
+        InParts(Scarce(0))({IMAGES: torch.ones(2, 3)})
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +123,41 @@ def test_dense_features_are_means_over_clips(small_set, tmp_path):
     (clips,) = [CoarsePixels()(batch) for batch in loader]
     assert len(clips) > 1
     torch.testing.assert_close(torch.from_numpy(load_features(path).features[0]), clips.mean(0))
+
+
+class Means(DatasetEvaluator):
+    """Collects as the project's evaluator does, but asks for no matches among so few tracklets."""
+
+    def __init__(self, num_tracklets):
+        self.num_tracklets = num_tracklets
+        self.reset()
+
+    def reset(self):
+        self.clips = []
+
+    def process(self, inputs, outputs):
+        self.clips.append((inputs[INDICES], outputs))
+
+    def evaluate(self):
+        gathered = [clips for of_rank in comm.gather(self.clips) for clips in of_rank]
+        return {"means": tracklet_means(gathered, self.num_tracklets)} if comm.is_main_process() else {}
+
+
+def embedded(root, folder, count, mode):
+    cfg = small_config(root, folder, "MODEL.DEVICE", "cpu", "TEST.IMS_PER_BATCH", "4")
+    tracklets = build_dataset(cfg, "HITSZVCM").test[:count]
+    return inference_on_dataset(CoarsePixels(), build_clip_loader(cfg, tracklets, mode), Means(count))
+
+
+def embedded_on_rank(rank, folder):
+    given = json.loads((folder / "given.json").read_text())
+    return embedded(Path(given["root"]), folder, given["count"], given["mode"])
+
+
+# Of one tracklet, one rank has nothing, or some of its clips; three cannot be halved.
+@pytest.mark.parametrize(("count", "mode"), [(1, "even"), (1, "dense"), (3, "even"), (3, "dense")])
+def test_two_ranks_embed_any_number_of_tracklets_as_one_process_does(count, mode, small_set, tmp_path):
+    (tmp_path / "given.json").write_text(json.dumps({"root": str(small_set), "count": count, "mode": mode}))
+    first, second = run_on_two_ranks(embedded_on_rank, tmp_path)
+    torch.testing.assert_close(first["means"], embedded(small_set, tmp_path, count, mode)["means"])
+    assert second == {}

@@ -5,14 +5,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from xreid_plugin.config import get_cfg
-from xreid_plugin.host import Checkpointer, build_model
+from tests.modeling.tiny_model import PARTS, D, E, make_batch, make_model
+from xreid_plugin.host import Checkpointer
 from xreid_plugin.losses.cpcl import cpcl_loss
 from xreid_plugin.modeling.cii import CrossModalityInteraction
-
-PARTS = ("CPC", "SII", "LII", "CII")
-NEEDED_BY = {"CPC": "CPCL", "CII": "CMCL"}
-D, E, N = 128, 64, 5
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -22,47 +18,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def make_cfg(off=(), **keys):
-    """X-ReID on the tiny tower; ``off`` names parts to switch off, together with the losses that need them."""
-    cfg = get_cfg()
-    cfg.MODEL.DEVICE = "cpu"
-    cfg.MODEL.META_ARCHITECTURE = "XReID"
-    cfg.MODEL.BACKBONE.NAME = "build_clip_vision_backbone"
-    cfg.MODEL.BACKBONE.CLIP_MODEL = "xreid-tiny"
-    cfg.MODEL.BACKBONE.PRETRAIN = False
-    cfg.MODEL.BACKBONE.CAMERAS = [3, 8]
-    cfg.MODEL.HEADS.NAME = "XReIDHead"
-    cfg.MODEL.HEADS.NUM_CLASSES = N
-    cfg.MODEL.MII.HEADS = 4
-    cfg.INPUT.SIZE_TRAIN = [32, 16]
-    for part in off:
-        (cfg.MODEL if part == "CPC" else cfg.MODEL.MII)[part].ENABLED = False
-    lost = {NEEDED_BY[part] for part in off if part in NEEDED_BY}
-    cfg.MODEL.LOSSES.NAME = [name for name in ("CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL") if name not in lost]
-    cfg.merge_from_list([item for pair in keys.items() for item in pair])
-    return cfg
-
-
-def make_model(off=(), seed=0, **keys):
-    torch.manual_seed(seed)
-    model = build_model(make_cfg(off, **keys))
-    if model.prototypes is not None:
-        for memory in (model.prototypes.infrared, model.prototypes.visible):
-            memory.copy_(torch.nn.functional.normalize(torch.randn(memory.shape)))
-    return model
-
-
-def make_batch(frames=2, pairs=4, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    identities = torch.arange(pairs) // 2
-    return {
-        "images": torch.randint(256, (2 * pairs, frames, 3, 32, 16), dtype=torch.uint8, generator=generator),
-        "targets": identities.repeat(2),
-        "camids": torch.tensor([3, 8]).repeat(pairs),
-        "modalities": torch.arange(2).repeat_interleave(pairs),
-    }
 
 
 def embed(model, batch):
@@ -302,3 +257,31 @@ def test_odd_batches_are_refused():
     batch = {key: value[:7] for key, value in make_batch().items()}
     with pytest.raises(ValueError, match=r"7.*pairs"):
         make_model().train()(batch)
+
+
+def test_repeated_frames_need_not_pass_the_tower():
+    model = make_model()
+    batch = {name: rows for name, rows in make_batch(frames=4).items() if name in ("images", "camids")}
+    clips = len(batch["images"])
+    lengths = torch.arange(clips) % 4 + 1
+    last = torch.minimum(torch.arange(4), lengths[:, None] - 1)
+    repeating = {**batch, "images": batch["images"][torch.arange(clips)[:, None], last]}
+    assert_close(embed(model, {**repeating, "lengths": lengths}), embed(model, repeating))
+    assert_close(model.prototype_features(repeating["images"], lengths), model.prototype_features(repeating["images"]))
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    embed(model, {**repeating, "lengths": lengths})
+    assert seen == [lengths.sum()]
+
+
+def test_checkpointed_blocks_learn_the_same():
+    gradients = []
+    for checkpointed in (False, True):
+        model = make_model(**{"MODEL.BACKBONE.GRAD_CHECKPOINTING": checkpointed})
+        assert model.backbone.visual.transformer.grad_checkpointing is checkpointed
+        sum(model.train()(make_batch(2)).values()).backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    plain, again = gradients
+    assert plain.keys() == again.keys()
+    for name in plain:
+        assert_close(again[name], plain[name])

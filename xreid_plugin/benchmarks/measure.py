@@ -30,6 +30,8 @@ class Measurement(NamedTuple):
         runs: how many runs there were.
         cpu_seconds: processor time of the fastest run, over all threads and finished child processes.
         device_mib: peak memory of torch's tensors on the GPU, 0 without one.
+        flops: floating-point operations of a run, where the work has an attribute of this name; else 0.
+        peak_flops: that the device can do a second, likewise.
     """
 
     seconds: float
@@ -38,6 +40,8 @@ class Measurement(NamedTuple):
     runs: int
     cpu_seconds: float = 0.0
     device_mib: float = 0.0
+    flops: float = 0.0
+    peak_flops: float = 0.0
 
 
 def measure(module: str, function: str, arguments: Mapping[str, object], repeats: int = 3) -> Measurement:
@@ -77,7 +81,16 @@ def measure_here(module: str, function: str, arguments: Mapping[str, object], re
         _wait_for_device()
         timings.append((time.perf_counter() - start, sum(os.times()[:4]) - cpu_start))
     seconds, cpu_seconds = min(timings)
-    return Measurement(seconds, _peak_mib(), _peak_mib() - before, len(timings), cpu_seconds, _device_peak_mib())
+    return Measurement(
+        seconds,
+        _peak_mib(),
+        _peak_mib() - before,
+        len(timings),
+        cpu_seconds,
+        _device_peak_mib(),
+        getattr(work, "flops", 0.0),
+        getattr(work, "peak_flops", 0.0),
+    )
 
 
 def _cuda() -> Any:

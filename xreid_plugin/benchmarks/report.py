@@ -102,11 +102,12 @@ def table(records: Iterable[Mapping[str, Any]]) -> str:
             line["reference"] and _memory(line["reference"]),
             _memory(line["plugin"]),
             line["added_ratio"] and f"{line['added_ratio']:.2f}",
+            _arithmetic(line["plugin"]),
         ]
         for line in records
     ]
-    headers = ["case", "size", "against", "its s", "our s", "faster ×", "our rate", "its MiB", "our MiB", "added ×"]
-    return tabulate(rows, headers, missingval="-", disable_numparse=True)
+    sides = ["its s", "our s", "faster ×", "our rate", "its MiB", "our MiB", "added ×", "our TFLOP/s"]
+    return tabulate(rows, ["case", "size", "against", *sides], missingval="-", disable_numparse=True)
 
 
 def growth(records: Iterable[Mapping[str, Any]]) -> str:
@@ -157,6 +158,14 @@ def _rate(line: Mapping[str, Any]) -> str | None:
 def _memory(measurement: Mapping[str, float]) -> str:
     on_device = f", {measurement['device_mib']:.0f} on the GPU" if measurement["device_mib"] else ""
     return f"{measurement['peak_mib']:.0f} (+{measurement['added_mib']:.0f}){on_device}"
+
+
+def _arithmetic(measurement: Mapping[str, float]) -> str | None:
+    if not measurement["flops"]:
+        return None
+    rate = measurement["flops"] / measurement["seconds"]
+    of_peak = f" ({rate / measurement['peak_flops']:.0%} of the peak)" if measurement["peak_flops"] else ""
+    return f"{rate / 1e12:.2f}{of_peak}"
 
 
 def _exponent(lines: list[Mapping[str, Any]], field: str) -> str | None:

@@ -58,3 +58,4 @@ TARGETS = "targets"  # (B,) int64, identity
 CAMIDS = "camids"  # (B,) int64, the dataset's camera number
 MODALITIES = "modalities"  # (B,) int64, values of Modality
 INDICES = "indices"  # (B,) int64, position of the tracklet in its set
+LENGTHS = "lengths"  # (B,) int64, frames of a test clip before it repeats its last, 1 to T

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,12 +12,14 @@ from fastreid.utils import comm
 from torch import nn
 from tqdm import tqdm
 
-from xreid_plugin.data.tracklet import IMAGES, MODALITIES, TARGETS
+from xreid_plugin.data.tracklet import IMAGES, LENGTHS, MODALITIES, TARGETS
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.xreid import XReID
 
 logger = logging.getLogger(__name__)
+
+Batch = dict[str, torch.Tensor]
 
 
 class Progress:
@@ -42,6 +44,43 @@ class Progress:
         return iter(tqdm(self._loader, desc=self._what, unit="batch", leave=False, disable=disable))
 
 
+class InParts:
+    """A pass over a batch, whole where it fits the device's memory, else in parts of half as many clips, and so on.
+
+    What fitted once is remembered, so that memory runs out a few times at most.
+    """
+
+    def __init__(self, embed: Callable[[Batch], torch.Tensor]) -> None:
+        """
+        Args:
+            embed: maps a batch to (B, F); what it makes of a clip depends on that clip alone.
+        """
+        self._embed = embed
+        self._limit: int | None = None
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """What ``embed`` makes of the batch, (B, F).
+
+        Raises:
+            torch.OutOfMemoryError: a single clip does not fit.
+        """
+        clips = len(batch[IMAGES])
+        while True:
+            size = min(self._limit or clips, clips)
+            try:
+                starts = range(0, clips, size)
+                parts = [self._embed({name: rows[i : i + size] for name, rows in batch.items()}) for i in starts]
+                return torch.cat(parts)
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+            # Out of the handler, whose traceback holds on to the memory that is wanted back.
+            parts = []
+            torch.cuda.empty_cache()
+            self._limit = (size + 1) // 2
+            logger.warning(f"{size} clips at a time do not fit into memory: going on with {self._limit}.")
+
+
 class Embedder(nn.Module):
     """A model as evaluation runs it: under autocast, and averaged with its outputs for mirrored clips if asked.
 
@@ -60,15 +99,19 @@ class Embedder(nn.Module):
         self.model = model
         self.flip = flip
         self.autocast = autocast
+        self._in_parts = InParts(self._embed)
         self.train(model.training)
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, batch: Batch) -> torch.Tensor:
         """The model's outputs, (B, F) float32."""
         with self.autocast:
-            embeddings = self.model(batch).float()
-            if self.flip:
-                mirrored = self.model({**batch, IMAGES: batch[IMAGES].flip(-1)}).float()
-                embeddings = (embeddings + mirrored) / 2
+            return self._in_parts(batch)
+
+    def _embed(self, batch: Batch) -> torch.Tensor:
+        embeddings = self.model(batch).float()
+        if self.flip:
+            mirrored = self.model({**batch, IMAGES: batch[IMAGES].flip(-1)}).float()
+            embeddings = (embeddings + mirrored) / 2
         return embeddings
 
 
@@ -97,11 +140,13 @@ def extract_prototype_features(model: XReID, loader: DeviceLoader) -> tuple[torc
     Returns:
         Over all ranks, on the CPU: features (n, F) float32, targets (n,) int64, modalities (n,) int64.
     """
-    rows = []
+    embed = InParts(lambda batch: model.prototype_features(batch[IMAGES], batch.get(LENGTHS)).float())
+    rows: list[tuple[torch.Tensor, ...]] = []
     with inference_context(model):
         for batch in Progress(loader, "Refreshing prototypes"):
-            features = model.prototype_features(batch[IMAGES])
-            rows.append((features.float().cpu(), batch[TARGETS].cpu(), batch[MODALITIES].cpu()))
-    gathered = itertools.chain.from_iterable(comm.all_gather(rows))
+            # They stay on the device until the last is queued: nothing waits for one that is still computed.
+            rows.append((embed(batch), batch[TARGETS], batch[MODALITIES]))
+    of_rank = [tuple(values.cpu() for values in row) for row in rows]
+    gathered = itertools.chain.from_iterable(comm.all_gather(of_rank))
     features, targets, modalities = (torch.cat(column) for column in zip(*gathered, strict=True))
     return features, targets, modalities

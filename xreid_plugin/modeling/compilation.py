@@ -6,6 +6,7 @@ to compile as one block, and what surrounds them may stay as dynamic as it is.
 
 import copy
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -37,6 +38,8 @@ def compile_blocks(model: nn.Module, device: torch.device, autocast: AbstractCon
     if not blocks:
         logger.warning("MODEL.COMPILE changes nothing: the model has no transformer block that it knows.")
         return 0
+    # Tracing asks tensors in the middle of a graph for their gradient, which makes torch warn about itself.
+    warnings.filterwarnings("ignore", message=r"The \.grad attribute of a Tensor that is not a leaf", module=r"torch\.")
     kinds = {type(block): block for block in blocks}
     try:
         for block in kinds.values():
@@ -63,8 +66,10 @@ def _try(block: nn.Module, device: torch.device, autocast: AbstractContextManage
     """Compiles a copy of the block, and runs it forth and back on a few tokens."""
     trial = copy.deepcopy(block).to(device)
     trial.compile()
-    width = trial.mlp_norm.normalized_shape[0] if isinstance(trial, CrossAttentionBlock) else trial.attn.embed_dim
-    tokens = torch.zeros(_TRIAL_ROWS, _TRIAL_TOKENS, width, device=device, requires_grad=True)
+    width = next(module for module in trial.modules() if isinstance(module, nn.LayerNorm)).normalized_shape[0]
+    leaf = torch.zeros(_TRIAL_ROWS, _TRIAL_TOKENS, width, device=device, requires_grad=True)
     with autocast, torch.enable_grad():
+        # As in a model, what the block reads has been computed.
+        tokens = leaf + 1
         out = trial(tokens, tokens) if isinstance(trial, CrossAttentionBlock) else trial(tokens)
     out.float().sum().backward()

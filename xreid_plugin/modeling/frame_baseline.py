@@ -77,7 +77,7 @@ class FrameBaseline(nn.Module):
             The host's losses in training; (B, F) embeddings in evaluation.
         """
         # The host normalises in place, so this must be a copy.
-        frames = batch[IMAGES].to(self.device, torch.float32, copy=True).flatten(0, 1)
+        frames = batch[IMAGES].to(self.device, self.image_model.pixel_mean.dtype, copy=True).flatten(0, 1)
         on_device = {key: value.to(self.device) for key, value in batch.items() if key != IMAGES}
         if self.training:
             on_device[TARGETS] = gather_rows(on_device[TARGETS])

@@ -8,7 +8,7 @@ import safetensors.torch
 from torch import Tensor
 
 from xreid_plugin.modeling.torchscript_archive import is_torchscript_archive, read_torchscript_tensors
-from xreid_plugin.torch_files import load_torch_file, refuse_packed_archive
+from xreid_plugin.torch_files import load_torch_file, refuse_odd_tensors, refuse_packed_archive
 
 # Where checkpoints keep their tensors: open_clip's under the first name, the host's under the second.
 _WRAPPERS = ("state_dict", "model")
@@ -35,6 +35,12 @@ def read_weight_file(path: Path) -> WeightFile:
     """
     if not path.is_file():
         raise FileNotFoundError(f"MODEL.BACKBONE.PRETRAIN_PATH: there is no file {path}")
+    file = _read(path)
+    refuse_odd_tensors(path, file.tensors)
+    return file
+
+
+def _read(path: Path) -> WeightFile:
     if path.suffix == ".safetensors":
         return WeightFile(_read_safetensors(path), torchscript=False)
     refuse_packed_archive(path)

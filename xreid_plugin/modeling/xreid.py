@@ -13,7 +13,7 @@ from fastreid.modeling.heads.build import REID_HEADS_REGISTRY
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from torch import nn
 
-from xreid_plugin.data.tracklet import CAMIDS, IMAGES, MODALITIES, TARGETS
+from xreid_plugin.data.tracklet import CAMIDS, IMAGES, LENGTHS, MODALITIES, TARGETS
 from xreid_plugin.losses.build import LossTerm, build_losses
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
 from xreid_plugin.modeling.cii import CrossModalityInteraction
@@ -22,6 +22,7 @@ from xreid_plugin.modeling.gather import GlobalBatch
 from xreid_plugin.modeling.heads import FrameFeatures, XReIDHead
 from xreid_plugin.modeling.lii import LongTermInteraction
 from xreid_plugin.modeling.prototypes import PrototypeMemory
+from xreid_plugin.modeling.repeats import DistinctFrames
 from xreid_plugin.modeling.sii import ShortTermInteraction
 
 
@@ -116,13 +117,13 @@ class XReID(nn.Module):
         """
         Args:
             batch: images (B, T, 3, H, W) uint8, RGB; camids (B,) int64; in training also targets and modalities (B,)
-                int64, the infrared block first.
+                int64, the infrared block first; lengths (B,) int64 where clips repeat their last frame.
 
         Returns:
             In training the loss terms of the clips of all ranks, weighted scalars by name; in evaluation (B, F)
             embeddings, not normalised.
         """
-        features = self.frame_features(batch[IMAGES], batch[CAMIDS])
+        features = self.frame_features(batch[IMAGES], batch[CAMIDS], batch.get(LENGTHS))
         # Batch statistics, similarities over τ and distances are small work that half precision would spoil.
         with torch.autocast(self.device.type, enabled=False):
             if not self.training:
@@ -136,44 +137,57 @@ class XReID(nn.Module):
             clip_outputs = ClipOutputs(targets=targets, prototypes=self._prototypes(), **outputs._asdict())
             return {name: value for term in self.losses for name, value in term(clip_outputs).items()}
 
-    def frame_features(self, images: torch.Tensor, camids: torch.Tensor | None) -> FrameFeatures:
+    def frame_features(
+        self, images: torch.Tensor, camids: torch.Tensor | None, lengths: torch.Tensor | None = None
+    ) -> FrameFeatures:
         """Runs the tower and the interactions; CII in training alone.
 
         Args:
             images: (B, T, 3, H, W) uint8, RGB.
             camids: (B,) int64, the dataset's camera numbers; None leaves the camera embedding out.
+            lengths: (B,) int64, 1..T: frames of a clip before it repeats its last; None means T.
         """
-        clips, frames = images.shape[:2]
-        per_frame = camids.to(self.device).repeat_interleave(frames) if camids is not None else None
-        tokens, projected = self.backbone(self._normalise(images.flatten(0, 1)), per_frame)
-        tokens = tokens.unflatten(0, (clips, frames))
+        tokens, projected = self._encode(images, camids, lengths)
         read = tokens.detach() if self.detach else tokens
         features = FrameFeatures(
             tokens[:, :, 0],
-            projected.unflatten(0, (clips, frames)),
+            projected,
             {branch: part(read) for branch, part in self.mii.items() if branch != "cii" or self.training},
         )
         return features.map(self._in_full)
 
     @torch.no_grad()
-    def prototype_features(self, images: torch.Tensor) -> torch.Tensor:
+    def prototype_features(self, images: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """z of clips for the prototypes: without camera embedding and without the interactions (method: CPC 1).
 
         Args:
             images: (B, T, 3, H, W) uint8, RGB.
+            lengths: as for :meth:`frame_features`.
 
         Returns:
             (B, D + E) float.
         """
-        clips, frames = images.shape[:2]
-        tokens, projected = self.backbone(self._normalise(images.flatten(0, 1)), None)
-        features = FrameFeatures(
-            tokens[:, 0].unflatten(0, (clips, frames)), projected.unflatten(0, (clips, frames)), {}
-        )
-        return self.heads.tower.feature(features.map(self._in_full))
+        tokens, projected = self._encode(images, None, lengths)
+        return self.heads.tower.feature(FrameFeatures(tokens[:, :, 0], projected, {}).map(self._in_full))
+
+    def _encode(
+        self, images: torch.Tensor, camids: torch.Tensor | None, lengths: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens (B, T, 1 + L, D) and projected class tokens (B, T, E) of the tower."""
+        shape = images.shape[:2]
+        frames = images.to(self.device).flatten(0, 1)
+        per_frame = camids.to(self.device).repeat_interleave(shape[1]) if camids is not None else None
+        if lengths is None:
+            tokens, projected = self.backbone(self._normalise(frames), per_frame)
+        else:
+            distinct = DistinctFrames(lengths.to(self.device), shape[1])
+            per_frame = distinct.pick(per_frame) if per_frame is not None else None
+            encoded = self.backbone(self._normalise(distinct.pick(frames)), per_frame)
+            tokens, projected = (distinct.spread(rows) for rows in encoded)
+        return tokens.unflatten(0, shape), projected.unflatten(0, shape)
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
-        return (self._in_full(images.to(self.device)) - self.pixel_mean) / self.pixel_std
+        return (self._in_full(images) - self.pixel_mean) / self.pixel_std
 
     def _in_full(self, values: torch.Tensor) -> torch.Tensor:
         """In the model's own precision, whatever autocast has made of it."""

@@ -1,0 +1,148 @@
+"""Two ranks train as one process does, with the same global batch."""
+
+import json
+
+import pytest
+import torch
+from fastreid.utils.events import EventStorage
+from torch import nn
+from torch.testing import assert_close
+
+from tests.modeling.tiny_model import make_batch, make_cfg, make_model
+from tests.ranks import run_on_two_ranks
+from xreid_plugin.config import get_cfg
+from xreid_plugin.engine.optimizer import build_optimizer
+from xreid_plugin.host import build_model, distributed
+from xreid_plugin.modeling.gather import GlobalBatch, gather_with_gradient
+
+# Batches of two ranks, one after the other.
+STEPS = 2
+
+
+def make_baseline():
+    """An image model whose backbone has no batch statistics of its own."""
+    cfg = get_cfg()
+    cfg.MODEL.DEVICE = "cpu"
+    cfg.MODEL.META_ARCHITECTURE = "FrameBaseline"
+    cfg.MODEL.BACKBONE.DEPTH = "18x"
+    cfg.MODEL.BACKBONE.NORM = "FrozenBN"
+    cfg.MODEL.BACKBONE.FEAT_DIM = 512
+    cfg.MODEL.HEADS.NUM_CLASSES = 5
+    cfg.MODEL.HEADS.WITH_BNNECK = True
+    cfg.MODEL.LOSSES.NAME = ("CrossEntropyLoss", "TripletLoss")
+    cfg.INPUT.CLIP.FRAMES = 2
+    torch.manual_seed(0)
+    return build_model(cfg)
+
+
+def given_model(given):
+    model = make_baseline() if given["baseline"] else make_model(given["off"], **given["keys"])
+    return model.to(getattr(torch, given["dtype"]))
+
+
+def shard(batch, rank):
+    """A rank's part, as the sampler gives it: its identities' infrared clips, and their visible ones."""
+    return {key: torch.cat([block.chunk(2)[rank] for block in values.chunk(2)]) for key, values in batch.items()}
+
+
+def trained(model, bare, batches, cfg):
+    """Losses and gradients of every step, and the state at the end."""
+    optimizer = build_optimizer(cfg, bare)
+    memory = getattr(bare, "prototypes", None)
+    seen = {"losses": [], "gradients": []}
+    for batch in batches:
+        # The host's losses log their accuracy.
+        with EventStorage():
+            losses = model.train()(batch)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+        if memory is not None:
+            memory.update()
+        seen["losses"].append({name: value.detach() for name, value in losses.items()})
+        seen["gradients"].append({name: parameter.grad for name, parameter in bare.named_parameters()})
+    return {**seen, "state": bare.state_dict()}
+
+
+def batches_of_all():
+    return [make_batch(seed=seed) for seed in range(STEPS)]
+
+
+def train_on_rank(rank, folder):
+    given = json.loads((folder / "given.json").read_text())
+    # The other rank's weights are those of the first, whatever it has made.
+    bare = given_model(given)
+    with torch.no_grad():
+        next(bare.parameters()).mul_(1 + rank)
+    model = distributed(bare, device_ids=[rank], broadcast_buffers=False)
+    return trained(model, bare, [shard(batch, rank) for batch in batches_of_all()], sgd())
+
+
+def sgd():
+    """Steps that are as long as the gradients, which Adam's would not be."""
+    return make_cfg(**{"SOLVER.OPT": "SGD", "SOLVER.BASE_LR": 1e-3, "SOLVER.WEIGHT_DECAY": 1e-2})
+
+
+def alone_and_on_ranks(folder, dtype, baseline=False, off=(), **keys):
+    given = {"dtype": dtype, "baseline": baseline, "off": off, "keys": keys}
+    (folder / "given.json").write_text(json.dumps(given))
+    model = given_model(given)
+    return trained(model, model, batches_of_all(), sgd()), run_on_two_ranks(train_on_rank, folder)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"dtype": "float64"},
+        {"dtype": "float32"},
+        {"dtype": "float64", "MODEL.MII.DETACH": False},
+        # Classifiers, necks and CII that no loss uses.
+        {"dtype": "float64", "MODEL.LOSSES.NAME": ["CPCL"]},
+        {"dtype": "float64", "off": ["CPC", "CII"], "MODEL.LOSSES.NAME": ["TripletLoss"]},
+        {"dtype": "float64", "baseline": True},
+    ],
+    ids=lambda given: " ".join(str(value) for value in given.values()),
+)
+def test_two_ranks_train_as_one_process(given, tmp_path):
+    alone, ranks = alone_and_on_ranks(tmp_path, **given)
+    bounds = {"float64": {"atol": 1e-10, "rtol": 1e-10}, "float32": {"atol": 1e-5, "rtol": 1e-3}}[given["dtype"]]
+    for held in ranks:
+        for part in ("losses", "gradients"):
+            for expected, actual in zip(alone[part], held[part], strict=True):
+                unused = {name for name, value in expected.items() if value is None}
+                assert unused == {name for name, value in actual.items() if value is None}
+                assert_close(*({k: v for k, v in x.items() if k not in unused} for x in (actual, expected)), **bounds)
+        assert_close(held["state"], alone["state"], **bounds)
+    for name, value in ranks[0]["state"].items():
+        assert torch.equal(value, ranks[1]["state"][name]), name
+
+
+def test_the_order_of_one_process_is_restored(tmp_path):
+    for order, features in run_on_two_ranks(order_on_rank, tmp_path):
+        assert order.tolist() == list(range(8))
+        assert features.tolist() == [[float(i)] for i in range(8)]
+
+
+def order_on_rank(rank, folder):
+    batch = shard({"clips": torch.arange(8), "modalities": torch.arange(2).repeat_interleave(4)}, rank)
+    gather = GlobalBatch(batch["modalities"])
+    return gather(batch["clips"]), gather(batch["clips"][:, None].float())
+
+
+def gradient_on_rank(rank, folder):
+    rows = torch.full((2, 1), float(rank + 1), requires_grad=True)
+    weights = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    (gather_with_gradient(rows) * weights).sum().backward()
+    return rows.grad
+
+
+def test_a_rank_gets_the_gradient_of_its_own_rows_times_the_number_of_ranks(tmp_path):
+    first, second = run_on_two_ranks(gradient_on_rank, tmp_path)
+    assert first.tolist() == [[2.0], [4.0]]
+    assert second.tolist() == [[6.0], [8.0]]
+
+
+def test_one_process_has_nothing_to_gather():
+    rows = nn.Parameter(torch.zeros(2, 1))
+    assert gather_with_gradient(rows) is rows
+    assert GlobalBatch(torch.tensor([1, 0]))(rows) is rows
