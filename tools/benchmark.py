@@ -25,6 +25,7 @@ import _checkout  # noqa: F401  (puts the checkout on sys.path)
 
 import xreid_plugin  # noqa: F401  (mends the host, which the benchmarks import)
 from xreid_plugin.benchmarks.report import Case, growth, json_lines, run, table, write_json_lines
+from xreid_plugin.user_errors import add_debug_flag, report_user_error
 
 BENCHMARKS = ("data", "inference", "memory", "pack", "ranking", "refresh", "rerank", "startup", "step")
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--growth", action="store_true", help="the plugin alone, at 1, 10 and 100 times a size")
     parser.add_argument("--repeats", type=int, default=3, help="runs of which the fastest counts (default: 3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON lines there as well")
+    add_debug_flag(parser)
     args = parser.parse_args(arguments)
     if args.repeats < 1:
         parser.error("--repeats: at least 1 run is needed")
@@ -47,16 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--growth has sizes of its own: leave --sizes out")
     if args.json and not args.json.absolute().parent.is_dir():
         parser.error(f"--json: there is no folder {args.json.absolute().parent}")
+    if args.json and args.json.is_dir():
+        parser.error(f"--json: {args.json} is a folder")
     try:
         chosen = [case for name in args.names for case in cases(name, args.sizes, args.growth)]
         records = list(run(chosen, args.repeats))
         if args.json:
             write_json_lines(args.json, records)
     except (ValueError, OSError) as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return 2
+        return report_user_error("benchmark", error, args.debug)
     except RuntimeError as error:
-        print(f"benchmark: {error}", file=sys.stderr)
+        report_user_error("benchmark", error, args.debug)
         return 1
     print(table(records))
     if args.growth:

@@ -1,4 +1,6 @@
 import itertools
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from xreid_plugin.data.build import (
     build_train_loader,
     build_training_set,
 )
+from xreid_plugin.data.pack.writer import pack_dataset
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS
 
 
@@ -126,4 +129,35 @@ def test_an_image_dataset_of_the_host_is_refused(cfg):
 def test_other_than_one_training_set_is_refused(cfg, names):
     cfg.DATASETS.NAMES = names
     with pytest.raises(ValueError, match=r"DATASETS\.NAMES is \(.*\); it must name one dataset"):
+        build_training_set(cfg)
+
+
+def test_a_pack_takes_the_place_of_the_files(cfg, tmp_path):
+    loose = build_training_set(cfg)
+    expected = next(iter(build_train_loader(cfg)))
+    cfg.DATASETS.PACK = str(tmp_path / "set.pack")
+    pack_dataset(loose, Path(cfg.DATASETS.PACK))
+    shutil.rmtree(loose.home / "Train")
+    shutil.rmtree(loose.home / "Test")
+    packed = build_training_set(cfg)
+    assert packed is not loose
+    assert packed.train == loose.train
+    batch = next(iter(build_train_loader(cfg)))
+    assert torch.equal(batch[IMAGES], expected[IMAGES])
+    assert len(list(build_clip_loader(cfg, packed.test, "dense"))) == 4
+
+
+def test_a_pack_that_does_not_fit_the_configuration_is_refused(cfg, tmp_path):
+    cfg.DATASETS.PACK = str(tmp_path / "set.pack")
+    with pytest.raises(FileNotFoundError, match=r"There is no pack .*set\.pack"):
+        build_train_loader(cfg)
+    cfg.DATASETS.PACK = ""
+    dataset = build_training_set(cfg)
+    cfg.DATASETS.PACK = str(tmp_path / "set.pack")
+    pack_dataset(dataset, Path(cfg.DATASETS.PACK), (16, 8))
+    build_train_loader(cfg)
+    with pytest.raises(ValueError, match=r"decoded at 16x8 .*, and INPUT\.SIZE_TEST is 12x6: set it to the pack's"):
+        build_clip_loader(cfg, dataset.test, "even")
+    cfg.DATASETS.NAMES = ("BUPTCampus",)
+    with pytest.raises(ValueError, match=r"DATASETS\.PACK is .*, which holds HITSZVCM; .* asks for BUPTCampus"):
         build_training_set(cfg)

@@ -60,6 +60,32 @@ def test_training_items_hold_the_keys_of_a_batch(tracklets):
     assert {type(value) for value in labels.values()} == {int}
 
 
+def test_items_of_a_batch_are_the_single_items_in_one_block(tracklets):
+    training = TrainClips(tracklets, SIZE, 3, ClipAugmentation(flip=0.5, padding=2, erase=0.5))
+    requests = [ClipRequest(number, seed) for seed in range(3) for number in range(4)]
+    test = clips.TestClips(tracklets, SIZE, 5, "dense")
+    for dataset, asked in ((training, requests), (test, range(len(test)))):
+        items = dataset.__getitems__(asked)
+        for item, request in zip(items, asked, strict=True):
+            assert_same(item, dataset[request])
+        joined = dataset.collate_fn(items)[IMAGES]
+        assert joined.data_ptr() == items[0][IMAGES].data_ptr()
+
+
+class Shades:
+    """A source of frames that are no files: every pixel is ten times the position of its frame."""
+
+    def read(self, tracklet, indices, size):
+        return np.broadcast_to(10 * np.reshape(indices, (-1, 1, 1, 1)), (len(indices), *size, 3)).astype(np.uint8)
+
+
+def test_frames_come_from_the_reader(tracklets):
+    training = TrainClips(tracklets, SIZE, 12, ClipAugmentation(), reader=Shades())
+    assert frames_shown(training[ClipRequest(2, 0)]) == list(range(0, 120, 10))
+    test = clips.TestClips(tracklets, SIZE, 4, "dense", reader=Shades())
+    assert frames_shown(test[4]) == [40, 50, 60, 70]
+
+
 def test_training_clips_take_a_frame_of_each_chunk(tracklets):
     dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation())
     starts = [0, 4, 8]

@@ -12,8 +12,8 @@ from xreid_plugin.data.tracklet import CAMIDS, IMAGES, LENGTHS
 from xreid_plugin.engine.inference import Embedder
 from xreid_plugin.host import build_model
 
-# Tracklets of HITSZ-VCM have 21 frames on average, and 12 at least.
-SHORTEST, LONGEST = 12, 30
+# Test tracklets of HITSZ-VCM have 12 to 24 frames, 23.1 on average: most have 24.
+SHORTEST, LONGEST, FULL = 12, 24, 0.85
 BATCH_ON_GPU, BATCH_ON_CPU = 64, 4
 SIZES_ON_GPU, SIZES_ON_CPU = ("200x10",), ("3x10",)
 
@@ -51,8 +51,10 @@ def cases(sizes: Sequence[str] | None = None) -> list[Case]:
 def tracklet_lengths(tracklets: int) -> list[int]:
     """Frames of each tracklet, the same in every run."""
     generator = torch.Generator().manual_seed(0)
-    lengths: list[int] = torch.randint(SHORTEST, LONGEST + 1, (tracklets,), generator=generator).tolist()
-    return lengths
+    lengths = torch.randint(SHORTEST, LONGEST, (tracklets,), generator=generator)
+    full = torch.rand(tracklets, generator=generator) < FULL
+    drawn: list[int] = lengths.where(~full, LONGEST).tolist()
+    return drawn
 
 
 def by_tracklet(tracklets: int, frames: int) -> Callable[[], object]:

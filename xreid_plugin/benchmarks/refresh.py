@@ -19,10 +19,10 @@ from xreid_plugin.modeling.xreid import XReID
 
 WIDTH = 1280
 TRAINING_BATCH = 16
-# Training tracklets of HITSZ-VCM, and a tenth and a hundredth of them.
-GROWTH_SIZES = ("means:118", "means:1182", "means:11824")
-SIZES_ON_GPU = ("update:16", "means:11824", "embed:256x10")
-SIZES_ON_CPU = ("update:16", "means:11824", "embed:4x2")
+# The training tracklets of HITSZ-VCM, and a tenth and a hundredth of them.
+GROWTH_SIZES = ("means:98", "means:975", "means:9751")
+SIZES_ON_GPU = ("update:16", "means:9751", "embed:256x10")
+SIZES_ON_CPU = ("update:16", "means:9751", "embed:4x2")
 
 
 def cases(sizes: Sequence[str] | None = None) -> list[Case]:
@@ -50,7 +50,7 @@ def _case(size: str) -> Case:
             unit="clips",
         )
     if work not in ("update", "means") or not amount.isdecimal() or int(amount) < 1:
-        raise ValueError(f'"{size}" is no size: write update:16, means:11824 or embed:64x10')
+        raise ValueError(f'"{size}" is no size: write update:16, means:9751 or embed:64x10')
     return Case(
         f"prototypes, {work}",
         amount,

@@ -13,6 +13,10 @@ from fastreid.utils import comm
 
 from xreid_plugin.data.clips import TestClips, TrainClips
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
+from xreid_plugin.data.frame_files import LooseFrames
+from xreid_plugin.data.frame_reader import FrameReader
+from xreid_plugin.data.pack.format import describe_size
+from xreid_plugin.data.pack.reader import PackedFrames
 from xreid_plugin.data.pack.store import open_pack
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
@@ -60,13 +64,40 @@ def build_training_set(cfg: Any) -> VideoCrossModalityDataset:
     return build_dataset(cfg, cfg.DATASETS.NAMES[0])
 
 
+def build_frame_reader(cfg: Any, size_key: str) -> FrameReader:
+    """Where frames are read from: loose files, or the pack that DATASETS.PACK names.
+
+    Args:
+        cfg: for DATASETS and INPUT.
+        size_key: the size that will be asked for, "SIZE_TRAIN" or "SIZE_TEST" of INPUT.
+
+    Raises:
+        FileNotFoundError: there is no such pack, or no such dataset.
+        ValueError: it is no pack, or its frames are decoded at another size.
+    """
+    if not cfg.DATASETS.PACK:
+        return LooseFrames()
+    file = Path(cfg.DATASETS.PACK)
+    info, size = open_pack(file).info, tuple(cfg.INPUT[size_key])
+    if info.size not in (None, size):
+        raise ValueError(
+            f"DATASETS.PACK is {file}, whose frames are {describe_size(info.size)}, and INPUT.{size_key} is "
+            f"{size[0]}x{size[1]}: set it to the pack's, or pack at that size (tools/pack_dataset.py --frames)."
+        )
+    return PackedFrames(file, build_dataset(cfg, info.dataset).home)
+
+
 def build_train_loader(cfg: Any) -> DeviceLoader:
     """Endless training batches, chosen by DATALOADER.SAMPLER_TRAIN."""
     dataset = build_training_set(cfg)
     if comm.is_main_process():
         dataset.show_train()
     train_set = TrainClips(
-        dataset.train, tuple(cfg.INPUT.SIZE_TRAIN), cfg.INPUT.CLIP.FRAMES, ClipAugmentation.from_config(cfg)
+        dataset.train,
+        tuple(cfg.INPUT.SIZE_TRAIN),
+        cfg.INPUT.CLIP.FRAMES,
+        ClipAugmentation.from_config(cfg),
+        reader=build_frame_reader(cfg, "SIZE_TRAIN"),
     )
     logger.info(f"Using training sampler {cfg.DATALOADER.SAMPLER_TRAIN}")
     sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)(cfg, dataset.train)
@@ -81,6 +112,7 @@ def build_clip_loader(cfg: Any, tracklets: Sequence[Tracklet], mode: str) -> Dev
         tracklets: whose clips are wanted.
         mode: "even" or "dense", as TEST.FRAMES.
     """
-    test_set = TestClips(tracklets, tuple(cfg.INPUT.SIZE_TEST), cfg.INPUT.CLIP.FRAMES, mode)
+    reader = build_frame_reader(cfg, "SIZE_TEST")
+    test_set = TestClips(tracklets, tuple(cfg.INPUT.SIZE_TEST), cfg.INPUT.CLIP.FRAMES, mode, reader=reader)
     loader, _ = build_reid_test_loader(cfg, test_set=test_set)
     return loader

@@ -1,18 +1,22 @@
 """Tracklets to clips: the datasets that a loader reads.
 
-An item is a dict with the keys of :mod:`xreid_plugin.data.tracklet`: images (T, 3, H, W) uint8, and ints.
+An item is a dict with the keys of :mod:`xreid_plugin.data.tracklet`: images (T, 3, H, W) uint8, and ints. A loader asks
+for the items of a whole batch at once, and gets clips that lie in one block.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from xreid_plugin.data import frames
+from xreid_plugin.data.batches import clip_block, collate_clips
+from xreid_plugin.data.frame_files import LooseFrames
+from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS, Tracklet
-from xreid_plugin.data.transforms import ClipAugmentation, read_frames
+from xreid_plugin.data.transforms import ClipAugmentation, to_planes
 
 
 class ClipRequest(NamedTuple):
@@ -30,11 +34,49 @@ class ClipRequest(NamedTuple):
     seed: int
 
 
-class TrainClips(Dataset[dict[str, Any]]):
+Request = TypeVar("Request")
+
+
+class _Clips(Dataset[dict[str, Any]], Generic[Request]):
+    """What both kinds of clips share: the shape of a clip, and batches that are written to one block.
+
+    Attributes:
+        collate_fn: joins items; the loader takes it from here.
+    """
+
+    collate_fn = staticmethod(collate_clips)
+
+    def __init__(
+        self, tracklets: Sequence[Tracklet], size: tuple[int, int], num_frames: int, reader: FrameReader | None
+    ) -> None:
+        self.tracklets = tracklets
+        self.size = size
+        self.num_frames = num_frames
+        self.reader = LooseFrames() if reader is None else reader
+
+    def __getitem__(self, request: Request) -> dict[str, Any]:
+        return self.__getitems__([request])[0]
+
+    def __getitems__(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
+        """The items of a batch, whose clips lie one behind the other; torch's loaders prefer it to single items."""
+        block = clip_block(len(requests), self.num_frames, self.size)
+        return [_item(clip, *self._write(clip, request)) for clip, request in zip(block, requests, strict=True)]
+
+    def _write(self, clip: torch.Tensor, request: Request) -> tuple[Tracklet, int]:
+        """Writes the clip asked for, (T, 3, H, W) uint8; returns its tracklet and the tracklet's position."""
+        raise NotImplementedError
+
+
+class TrainClips(_Clips[ClipRequest | int]):
     """Training clips: frames at random within T chunks, augmented."""
 
     def __init__(
-        self, tracklets: Sequence[Tracklet], size: tuple[int, int], num_frames: int, augmentation: ClipAugmentation
+        self,
+        tracklets: Sequence[Tracklet],
+        size: tuple[int, int],
+        num_frames: int,
+        augmentation: ClipAugmentation,
+        reader: FrameReader | None = None,
     ) -> None:
         """
         Args:
@@ -42,10 +84,9 @@ class TrainClips(Dataset[dict[str, Any]]):
             size: (H, W) in pixels.
             num_frames: T.
             augmentation: applied to every clip.
+            reader: source of the frames; None reads the tracklets' files.
         """
-        self.tracklets = tracklets
-        self.size = size
-        self.num_frames = num_frames
+        super().__init__(tracklets, size, num_frames, reader)
         self.augmentation = augmentation
 
     @property
@@ -56,35 +97,41 @@ class TrainClips(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.tracklets)
 
-    def __getitem__(self, request: ClipRequest | int) -> dict[str, Any]:
+    def _write(self, clip: torch.Tensor, request: ClipRequest | int) -> tuple[Tracklet, int]:
         # The host's own samplers yield bare indices; torch's generator, which workers seed, then gives the seed.
         index, seed = request if isinstance(request, tuple) else (request, int(torch.randint(2**62, ())))
         rng = np.random.default_rng(seed)
         tracklet = self.tracklets[index]
         chosen = frames.random_in_chunks(len(tracklet.paths), self.num_frames, rng)
-        clip = _load(tracklet, chosen, self.size)
-        return _item(self.augmentation(clip, rng), tracklet, index)
+        self.augmentation(self.reader.read(tracklet, chosen, self.size), clip, rng)
+        return tracklet, index
 
 
-class TestClips(Dataset[dict[str, Any]]):
+class TestClips(_Clips[int]):
     """Test clips, without a random draw: one a tracklet (``even``), or as many as cover every frame (``dense``)."""
 
-    def __init__(self, tracklets: Sequence[Tracklet], size: tuple[int, int], num_frames: int, mode: str) -> None:
+    def __init__(
+        self,
+        tracklets: Sequence[Tracklet],
+        size: tuple[int, int],
+        num_frames: int,
+        mode: str,
+        reader: FrameReader | None = None,
+    ) -> None:
         """
         Args:
             tracklets: whose clips are wanted.
             size: (H, W) in pixels.
             num_frames: T.
             mode: "even" or "dense", as TEST.FRAMES.
+            reader: source of the frames; None reads the tracklets' files.
 
         Raises:
             ValueError: another mode.
         """
         if mode not in ("even", "dense"):
             raise ValueError(f'TEST.FRAMES is "{mode}"; it must be "even" or "dense".')
-        self.tracklets = tracklets
-        self.size = size
-        self.num_frames = num_frames
+        super().__init__(tracklets, size, num_frames, reader)
         self.mode = mode
         counts = [
             frames.num_dense_clips(len(tracklet.paths), num_frames) if mode == "dense" else 1 for tracklet in tracklets
@@ -94,7 +141,7 @@ class TestClips(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return int(self._first_clip[-1])
 
-    def __getitem__(self, clip_number: int) -> dict[str, Any]:
+    def _write(self, clip: torch.Tensor, clip_number: int) -> tuple[Tracklet, int]:
         index = int(np.searchsorted(self._first_clip, clip_number, side="right")) - 1
         tracklet = self.tracklets[index]
         length = len(tracklet.paths)
@@ -102,12 +149,8 @@ class TestClips(Dataset[dict[str, Any]]):
             chosen = frames.even(length, self.num_frames)
         else:
             chosen = frames.dense(length, self.num_frames)[clip_number - self._first_clip[index]]
-        return _item(_load(tracklet, chosen, self.size), tracklet, index)
-
-
-def _load(tracklet: Tracklet, chosen: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
-    pixels = read_frames([tracklet.paths[i] for i in chosen], size, tracklet.name)
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        to_planes(self.reader.read(tracklet, chosen, self.size), clip)
+        return tracklet, index
 
 
 def _item(clip: torch.Tensor, tracklet: Tracklet, index: int) -> dict[str, Any]:

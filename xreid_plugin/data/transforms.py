@@ -3,55 +3,30 @@
 A clip is (T, 3, H, W) uint8, RGB, 0 to 255; it is normalised on the device, by the model.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torchvision.transforms.v2 import functional as vision
-
-# Workers are the parallelism; OpenCV's own threads in each of them would only contend.
-cv2.setNumThreads(0)
+from torch.nn import functional as F
 
 
-class FrameError(RuntimeError):
-    """A frame that is missing or is no picture; the message names the file and the tracklet."""
-
-
-def read_frames(paths: Sequence[str], size: tuple[int, int], tracklet: str) -> np.ndarray:
-    """Decodes and resizes frames; a repeated path is decoded once.
+def to_planes(frames: np.ndarray, clip: torch.Tensor, mirrored: bool = False) -> None:
+    """Writes decoded frames to where a clip shall be: the one copy between decoder and batch.
 
     Args:
-        paths: T image files.
-        size: (H, W) in pixels; frames are resized to it bilinearly (method: Recipe).
-        tracklet: name of the tracklet, for messages.
-
-    Returns:
-        (T, H, W, 3) uint8, RGB, 0 to 255.
-
-    Raises:
-        FrameError: a file is missing or cannot be decoded.
+        frames: (T, H, W, 3) uint8.
+        clip: (T, 3, H, W) uint8 in the CPU's memory, contiguous; written to.
+        mirrored: left and right change places.
     """
-    decoded: dict[str, np.ndarray] = {}
-    for path in paths:
-        if path not in decoded:
-            decoded[path] = _read_frame(path, size, tracklet)
-    return np.stack([decoded[path] for path in paths])
-
-
-def _read_frame(path: str, size: tuple[int, int], tracklet: str) -> np.ndarray:
-    picture = cv2.imread(path, cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise FrameError(
-            f"Frame {path} of tracklet {tracklet} is missing or is not a readable picture. "
-            "tools/check_dataset.py --deep looks for such frames before training."
-        )
-    height, width = size
-    if picture.shape[:2] != size:
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
-    return picture
+    planes = clip.numpy()
+    for frame, (red, green, blue) in zip(frames, planes, strict=True):
+        cv2.split(frame, (red, green, blue))
+    if mirrored:
+        rows = planes.reshape(-1, planes.shape[-1])
+        cv2.flip(rows, 1, dst=rows)
 
 
 @dataclass(frozen=True)
@@ -101,50 +76,48 @@ class ClipAugmentation:
             erase_value=tuple(erasing.VALUE),
         )
 
-    def __call__(self, clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        """Augments a clip.
+    def __call__(self, frames: np.ndarray, clip: torch.Tensor, rng: np.random.Generator) -> None:
+        """Writes an augmented clip.
 
         Args:
-            clip: (T, 3, H, W) uint8; not changed.
+            frames: (T, H, W, 3) uint8; not changed.
+            clip: (T, 3, H, W) uint8 in the CPU's memory, contiguous; written to.
             rng: source of every draw.
-
-        Returns:
-            (T, 3, H, W) uint8.
         """
-        if rng.random() < self.flip:
-            clip = clip.flip(-1)
+        to_planes(frames, clip, mirrored=rng.random() < self.flip)
         if self.padding:
-            clip = self._crop(clip, rng)
+            clip.copy_(self._crop(clip, rng))
         if rng.random() < self.jitter_prob:
-            clip = self._recolour(clip, rng)
-        return self._erase(clip, rng) if self.erase else clip
+            clip.copy_(self._recolour(clip, rng))
+        if self.erase:
+            self._erase(clip.numpy(), rng)
 
     def _crop(self, clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         height, width = clip.shape[-2:]
         top, left = rng.integers(0, 2 * self.padding, size=2, endpoint=True).tolist()
-        return vision.crop(vision.pad(clip, [self.padding]), top, left, height, width)
+        return F.pad(clip, [self.padding] * 4)[..., top : top + height, left : left + width]
 
     def _recolour(self, clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+        # Few runs change colours, and all would wait for this import.
+        from torchvision.transforms.v2 import functional as vision
+
         brightness, contrast, saturation, hue = (float(rng.uniform(-greatest, greatest)) for greatest in self.jitter)
         clip = vision.adjust_brightness(clip, 1 + brightness)
         clip = vision.adjust_contrast(clip, 1 + contrast)
         clip = vision.adjust_saturation(clip, 1 + saturation)
         return vision.adjust_hue(clip, hue)
 
-    def _erase(self, clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-        value = torch.tensor(self.erase_value).round().to(torch.uint8).view(3, 1, 1)
-        clip = clip.clone()
-        parts = clip if self.erase_per == "frame" else [clip]
-        for part in parts:
+    def _erase(self, clip: np.ndarray, rng: np.random.Generator) -> None:
+        value = np.round(self.erase_value).astype(np.uint8).reshape(3, 1, 1)
+        for part in clip if self.erase_per == "frame" else clip[None]:
             if rng.random() < self.erase:
                 top, left, height, width = self._rectangle(clip.shape[-2], clip.shape[-1], rng)
                 part[..., top : top + height, left : left + width] = value
-        return clip
 
     def _rectangle(self, height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
         """A rectangle of random area, and aspect between 0.3 and 1/0.3 as in Zhong et al., cut to fit the frame."""
         area = rng.uniform(*self.erase_area) * height * width
-        aspect = np.exp(rng.uniform(np.log(0.3), -np.log(0.3)))
-        h = min(max(round(float(np.sqrt(area * aspect))), 1), height)
-        w = min(max(round(float(np.sqrt(area / aspect))), 1), width)
+        aspect = math.exp(rng.uniform(math.log(0.3), -math.log(0.3)))
+        h = min(max(round(math.sqrt(area * aspect)), 1), height)
+        w = min(max(round(math.sqrt(area / aspect)), 1), width)
         return int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w

@@ -1,0 +1,95 @@
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.data.datasets.trees import small_bupt, small_vcm
+from tests.data.pack.packs import damage
+from xreid_plugin.data.pack.store import open_pack
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "pack_dataset.py"
+
+
+@pytest.fixture
+def main(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    spec = importlib.util.spec_from_file_location("pack_dataset", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_packs_and_verifies_and_then_needs_no_files(main, tmp_path, capsys):
+    home = small_vcm(tmp_path / "HITSZ-VCM").write()
+    file = tmp_path / "set.pack"
+    arguments = ["--dataset", "HITSZVCM", "--root", str(tmp_path), "--output", str(file), "--verify"]
+    assert main([*arguments, "--workers", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert f"{file}: 96 frames of HITSZVCM, as files, {file.stat().st_size:,} bytes." in out
+    assert "96 frames verified; all sums agree." in out
+    assert err == ""
+    shutil.rmtree(home / "Train")
+    shutil.rmtree(home / "Test")
+    assert main(arguments) == 0
+    assert "packed before." in capsys.readouterr().out
+
+
+def test_short_tracklets_and_the_auxiliary_set_are_packed_too(main, tmp_path):
+    vcm, bupt = small_vcm(tmp_path / "HITSZ-VCM"), small_bupt(tmp_path / "BUPTCampus")
+    vcm.track("train", 1, 7, 3, length=2)
+    vcm.write()
+    home = bupt.write()
+    for name in ("HITSZVCM", "BUPTCampus"):
+        output = str(tmp_path / f"{name}.pack")
+        assert main(["--dataset", name, "--root", str(tmp_path), "--output", output, "--frames", "8x4"]) == 0
+    info = open_pack(tmp_path / "HITSZVCM.pack").info
+    assert (info.dataset, info.size, info.count) == ("HITSZVCM", (8, 4), 98)
+    # Pairs of training and auxiliary identities, two queries, and a pair of gallery tracklets of each: two frames each.
+    assert open_pack(tmp_path / "BUPTCampus.pack").info.count == 2 * (2 * 2 + 2 + 2 + 4)
+    (home / "train_auxiliary.txt").unlink()
+    assert main(["--dataset", "BUPTCampus", "--root", str(tmp_path), "--output", str(tmp_path / "less.pack")]) == 0
+    assert open_pack(tmp_path / "less.pack").info.count == 2 * (2 * 2 + 2 + 4)
+
+
+def test_a_damaged_pack_exits_1_with_the_frame(main, tmp_path, capsys):
+    small_vcm(tmp_path).write()
+    arguments = ["--dataset", "HITSZVCM", "--root", str(tmp_path), "--output", str(tmp_path / "set.pack")]
+    assert main(arguments) == 0
+    damage(tmp_path / "set.pack", "Train/0007/rgb/D3/5.jpg")
+    assert main(arguments) == 0
+    assert main([*arguments, "--verify"]) == 1
+    out = capsys.readouterr().out
+    assert "FAILURE: " in out
+    assert "frame Train/0007/rgb/D3/5.jpg" in out
+    assert "The pack is damaged: remove it" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--dataset", "Market1501", "--output", "x"],
+        ["--dataset", "HITSZVCM"],
+        ["--dataset", "HITSZVCM", "--output", "x", "--frames", "288"],
+        ["--dataset", "HITSZVCM", "--output", "x", "--frames", "0x144"],
+        ["--dataset", "HITSZVCM", "--output", "no/such/folder/x"],
+        ["--dataset", "HITSZVCM", "--output", "x", "--workers", "-1"],
+    ],
+)
+def test_wrong_usage_exits_2(main, arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+
+
+def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
+    frame = small_vcm(tmp_path).write() / "Train/0007/rgb/D3/5.jpg"
+    frame.write_bytes(b"")
+    command = [sys.executable, str(TOOL), "--dataset", "HITSZVCM", "--root", str(tmp_path), "--output", "set.pack"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"pack_dataset: Frame {frame} of tracklet train00001_0007M2D3")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "set.pack").exists()

@@ -1,0 +1,182 @@
+"""Memory of a dataset's paths: as lists of strings, and as the views into one table that parsed datasets have.
+
+Two of the three costs are cases: what the paths take in the process that reads the lists, and in a worker that was
+spawned. What a forked worker comes to own shows in no peak, since the pages are there already before they are copied;
+:func:`forked_worker` measures it.
+"""
+
+import gc
+import os
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from xreid_plugin.benchmarks.report import Case
+from xreid_plugin.data.path_table import share_paths
+from xreid_plugin.data.tracklet import Modality, Tracklet
+
+# The tracklets of HITSZ-VCM, a tenth of them, and ten times as many.
+GROWTH_SIZES = ("2200", "22000", "220000")
+DEFAULT_SIZES = ("22000",)
+FRAMES = 21  # of a tracklet, the mean of HITSZ-VCM
+
+_LISTS, _TABLE = "lists", "table"
+
+
+class WorkerMemory(NamedTuple):
+    """What paths take; all in bytes.
+
+    Attributes:
+        parent: in the process that made them.
+        before: that a forked worker owns before it reads them.
+        after: that it owns once it has read every path.
+    """
+
+    parent: int
+    before: int
+    after: int
+
+
+def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
+    """Two cases a size, a number of tracklets.
+
+    Raises:
+        ValueError: a size is no number of tracklets.
+    """
+    return [
+        Case(
+            name=name,
+            size=f"{tracklets} tracklets",
+            module=__name__,
+            reference=f"{_LISTS}_{work}",
+            plugin=f"{_TABLE}_{work}",
+            arguments={"tracklets": tracklets},
+            against="lists of str",
+            reference_bytes=400 * FRAMES * tracklets,
+            items=FRAMES * tracklets,
+            unit="paths",
+            scale=tracklets,
+        )
+        for tracklets in map(parse_size, sizes)
+        for name, work in (("paths, held", "held"), ("paths, sent to a spawned worker", "sent"))
+    ]
+
+
+def parse_size(text: str) -> int:
+    """A number of tracklets.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f'"{text}" is no size: write a number of tracklets, such as {DEFAULT_SIZES[0]}')
+    return int(text)
+
+
+def lists_held(tracklets: int) -> Callable[[], object]:
+    return _keep(lambda: make(_LISTS, tracklets))
+
+
+def table_held(tracklets: int) -> Callable[[], object]:
+    return _keep(lambda: make(_TABLE, tracklets))
+
+
+def lists_sent(tracklets: int) -> Callable[[], object]:
+    content = _pickled(_LISTS, tracklets)
+    return _keep(lambda: pickle.loads(content))
+
+
+def table_sent(tracklets: int) -> Callable[[], object]:
+    content = _pickled(_TABLE, tracklets)
+    return _keep(lambda: pickle.loads(content))
+
+
+def make(kind: str, tracklets: int) -> list[Tracklet]:
+    """Tracklets named as HITSZ-VCM's are, "lists" or "table"; nothing lies at their paths."""
+    lists = (_tracklet(number) for number in range(tracklets))
+    return list(lists) if kind == _LISTS else share_paths(lists)
+
+
+def forked_worker(kind: str, tracklets: int) -> WorkerMemory:
+    """Forks a worker that reads every path once, as an epoch does; Linux alone.
+
+    Run in a fresh process, for its memory to be that of the paths.
+
+    Args:
+        kind: "lists" or "table".
+        tracklets: how many.
+    """
+    start = private_bytes()
+    made = make(kind, tracklets)
+    gc.collect()
+    parent = private_bytes() - start
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if child == 0:
+        before = private_bytes()
+        for tracklet in made:
+            for index in range(len(tracklet.paths)):
+                len(tracklet.paths[index])
+        os.write(sending, pickle.dumps((before, private_bytes())))
+        os._exit(0)
+    os.close(sending)
+    with os.fdopen(receiving, "rb") as pipe:
+        before, after = pickle.load(pipe)
+    os.waitpid(child, 0)
+    return WorkerMemory(parent, before, after)
+
+
+def private_bytes() -> int:
+    """Memory that this process alone has written to, of which no other shares a page."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_Dirty:"))
+
+
+def _tracklet(number: int) -> Tracklet:
+    pid, camera, first = number // 24, number % 12, 1 + FRAMES * (number // 12 % 2)
+    folder = f"/data/HITSZ-VCM/Train/{pid:04d}/{('ir', 'rgb')[number % 2]}/D{camera}"
+    paths = [f"{folder}/{frame}.jpg" for frame in range(first, first + FRAMES)]
+    return Tracklet(paths, pid, camera, Modality(number % 2), f"train{number:05d}_{pid:04d}M{number % 2}D{camera}")
+
+
+def _pickled(kind: str, tracklets: int) -> bytes:
+    """What a parent would send; made by a process of its own, whose heap is not that of the one that unpickles."""
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with os.fdopen(sending, "wb") as pipe:
+            pickle.dump(make(kind, tracklets), pipe)
+        os._exit(0)
+    os.close(sending)
+    with os.fdopen(receiving, "rb") as pipe:
+        content = pipe.read()
+    os.waitpid(child, 0)
+    return content
+
+
+def _keep(work: Callable[[], object]) -> Callable[[], None]:
+    """Work whose result outlives it, but not the next run's."""
+    kept: list[object] = []
+
+    def run() -> None:
+        kept.clear()
+        kept.append(work())
+
+    return run
+
+
+def main() -> None:
+    """Prints what ``forked_worker`` finds, per frame; the arguments are its own."""
+    kind, tracklets = sys.argv[1], parse_size(sys.argv[2])
+    found = forked_worker(kind, tracklets)
+    frames, worker = FRAMES * tracklets, found.after - found.before
+    print(
+        f"{kind}, {tracklets} tracklets, bytes a frame: parent {found.parent / frames:.1f}, "
+        f"worker {worker / frames:.1f} ({worker / (1 << 20):.1f} MiB)"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""What every source of frames gives: the pixels of a tracklet's frames, at the size asked for."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from xreid_plugin.data.tracklet import Tracklet
+
+
+class FrameError(RuntimeError):
+    """A frame that is missing or is no picture; the message names the file and the tracklet."""
+
+
+class FrameReader(Protocol):
+    """A source of frames: loose files, or a packed store.
+
+    A reader is pickled into the workers of a loader, so that what it opens it opens lazily, in the process that reads.
+    """
+
+    def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Decodes and resizes frames of one tracklet; a repeated index is decoded once.
+
+        Args:
+            tracklet: whose frames are wanted.
+            indices: T positions in ``tracklet.paths``, each 0..L-1, in any order and repeated at will.
+            size: (H, W) in pixels; frames of another size are resized to it.
+
+        Returns:
+            (T, H, W, 3) uint8, RGB, 0 to 255, C-contiguous, and the caller's own to write to.
+
+        Raises:
+            FrameError: a frame is missing or cannot be decoded.
+        """
+        ...

@@ -1,0 +1,88 @@
+"""A pack as a source of frames."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import lmdb
+import numpy as np
+
+from xreid_plugin.data.frame_files import decode_clip
+from xreid_plugin.data.frame_reader import FrameError
+from xreid_plugin.data.pack.format import ChecksumError, describe_size, name_of
+from xreid_plugin.data.pack.store import PackFile, open_pack
+from xreid_plugin.data.tracklet import Tracklet
+
+
+class PackedFrames:
+    """Reads frames out of a pack (a :class:`~xreid_plugin.data.frame_reader.FrameReader`).
+
+    Pickled, it is two paths; each process opens the pack for itself when it first reads.
+    """
+
+    def __init__(self, file: Path, home: Path) -> None:
+        """
+        Args:
+            file: the pack.
+            home: the dataset's folder, below which the tracklets' paths lie; it need not hold them.
+
+        Raises:
+            FileNotFoundError: there is no such pack.
+            PackError: it is none, is cut off, or is not complete.
+        """
+        self.file = file
+        self.home = home
+        self._pack: PackFile | None = open_pack(file)
+
+    @property
+    def pack(self) -> PackFile:
+        """What is read from, opened if need be."""
+        if self._pack is None:
+            self._pack = open_pack(self.file)
+        return self._pack
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_pack": None}
+
+    def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """Reads frames of one tracklet, and checks the sum of each.
+
+        Args:
+            tracklet: whose frames are wanted.
+            indices: T positions in ``tracklet.paths``.
+            size: (H, W) in pixels; that of the pack, if its frames are decoded.
+
+        Returns:
+            (T, H, W, 3) uint8, RGB, 0 to 255.
+
+        Raises:
+            FrameError: a frame is not in the pack or is damaged, or the pack's frames are of another size.
+        """
+        packed = self.pack.info.size
+        if packed not in (None, size):
+            raise FrameError(
+                f"DATASETS.PACK names {self.file}, whose frames are {describe_size(packed)}; INPUT.SIZE_TRAIN or "
+                f"SIZE_TEST asks for {size[0]}x{size[1]}. Set it to the pack's, or pack at that size (--frames)."
+            )
+        with self.pack.payloads() as payload:
+
+            def content(path: str) -> np.ndarray:
+                try:
+                    return np.frombuffer(payload(name_of(path, self.home)), np.uint8)
+                except KeyError:
+                    raise self._error(path, tracklet, "is not in", "It was made of other lists: pack anew") from None
+                except (ChecksumError, lmdb.Error) as error:
+                    raise self._error(path, tracklet, f"cannot be read ({error}) from", "Run --verify on it") from error
+
+            if packed is None:
+                return decode_clip(tracklet, indices, size, lambda path, flags: cv2.imdecode(content(path), flags))
+            clip = np.empty((len(indices), *size, 3), np.uint8)
+            for place, index in enumerate(map(int, indices)):
+                clip[place] = content(tracklet.paths[index]).reshape(*size, 3)
+            return clip
+
+    def _error(self, path: str, tracklet: Tracklet, problem: str, remedy: str) -> FrameError:
+        return FrameError(
+            f"Frame {path} of tracklet {tracklet.name} {problem} the pack {self.file}. "
+            f"{remedy} (tools/pack_dataset.py)."
+        )
