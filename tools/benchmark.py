@@ -27,7 +27,7 @@ import xreid_plugin  # noqa: F401  (mends the host, which the benchmarks import)
 from xreid_plugin.benchmarks.report import Case, growth, json_lines, run, table, write_json_lines
 from xreid_plugin.user_errors import add_debug_flag, report_user_error
 
-BENCHMARKS = ("data", "inference", "memory", "pack", "ranking", "refresh", "rerank", "startup", "step")
+BENCHMARKS = ("data", "gallery", "inference", "memory", "pack", "ranking", "refresh", "rerank", "startup", "step")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from xreid_plugin.data.check import check_dataset
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
+from xreid_plugin.user_errors import add_debug_flag, report_user_error
 
 _DATASETS: dict[str, type[VideoCrossModalityDataset]] = {"HITSZVCM": HITSZVCM, "BUPTCampus": BUPTCampus}
 
@@ -38,8 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         dataset = _DATASETS[args.dataset](args.root, **options)
         report = check_dataset(dataset, deep=args.deep, workers=args.workers, compare_counts=args.counts)
     except (OSError, ValueError) as error:
-        print(f"check_dataset: {error}", file=sys.stderr)
-        return 2
+        return report_user_error("check_dataset", error, args.debug)
     print(report)
     return 1 if report.failed else 0
 
@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-counts", dest="counts", action="store_false", help="a partial copy is no failure")
     parser.add_argument("--min-length", type=_natural, default=0, help="shortest tracklet (default: the dataset's)")
     parser.add_argument("--auxiliary", action="store_true", help="with the auxiliary training set of BUPTCampus")
+    add_debug_flag(parser)
     return parser
 
 

@@ -26,6 +26,7 @@ import xreid_plugin  # noqa: F401  (mends the host)
 from xreid_plugin.comparison.plan import plan
 from xreid_plugin.comparison.report import write_report
 from xreid_plugin.comparison.run import execute_all
+from xreid_plugin.user_errors import add_debug_flag, report_user_error
 
 TRAIN_NET = Path(__file__).resolve().with_name("train_net.py")
 
@@ -44,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             execute_all(runs, TRAIN_NET, lambda line: print(line, flush=True))
         report = write_report(runs, args.output, shlex.join(["python", "tools/compare.py", *arguments]))
     except (ValueError, OSError) as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 2
+        return report_user_error("compare", error, args.debug)
     print(f"\n{report}\nWritten to {args.output}")
     return int(not all(run.is_done for run in runs))
 
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         help="YAML whose own keys, not those of its _BASE_, are laid over every configuration; may be repeated",
     )
     parser.add_argument("--only-report", action="store_true", help="train nothing: report what earlier runs have left")
+    add_debug_flag(parser)
     return parser
 
 

@@ -26,6 +26,7 @@ from xreid_plugin.evaluation.archive import FeatureFileError
 from xreid_plugin.evaluation.report import rankings_table, write_rankings
 from xreid_plugin.evaluation.rules import KReciprocal, RankingRules, Temporal
 from xreid_plugin.evaluation.scoring import rankings
+from xreid_plugin.user_errors import add_debug_flag, report_user_error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,11 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.csv is not None:
             write_rankings(args.csv, found)
     except FeatureFileError as error:
-        print(f"evaluate_features: {error}", file=sys.stderr)
-        return 2
+        return report_user_error("evaluate_features", error, args.debug)
     except (OSError, ValueError) as error:
-        print(f"evaluate_features: {args.features}: {error}", file=sys.stderr)
-        return 2
+        return report_user_error(f"evaluate_features: {args.features}", error, args.debug)
     return 0
 
 
@@ -83,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--roc", action="store_true", help="verification figures as well")
     add("--same-camera", choices=("exclude", "keep"), help="default: the file's rule, else exclude")
     add("--csv", type=Path, metavar="FILE", help="the table in full precision")
+    add_debug_flag(parser)
     return parser
 
 

@@ -8,11 +8,13 @@ Examples:
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 
 from xreid_plugin.data.synthetic import SyntheticError, SyntheticSettings, write_bupt, write_preview, write_vcm
+from xreid_plugin.user_errors import add_debug_flag, report_user_error
 
 _WRITERS = {"vcm": write_vcm, "bupt": write_bupt}
 
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quality", type=int, default=default.quality, metavar="1..100", help="of the JPEGs (default: %(default)s)")
     add("--workers", type=int, default=1, metavar="N", help="processes; changes no file (default: %(default)s)")
     add("--overwrite", action="store_true", help="replace a synthetic set at --output")
+    add_debug_flag(parser)
     return parser
 
 
@@ -85,7 +88,7 @@ def main() -> None:
         if args.output is not None:
             _WRITERS[args.layout](settings, args.output, workers=args.workers, overwrite=args.overwrite)
     except (SyntheticError, OSError) as error:
-        parser.error(str(error))
+        sys.exit(report_user_error("make_synthetic_vcm", error, args.debug))
 
 
 if __name__ == "__main__":

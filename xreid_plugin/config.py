@@ -36,10 +36,8 @@ def _add_data(cfg: CfgNode) -> None:
     # BUPTCampus: train on its auxiliary identities as well.
     cfg.DATASETS.AUXILIARY = False
 
-    # The host's key: processes that read, for each process that trains. -1: its share of the machine's cores, at most 8;
-    # 0: it reads by itself. [D]
-    cfg.DATALOADER.NUM_WORKERS = -1
-    # Batches that each of them reads ahead, at least 1. [D]
+    # Batches that each worker reads ahead, at least 1. The host's DATALOADER.NUM_WORKERS may be -1 as well: as many as
+    # this process's share of the cores, at most 8. [D]
     cfg.DATALOADER.PREFETCH = 2
 
     cfg.INPUT.CLIP = CfgNode()
@@ -125,6 +123,8 @@ def _add_solver(cfg: CfgNode) -> None:
     cfg.SOLVER.LR_FACTORS = []
     # Number type of autocast, for SOLVER.AMP.ENABLED: "bfloat16" (CUDA and CPU) or "float16" (CUDA, gradients scaled).
     cfg.SOLVER.AMP.DTYPE = "bfloat16"
+    # How many of the checkpoints of SOLVER.CHECKPOINT_PERIOD stay, the newest; 0: all. model_final stays anyway. [D]
+    cfg.SOLVER.CHECKPOINT_KEEP = 0
     # Iterations between two lines of the log.
     cfg.SOLVER.LOG_PERIOD = 50
 

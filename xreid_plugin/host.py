@@ -10,6 +10,7 @@ import functools
 import importlib.metadata
 import logging
 import operator
+import os
 import pickle
 import sys
 import time
@@ -29,7 +30,7 @@ from xreid_plugin.config_files import ConfigError
 from xreid_plugin.deferred import deferred
 from xreid_plugin.faiss_library import import_faiss
 from xreid_plugin.files import replace_atomically
-from xreid_plugin.torch_files import load_checkpoint
+from xreid_plugin.torch_files import load_checkpoint, noted_checkpoint
 
 HOST_VERSION = "1.4.0"
 
@@ -100,7 +101,10 @@ def resolve_device(name: str) -> torch.device:
     """``auto`` is the current CUDA device where there is one, else the CPU; any other name is what torch says it is."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"MODEL.DEVICE is {name!r}; expected auto, cpu, cuda or cuda:N.") from None
 
 
 def build_model(cfg: Any) -> torch.nn.Module:
@@ -109,20 +113,44 @@ def build_model(cfg: Any) -> torch.nn.Module:
     return model.to(resolve_device(cfg.MODEL.DEVICE))
 
 
+def default_workers() -> int:
+    """How many workers a loader of this process has where nothing is said: its share of the cores, 1 to 8."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(8, max(1, cores // fastreid.utils.comm.get_local_size()))
+
+
+def leave_process_group(worker: int) -> None:
+    """Lets a worker read on where a terminal or a cluster signals all processes of a run, which ends its step first."""
+    os.setpgid(0, 0)
+
+
 class DeviceLoader(torch.utils.data.DataLoader):
     """Replaces ``DataLoaderX``, which opens a CUDA stream on every machine (host issues 366, 485 and 684).
 
     On CUDA the next batch is copied on a stream of its own while the present one is computed on, as the host meant it;
-    elsewhere batches are yielded as they come. Workers start at the first batch, not when the iterator is made.
+    elsewhere batches are yielded as they come. Workers start at the first batch, not when the iterator is made, and
+    stay for the next pass over the same loader. A dataset with a ``collate_fn`` of its own is collated by that.
     """
 
-    def __init__(self, local_rank: int, **kwargs: Any) -> None:
+    def __init__(self, local_rank: int, *, num_workers: int = 0, **kwargs: Any) -> None:
+        """
+        Args:
+            local_rank: number of the CUDA device, where there is one.
+            num_workers: processes that read; negative: see :func:`default_workers`.
+            **kwargs: as for torch's loader.
+        """
         cuda = torch.cuda.is_available()
         self.device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
-        super().__init__(**{**kwargs, "pin_memory": cuda})
+        workers = default_workers() if num_workers < 0 else num_workers
+        collate = getattr(kwargs["dataset"], "collate_fn", kwargs.get("collate_fn"))
+        changed = {"pin_memory": cuda, "collate_fn": collate, "persistent_workers": workers > 0}
+        kwargs.setdefault("worker_init_fn", leave_process_group)
+        super().__init__(num_workers=workers, **{**kwargs, **changed})
 
     def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        batches = super().__iter__()
+        # Torch draws a seed for the workers here, once more in a run that is resumed than in one never interrupted.
+        with torch.random.fork_rng(devices=[]):
+            batches = super().__iter__()
         yield from _copied_ahead(batches, self.device) if self.device.type == "cuda" else batches
 
 
@@ -149,12 +177,16 @@ def _copied_ahead(batches: Iterator[dict[str, Any]], device: torch.device) -> It
         yield batch
 
 
-def _on_model_device(loader: DeviceLoader, cfg: Any) -> DeviceLoader:
+def _configured(loader: DeviceLoader, cfg: Any) -> DeviceLoader:
     if cfg is not None:
+        if loader.num_workers:
+            # The host's own configuration knows no such key.
+            loader.prefetch_factor = cfg.DATALOADER.get("PREFETCH", loader.prefetch_factor)
         device = resolve_device(cfg.MODEL.DEVICE)
         # Without an index a CUDA device means that of the process, which the loader knows by its local rank.
         if device.type == "cpu" or device.index is not None:
             loader.device = device
+        loader.pin_memory = loader.device.type == "cuda"
     return loader
 
 
@@ -167,14 +199,17 @@ _test_loader = fastreid.data.build.build_reid_test_loader
 
 
 def build_reid_train_loader(*args: Any, **kwargs: Any) -> DeviceLoader:
-    """Replaces the host's function of the same name: batches go to ``MODEL.DEVICE``, not to CUDA come what may."""
-    return _on_model_device(_train_loader(*args, **kwargs), _config_in(args, kwargs))
+    """Replaces the host's function of the same name: batches go to ``MODEL.DEVICE``, not to CUDA come what may.
+
+    ``DATALOADER.PREFETCH`` is honoured.
+    """
+    return _configured(_train_loader(*args, **kwargs), _config_in(args, kwargs))
 
 
 def build_reid_test_loader(*args: Any, **kwargs: Any) -> tuple[DeviceLoader, int]:
     """Replaces the host's function of the same name, which always starts four workers.
 
-    ``DATALOADER.NUM_WORKERS`` is honoured, and batches go to ``MODEL.DEVICE``.
+    ``DATALOADER.NUM_WORKERS`` and ``DATALOADER.PREFETCH`` are honoured, and batches go to ``MODEL.DEVICE``.
     """
     cfg = _config_in(args, kwargs)
     if cfg is None:
@@ -182,7 +217,7 @@ def build_reid_test_loader(*args: Any, **kwargs: Any) -> tuple[DeviceLoader, int
     workers = kwargs.pop("num_workers", cfg.DATALOADER.NUM_WORKERS)
     options = fastreid.data.build._test_loader_from_config(*args, **kwargs)
     loader, num_query = _test_loader.__wrapped__(**options, num_workers=workers)
-    return _on_model_device(loader, cfg), num_query
+    return _configured(loader, cfg), num_query
 
 
 _to_tensor = fastreid.data.transforms.functional.to_tensor
@@ -385,6 +420,10 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
         """Names the newest checkpoint, whole or not at all."""
         target = Path(self.save_dir) / "last_checkpoint"
         replace_atomically(target, lambda part: part.write_text(last_filename_basename))
+
+    def get_checkpoint_file(self) -> str:
+        """The newest checkpoint, by the note that saving leaves; the host joins whatever stands there to a path."""
+        return str(noted_checkpoint(Path(self.save_dir)))
 
     def _load_file(self, f: str) -> Any:
         return load_checkpoint(Path(f))

@@ -66,7 +66,7 @@ def test_a_later_overlay_wins_and_the_command_line_wins_over_all(tmp_path):
         (["a"], [0], ["TEST.EVAL_PERIOD", "0"], "EVAL_PERIOD"),
         (["a"], [0], ["DATASETS.TESTS", "('HITSZVCM', 'BUPTCampus')"], "one test set"),
         (["a"], [0], ["SOLVER.NO_SUCH_KEY", "1"], "NO_SUCH_KEY"),
-        (["a"], [0], ["SOLVER.MAX_EPOCH"], "odd length"),
+        (["a"], [0], ["SOLVER.MAX_EPOCH"], "do not pair up"),
         (["a"], [0], ["INPUT.SIZE_TEST", "[64, 32]"], "INPUT.SIZE_TRAIN"),
     ],
 )

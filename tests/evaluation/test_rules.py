@@ -1,4 +1,6 @@
+import functools
 import json
+import operator
 
 import pytest
 
@@ -92,8 +94,10 @@ def test_a_protocol_of_another_form_is_an_error(protocol):
 )
 def test_a_key_out_of_range_is_named(key, value, enabled):
     cfg = get_cfg()
-    cfg.merge_from_list([key, value, *([f"{enabled}.ENABLED", True] if enabled else [])])
+    cfg.merge_from_list([f"{enabled}.ENABLED", True] if enabled else [])
     node, _, name = key.rpartition(".")
+    # Set directly, since merging refuses what is no number at all.
+    functools.reduce(operator.getitem, node.split("."), cfg)[name] = value
     with pytest.raises(ValueError, match=node) as error:
         RankingRules.from_config(cfg)
     assert name in str(error.value)

@@ -1,4 +1,3 @@
-import pickle
 from pathlib import Path
 
 import pytest
@@ -6,18 +5,10 @@ import torch
 from fastreid.engine import defaults
 from fastreid.utils import checkpoint
 
+from tests.hostile import Hostile
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import Checkpointer
-
-
-class Hostile:
-    """Whoever unpickles this without care makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
+from xreid_plugin.torch_files import WeightFileError
 
 
 def linear(seed):
@@ -80,7 +71,7 @@ def test_a_save_that_breaks_off_leaves_the_old_checkpoint(tmp_path, monkeypatch)
 def test_no_code_is_run_from_a_checkpoint(tmp_path):
     path = tmp_path / "hostile.pth"
     torch.save({"model": Hostile(tmp_path / "owned")}, path)
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(WeightFileError, match=r"hostile\.pth is refused.*could run code"):
         Checkpointer(linear(0)).load(str(path))
     assert not (tmp_path / "owned").exists()
     torch.load(path, weights_only=False)

@@ -9,8 +9,10 @@ import yaml
 from fastreid.config import CfgNode
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.setup import check_config
+from xreid_plugin.config_files import read_yaml
+from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.user_errors import message_of
 
 # Keys that the comparison sets itself, run by run.
 OWN_KEYS = ("SEED", "OUTPUT_DIR")
@@ -118,13 +120,7 @@ def own_keys(overlay: Path) -> dict[str, Any]:
         ValueError: no YAML mapping.
         OSError: a file that cannot be read.
     """
-    try:
-        content = yaml.safe_load(overlay.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{overlay} is not YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{overlay} holds no configuration keys.")
-    return {key: value for key, value in content.items() if key not in ("_BASE_", *OWN_KEYS)}
+    return {key: value for key, value in read_yaml(overlay).keys.items() if key not in ("_BASE_", *OWN_KEYS)}
 
 
 def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) -> tuple[CfgNode, list[str]]:
@@ -143,7 +139,9 @@ def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) ->
         source = config
         check_config(cfg)
     except (AssertionError, KeyError, ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{source}: {error.args[0] if isinstance(error, KeyError) else error}") from None
+        text = message_of(error)
+        # What is wrong in a file is told with its place already.
+        raise ValueError(text if text.startswith(str(source)) else f"{source}: {text}") from None
     if cfg.TEST.EVAL_PERIOD <= 0:
         raise ValueError(f"{config}: TEST.EVAL_PERIOD is {cfg.TEST.EVAL_PERIOD}, so that nothing is evaluated; set 1.")
     if len(cfg.DATASETS.TESTS) != 1:
@@ -172,7 +170,7 @@ def _check_folder(run: Run) -> None:
     remedy = "Choose another --output, or remove that folder."
     if not _note(run).is_file():
         raise ValueError(f"{run.folder} holds something that is no run of a comparison. {remedy}")
-    before, now = (dict(_flat(yaml.safe_load(text))) for text in (_note(run).read_text(), run.settings))
+    before, now = (dict(_flat(keys)) for keys in (read_yaml(_note(run)).keys, yaml.safe_load(run.settings)))
     changed = [
         f"{key} {before.get(key)} → {now.get(key)}" for key in {**before, **now} if before.get(key) != now.get(key)
     ]

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from pathlib import Path
 
 from PIL import Image
 from tabulate import tabulate
 from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import TRAIN, VideoCrossModalityDataset
+from xreid_plugin.data.image_header import check_size, refuse_huge_file
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
 
 _EXAMPLES = 5
@@ -145,6 +147,7 @@ def check_dataset(
     findings = [
         _finding("counts differ from a full copy (see --no-counts)", differing, failure=compare_counts),
         _finding("frames are missing", missing),
+        _finding("frames are links that lead out of the copy", frames_led_astray(tracklets, dataset.home)),
         _finding("frames cannot be decoded", broken),
         _finding("training identities are seen in one modality only", one_sided_identities(dataset)),
         _finding("test tracklets come from cameras that training never shows", unseen, failure=False),
@@ -165,6 +168,23 @@ def missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
         if name not in names_in(folder):
             missing.append(path)
     return missing
+
+
+def frames_led_astray(tracklets: Sequence[Tracklet], home: Path) -> list[str]:
+    """The frames that are links to files outside the dataset's folder, in order.
+
+    Args:
+        tracklets: whose frames.
+        home: the dataset's folder. What Train, Test or DATA are links to counts as inside, as the owner's own choice.
+    """
+    inside = tuple(f"{os.path.realpath(folder)}{os.sep}" for folder in (home, *home.glob("*/")))
+    links_in = lru_cache(maxsize=256)(_links_in)
+    astray = []
+    for path in chain.from_iterable(tracklet.paths for tracklet in tracklets):
+        folder, name = os.path.split(path)
+        if name in links_in(folder) and not os.path.realpath(path).startswith(inside):
+            astray.append(path)
+    return astray
 
 
 def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: int = 0) -> list[str]:
@@ -263,17 +283,35 @@ def _measure(dataset: VideoCrossModalityDataset) -> dict[str, int]:
     return measured
 
 
+def _links_in(folder: str) -> frozenset[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(entry.name for entry in entries if entry.is_symlink())
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    # A link that leads to itself.
+    except OSError:
+        return False
+
+
 def _names_in(folder: str) -> frozenset[str]:
     try:
         with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries if entry.is_file())
+            return frozenset(entry.name for entry in entries if _is_file(entry))
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
 
 
 def _reason_unreadable(path: str) -> str | None:
     try:
+        refuse_huge_file(path)
         with Image.open(path) as image:
+            check_size(image.height, image.width)
             image.load()
     except Exception as error:  # decoders raise whatever they meet in a broken file
         return f"{type(error).__name__}: {error}"

@@ -2,11 +2,8 @@
 
 import argparse
 import logging
-from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
-import torch
 import yaml
 from fastreid.config import CfgNode
 from fastreid.engine import default_setup
@@ -16,33 +13,12 @@ from fastreid.utils.logger import setup_logger
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_training_set
+from xreid_plugin.engine.checkpoint import load_whole_checkpoint
+from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.engine.console import details_to_file
-from xreid_plugin.evaluation.rules import RankingRules
-from xreid_plugin.host import resolve_device
-from xreid_plugin.modeling.prototypes import UPDATES
-from xreid_plugin.registry import SAMPLER_REGISTRY
+from xreid_plugin.torch_files import NOTE, WeightFileError, noted_checkpoint
 
 logger = logging.getLogger(__name__)
-
-ABOVE_ZERO = ("MODEL.CPC.TEMPERATURE", "MODEL.LOSSES.CMCL.TEMPERATURE", "SOLVER.BASE_LR")
-ONE_OF = {
-    "TEST.FRAMES": ("even", "dense"),
-    "MODEL.BACKBONE.UNSEEN_CAMERA": ("error", "none"),
-    "MODEL.CPC.UPDATE": UPDATES,
-    "INPUT.REA.PER": ("frame", "clip"),
-    "SOLVER.AMP.DTYPE": ("bfloat16", "float16"),
-}
-AT_LEAST_ONE = (
-    "MODEL.CPC.REFRESH_EPOCHS",
-    "MODEL.MII.SII.STRIDE",
-    "MODEL.MII.SII.DEPTH",
-    "MODEL.MII.LII.STRIDE",
-    "INPUT.CLIP.FRAMES",
-    "DATALOADER.NUM_INSTANCE",
-    "SOLVER.LOG_PERIOD",
-    "SOLVER.MAX_EPOCH",
-    "SOLVER.CHECKPOINT_PERIOD",
-)
 
 
 def setup(args: argparse.Namespace) -> CfgNode:
@@ -55,12 +31,10 @@ def setup(args: argparse.Namespace) -> CfgNode:
         A frozen configuration.
 
     Raises:
-        ValueError: keys that contradict one another, each named with a value that works.
-        FileNotFoundError: a configuration, checkpoint or dataset that is not there.
+        ValueError: unknown keys, and keys that contradict one another, each named with a value that works.
+        OSError: a configuration, checkpoint or dataset that is not there.
     """
-    cfg = get_cfg()
-    cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts)
+    cfg = read_config(args)
     check_config(cfg)
     if args.eval_only:
         cfg.MODEL.WEIGHTS = str(checkpoint_to_evaluate(cfg))
@@ -68,7 +42,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
         adopt_checkpoint_facts(cfg, Path(cfg.MODEL.WEIGHTS))
     complete_config(cfg)
     if cfg.SEED < 0:
-        cfg.SEED = comm.shared_random_seed()
+        former = comm.all_gather(_seed_before(cfg))[0] if args.resume else None
+        cfg.SEED = comm.shared_random_seed() if former is None else former
     cfg.freeze()
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank())
     # The host's log shows its own messages alone.
@@ -81,46 +56,26 @@ def setup(args: argparse.Namespace) -> CfgNode:
     return cfg
 
 
-def check_config(cfg: CfgNode) -> None:
-    """Finds contradictions before any data is read.
+def _seed_before(cfg: CfgNode) -> int | None:
+    """What the run that is resumed had drawn, and told in its config.yaml."""
+    try:
+        seed = yaml.safe_load((Path(cfg.OUTPUT_DIR) / "config.yaml").read_text(encoding="utf-8"))["SEED"]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError):
+        return None
+    return seed if isinstance(seed, int) and seed >= 0 else None
+
+
+def read_config(args: argparse.Namespace) -> CfgNode:
+    """The configuration as the command line names it, not checked yet.
 
     Raises:
-        ValueError: names the key and a value that works.
+        ValueError: unknown keys, and values of another type.
+        OSError: a configuration that is not there.
     """
-    if tuple(cfg.INPUT.SIZE_TRAIN) != tuple(cfg.INPUT.SIZE_TEST):
-        raise ValueError(
-            f"INPUT.SIZE_TEST is {list(cfg.INPUT.SIZE_TEST)}, but the tower is built for INPUT.SIZE_TRAIN, "
-            f"{list(cfg.INPUT.SIZE_TRAIN)}: set both alike."
-        )
-    RankingRules.from_config(cfg)
-    # Asked for now, since a sampler may be registered after this module is imported.
-    samplers = tuple(sorted(SAMPLER_REGISTRY._obj_map))
-    for key, known in {**ONE_OF, "DATALOADER.SAMPLER_TRAIN": samplers}.items():
-        if attrgetter(key)(cfg) not in known:
-            raise ValueError(f'{key} is "{attrgetter(key)(cfg)}"; it must be one of {", ".join(known)}.')
-    _check_pairs(cfg)
-    for key in ABOVE_ZERO:
-        if attrgetter(key)(cfg) <= 0:
-            raise ValueError(f"{key} is {attrgetter(key)(cfg)}; it must be above 0.")
-    for key in AT_LEAST_ONE:
-        if attrgetter(key)(cfg) < 1:
-            raise ValueError(f"{key} is {attrgetter(key)(cfg)}; it must be at least 1.")
-    if cfg.SOLVER.ITERS_PER_EPOCH < 0:
-        raise ValueError(f"SOLVER.ITERS_PER_EPOCH is {cfg.SOLVER.ITERS_PER_EPOCH}; it must be 0 or more, such as 300.")
-    on_cpu = resolve_device(cfg.MODEL.DEVICE).type == "cpu"
-    if cfg.SOLVER.AMP.ENABLED and cfg.SOLVER.AMP.DTYPE == "float16" and on_cpu:
-        raise ValueError('SOLVER.AMP.DTYPE is "float16", which needs CUDA; on the CPU set it to "bfloat16".')
-
-
-def _check_pairs(cfg: CfgNode) -> None:
-    if cfg.MODEL.META_ARCHITECTURE != "XReID" or not cfg.MODEL.MII.CII.ENABLED:
-        return
-    sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
-    if not getattr(sampler, "pairs", False):
-        raise ValueError(
-            f"DATALOADER.SAMPLER_TRAIN is {sampler.__name__}, whose clips have no partners for MODEL.MII.CII: take "
-            "CrossModalityIdentitySampler, or set MODEL.MII.CII.ENABLED False and drop CMCL from MODEL.LOSSES.NAME."
-        )
+    cfg = get_cfg()
+    cfg.merge_from_file(args.config_file)
+    cfg.merge_from_list(args.opts)
+    return cfg
 
 
 def complete_config(cfg: CfgNode) -> None:
@@ -144,8 +99,8 @@ def checkpoint_to_evaluate(cfg: CfgNode) -> Path:
     if cfg.MODEL.WEIGHTS:
         path = Path(cfg.MODEL.WEIGHTS)
     else:
-        note = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
-        path = note.with_name(note.read_text().strip()) if note.is_file() else note
+        note = Path(cfg.OUTPUT_DIR) / NOTE
+        path = noted_checkpoint(note.parent) if note.is_file() else note
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at {path}: give one with MODEL.WEIGHTS FILE, or train first.")
     return path
@@ -153,10 +108,17 @@ def checkpoint_to_evaluate(cfg: CfgNode) -> Path:
 
 def adopt_checkpoint_facts(cfg: CfgNode, path: Path) -> None:
     """Takes the number of identities and the cameras from a checkpoint, where they shape its tensors."""
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = load_whole_checkpoint(path)
     if "config" not in checkpoint:
         logger.info(f"{path} holds no configuration; identities and cameras are those of DATASETS.NAMES.")
         return
-    trained = yaml.safe_load(checkpoint["config"])["MODEL"]
-    cfg.MODEL.HEADS.NUM_CLASSES = trained["HEADS"]["NUM_CLASSES"]
-    cfg.MODEL.BACKBONE.CAMERAS = trained["BACKBONE"]["CAMERAS"]
+    try:
+        trained = yaml.safe_load(checkpoint["config"])["MODEL"]
+        classes, cameras = trained["HEADS"]["NUM_CLASSES"], trained["BACKBONE"]["CAMERAS"]
+        # As a command line would give them, so that their types are checked too.
+        cfg.merge_from_list(["MODEL.HEADS.NUM_CLASSES", classes, "MODEL.BACKBONE.CAMERAS", cameras])
+    except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise WeightFileError(
+            f"{path} holds a configuration that cannot be read ({' '.join(str(error).split())}); save the checkpoint "
+            "anew, or remove its entry 'config'."
+        ) from error

@@ -124,7 +124,7 @@ class Archive:
 def _refuse_bomb(file: BinaryIO, held: int) -> None:
     """Refuses an archive that claims to unpack to far more than its ``held`` bytes, before any of it is unpacked."""
     if not zipfile.is_zipfile(file):
-        raise ValueError("it is no zip archive")
+        raise ValueError("it is no zip, as np.savez writes it")
     with zipfile.ZipFile(file) as archive:
         claimed = sum(entry.file_size for entry in archive.infolist())
     if claimed > max(ALWAYS_UNPACKED, MOST_COMPRESSED * held):
@@ -134,7 +134,7 @@ def _refuse_bomb(file: BinaryIO, held: int) -> None:
 
 def _refuse_false_header(archive: Any, name: str) -> None:
     """Refuses an array whose header claims another size than its entry has; numpy makes room for what it claims."""
-    entry = archive.zip.getinfo(next(n for n in (f"{name}.npy", name) if n in archive.zip.namelist()))
+    entry = archive.zip.getinfo(name if name in archive.zip.namelist() else f"{name}.npy")
     with archive.zip.open(entry) as stream:
         version = npy.read_magic(stream)
         readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

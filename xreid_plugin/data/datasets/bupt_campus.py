@@ -1,6 +1,8 @@
 """BUPTCampus: 3,080 identities, six cameras that take visible and infrared pictures at the same time."""
 
 import json
+import os
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -8,7 +10,15 @@ from typing import Any, NamedTuple, TypeAlias
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset, agreement
-from xreid_plugin.data.datasets.files import FramePaths, MetadataError, find_root, natural_number, read_lines
+from xreid_plugin.data.datasets.files import (
+    Enclosure,
+    FramePaths,
+    MetadataError,
+    find_root,
+    natural_number,
+    read_lines,
+    shown,
+)
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask, Tracklet
 
 _FOLDER = "BUPTCampus"
@@ -26,6 +36,7 @@ _SINGLE = {"IR": ("IR",), "RGB": ("RGB",)}
 
 # Parts of a path that could lead out of the dataset's folder, or nowhere.
 _NO_NAMES = frozenset({"", ".", ".."})
+_LONGEST_NAME = 255
 
 _Source: TypeAlias = tuple[int, Modality, int]
 
@@ -93,7 +104,7 @@ class BUPTCampus(VideoCrossModalityDataset):
         self.home = home
         if packed is None and not (home / _FRAMES_FOLDER).is_dir():
             raise FileNotFoundError(f"{home / _FRAMES_FOLDER} is missing: unpack the frames of BUPTCampus there.")
-        reader = _Reader(home)
+        reader = _Reader(home, Enclosure(home / _FRAMES_FOLDER) if packed is None else None)
         train = reader.read("train.txt", _PAIR)
         if auxiliary:
             train |= reader.read("train_auxiliary.txt", _PAIR, already=train)
@@ -116,8 +127,9 @@ class BUPTCampus(VideoCrossModalityDataset):
 class _Reader:
     """Turns the lines of lists into tracklets, with the help of data_paths.json."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, enclosure: Enclosure | None) -> None:
         self.mixed: set[str] = set()
+        self._enclosure = enclosure
         self._home = home
         self._paths = _read_paths(home / _PATHS_FILE)
 
@@ -146,10 +158,10 @@ class _Reader:
 
     def _tracklet(self, line: _Line, key: _Key) -> Tracklet:
         frames = self._frames(line, key)
-        agrees = agreement(key.source, _sources_of(line, frames))
+        agrees = agreement(key.source, _sources_of(line, frames, self._enclosure))
         name = "_".join(key)
         if agrees is False:
-            problem = f"{_PATHS_FILE} gives frames of another identity, modality or camera, such as {frames[0]}"
+            problem = f"{_PATHS_FILE} gives frames of another identity, modality or camera, such as {shown(frames[0])}"
             raise line.error(f"{problem}; the two must come from the same release")
         if agrees is None:
             self.mixed.add(name)
@@ -161,19 +173,28 @@ class _Reader:
         for step in key:
             node = node.get(step) if isinstance(node, dict) else None
         if not isinstance(node, list) or not node or not all(isinstance(path, str) for path in node):
-            raise line.error(f"expected a list of frames in {_PATHS_FILE} under {' > '.join(key)}")
+            raise line.error(f"expected a list of frames in {_PATHS_FILE} under {shown(' > '.join(key))}")
         return node
 
 
 def _read_paths(file: Path) -> Any:
     try:
         with file.open(encoding="utf-8-sig") as stream:
-            content = json.load(stream)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            content = json.load(stream, object_pairs_hook=_without_repetition)
+    # Undecodable text and endless numbers are ValueErrors too.
+    except (ValueError, RecursionError) as error:
         raise MetadataError(f"{file}: expected JSON ({error}); copy the file again.") from error
     if not isinstance(content, dict) or not content:
         raise MetadataError(f"{file}: expected a JSON object: identity -> modality -> camera -> tracklet -> [paths].")
     return content
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"the key '{shown(name)}' stands twice in one object")
+    return found
 
 
 def _parse_line(line: _Line, modalities: Mapping[str, tuple[str, ...]]) -> list[_Key]:
@@ -183,22 +204,34 @@ def _parse_line(line: _Line, modalities: Mapping[str, tuple[str, ...]]) -> list[
         raise line.error(form)
     pid, modality, camera, tracklet = fields
     if modality not in modalities:
-        raise line.error(f"modality '{modality}' has no place here; {form}")
+        raise line.error(f"modality '{shown(modality)}' has no place here; {form}")
     if camera not in _CAMERAS:
-        raise line.error(f"camera '{camera}' is unknown; expected one of {', '.join(_CAMERAS)}")
+        raise line.error(f"camera '{shown(camera)}' is unknown; expected one of {', '.join(_CAMERAS)}")
     return [_Key(pid, name, camera, tracklet) for name in modalities[modality]]
 
 
-def _sources_of(line: _Line, frames: Sequence[str]) -> set[_Source | None]:
+def _sources_of(line: _Line, frames: Sequence[str], enclosure: Enclosure | None) -> set[_Source | None]:
     """What frames' paths <pid>/<modality>/<camera>/<file> say; None stands for those that name something unknown."""
     folders = set()
     for path in frames:
         folder, _, name = path.rpartition("/")
-        if folder.count("/") != 2 or name in _NO_NAMES or "\0" in path or not _NO_NAMES.isdisjoint(folder.split("/")):
+        if folder.count("/") != 2 or not _NO_NAMES.isdisjoint([*folder.split("/"), name]) or not _is_path(path):
             expected = f"expected a path inside {_FRAMES_FOLDER}, <identity>/<modality>/<camera>/<file>"
-            raise line.error(f"{_PATHS_FILE} gives the frame {path!r}; {expected}")
+            raise line.error(f"{_PATHS_FILE} gives the frame '{shown(path)}'; {expected}")
         folders.add(folder)
+    for folder in folders:
+        if enclosure is not None and not enclosure.holds(folder):
+            problem = f"{_PATHS_FILE} has its frames in {shown(folder)}, a link that leads out of {_FRAMES_FOLDER}"
+            raise line.error(f"{problem}; put the frames themselves there")
     return {_source_of(folder) for folder in folders}
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file could have this name: JSON can hold half characters, which no file system takes."""
+    try:
+        return "\0" not in text and all(len(os.fsencode(name)) <= _LONGEST_NAME for name in text.split("/"))
+    except UnicodeEncodeError:
+        return False
 
 
 def _source_of(folder: str) -> _Source | None:

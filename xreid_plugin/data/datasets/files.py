@@ -25,17 +25,25 @@ class MetadataError(ValueError):
             text: the line.
             expected: what is wrong with it and what should be there.
         """
-        quote = text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
-        return cls(f"{file}, line {number}: {quote!r}: {expected}")
+        return cls(f"{file}, line {number}: {_cut(text)!r}: {expected}")
+
+
+def shown(text: str) -> str:
+    """Text of a file as a message shows it: cut where it is long, and without anything that a terminal would obey."""
+    return repr(_cut(text))[1:-1]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
 
 
 @dataclass(frozen=True, slots=True)
 class FramePaths(Sequence[str]):
-    """The paths of one tracklet's frames, kept in two strings.
+    """The paths of one tracklet's frames, kept in two strings while the lists are read.
 
-    The datasets hold up to two million frames. As a list of strings they would fill hundreds of megabytes, and every
-    data worker would come to own a copy, because counting references writes to each string. A tracklet's paths differ
-    only near the end, so the common beginning is stored once and the endings side by side.
+    The datasets hold up to two million frames, which would fill hundreds of megabytes as lists of strings. The paths of
+    a tracklet differ only near the end, so the common beginning is stored once and the endings side by side. A parsed
+    dataset has all of them in one :class:`~xreid_plugin.data.path_table.PathTable`.
 
     Attributes:
         prefix: what all paths begin with.
@@ -70,6 +78,38 @@ class FramePaths(Sequence[str]):
         return self.prefix + endings[index]
 
 
+class Enclosure:
+    """Tells whether what metadata names stays below a folder where links lead on; asks once about each folder.
+
+    The folder itself may be a link: whoever owns the copy has put it there, and no list says so.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """
+        Args:
+            folder: that everything must stay below.
+        """
+        self._folder = folder
+        self._real = os.path.realpath(folder)
+        self._known: dict[str, bool] = {"": True}
+
+    def holds(self, relative: str) -> bool:
+        """Whether ``relative``, written with slashes and without "..", stays below the folder, or is not there."""
+        if relative not in self._known:
+            parent = relative.rpartition("/")[0]
+            self._known[relative] = self.holds(parent) and self._stays(self._folder / relative)
+        return self._known[relative]
+
+    def _stays(self, path: Path) -> bool:
+        try:
+            if not path.is_symlink():
+                return True
+        except OSError:
+            # A name that no file can have is not there.
+            return True
+        return f"{os.path.realpath(path)}{os.sep}".startswith(f"{self._real}{os.sep}")
+
+
 def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str) -> Path:
     """Finds a copy of a dataset: ``root`` itself, or the folder of that name inside it.
 
@@ -85,7 +125,10 @@ def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str
     Raises:
         FileNotFoundError: neither folder holds a marker; the message says what was looked for, where, and what to do.
     """
-    base = Path(root).expanduser()
+    try:
+        base = Path(root).expanduser()
+    except RuntimeError as error:
+        raise FileNotFoundError(f"DATASETS.ROOT is {str(root)!r}: {error}; write the folder out instead.") from error
     candidates = (base, base / folder)
     for candidate in candidates:
         if any((candidate / marker).is_file() for marker in markers):

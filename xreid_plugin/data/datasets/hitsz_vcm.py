@@ -1,5 +1,6 @@
 """HITSZ-VCM: 927 identities, 12 cameras, visible and infrared tracklets of at most 24 frames."""
 
+import logging
 import re
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -8,8 +9,18 @@ from typing import Any, NamedTuple
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset, agreement
-from xreid_plugin.data.datasets.files import FramePaths, MetadataError, find_root, natural_number, read_lines
+from xreid_plugin.data.datasets.files import (
+    Enclosure,
+    FramePaths,
+    MetadataError,
+    find_root,
+    natural_number,
+    read_lines,
+    shown,
+)
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask, Tracklet
+
+logger = logging.getLogger(__name__)
 
 _FOLDER = "HITSZ-VCM"
 _ORIGIN = (
@@ -19,7 +30,7 @@ _ORIGIN = (
 _MARKER = "track_train_info.txt"
 
 # Only digits and one suffix: no name that matches can lead out of the dataset's folder.
-_FRAME_NAME = re.compile(r"(\d{1,9})M(\d{1,9})D(\d{1,2})T(\d+)F(\d+\.[A-Za-z]+)", re.ASCII)
+_FRAME_NAME = re.compile(r"(\d{1,9})M(\d{1,9})D(\d{1,2})T(\d{1,9})F(\d{1,9}\.[A-Za-z]{1,9})", re.ASCII)
 _NAME_FORM = (
     "expected <identity>M<modality>D<camera>T<tracklet>F<frame>.jpg such as 0001M2D3T1F1.jpg, "
     "modality 1 (infrared) or 2 (visible), camera of one or two digits"
@@ -33,6 +44,8 @@ _MODALITY_FOLDERS = {Modality.INFRARED: "ir", Modality.VISIBLE: "rgb"}
 # Authors unpack both archives into one folder, named data or the dataset's own.
 _MERGED_FOLDERS = ("data", ".")
 _FRAMES_PROBED = 9
+# A frame is in one tracklet; lists that say otherwise this often could fill any memory.
+_MOST_SHARING = 4
 
 
 class _Source(NamedTuple):
@@ -47,11 +60,12 @@ class _Source(NamedTuple):
 
 
 class _Frames(NamedTuple):
-    """A name file: by line, who is seen and the path below the folder of frames."""
+    """A name file: by line, who is seen and the path below the folder of frames; by folder, its first line."""
 
     file: Path
     sources: list[_Source]
     paths: list[str]
+    folders: dict[str, int]
 
 
 class _Split(NamedTuple):
@@ -115,11 +129,13 @@ class HITSZVCM(VideoCrossModalityDataset):
 def _read_split(home: Path, info: Path, split: str, packed: Container[str] | None) -> _Split:
     frames = _read_names(info / f"{split}_name.txt")
     folder = _locate_frames(home, (split.capitalize(), *_MERGED_FOLDERS), frames.paths, packed)
+    if packed is None:
+        _refuse_links(frames, folder)
     return _read_tracks(info / f"track_{split}_info.txt", split, frames, folder)
 
 
 def _read_names(file: Path) -> _Frames:
-    frames = _Frames(file, [], [])
+    frames = _Frames(file, [], [], {})
     # Few thousand different sources stand behind half a million names.
     known: dict[tuple[str, str, str], tuple[_Source, str]] = {}
     for number, name in enumerate(read_lines(file), start=1):
@@ -131,17 +147,32 @@ def _read_names(file: Path) -> _Frames:
             if int(modality) not in _MODALITIES:
                 raise MetadataError.at(file, number, name, _NAME_FORM)
             source = _Source(int(pid), _MODALITIES[int(modality)], int(camera))
-            known[pid, modality, camera] = (source, f"{pid}/{_MODALITY_FOLDERS[source.modality]}/D{camera}/")
+            folder = f"{pid}/{_MODALITY_FOLDERS[source.modality]}/D{camera}"
+            known[pid, modality, camera] = (source, f"{folder}/")
+            frames.folders[folder] = number
         source, folder = known[pid, modality, camera]
         frames.sources.append(source)
         frames.paths.append(folder + frame)
     return frames
 
 
+def _refuse_links(frames: _Frames, folder: Path) -> None:
+    enclosure = Enclosure(folder)
+    for below, number in frames.folders.items():
+        if not enclosure.holds(below):
+            problem = f"{folder / below} is a link that leads out of {folder}; put the frames themselves there"
+            raise MetadataError.at(frames.file, number, Path(frames.paths[number - 1]).name, problem)
+
+
 def _read_tracks(file: Path, split: str, frames: _Frames, folder: Path) -> _Split:
     result = _Split([], set())
+    used = 0
     for number, text in enumerate(read_lines(file), start=1):
         source, span = _parse_track(file, number, text, frames)
+        used += span.stop - span.start
+        if used > _MOST_SHARING * len(frames.paths):
+            problem = f"the tracklets up to here share the frames of {frames.file.name} among each other over and over"
+            raise MetadataError.at(file, number, text, f"{problem}; expected each frame in one tracklet")
         agrees = agreement(source, set(frames.sources[span]))
         if agrees is False:
             raise MetadataError.at(
@@ -157,6 +188,14 @@ def _read_tracks(file: Path, split: str, frames: _Frames, folder: Path) -> _Spli
             result.mixed.add(name)
         paths = FramePaths.below(folder, frames.paths[span])
         result.tracklets.append(Tracklet(paths, source.pid, source.camera, source.modality, name))
+    if used != len(frames.paths):
+        logger.warning(
+            "%s names %d frames, but the tracklets of %s have %d: one of the two may have been cut off.",
+            frames.file,
+            len(frames.paths),
+            file.name,
+            used,
+        )
     return result
 
 
@@ -184,7 +223,8 @@ def _read_query(file: Path, tracklets: Sequence[Tracklet]) -> tuple[int, ...]:
             number = natural_number(field)
             if number is None or not 1 <= number <= len(tracklets):
                 problem = (
-                    f"'{field}' is no tracklet; expected line numbers of track_test_info.txt, 1 to {len(tracklets)}"
+                    f"'{shown(field)}' is no tracklet; "
+                    f"expected line numbers of track_test_info.txt, 1 to {len(tracklets)}"
                 )
                 raise MetadataError.at(file, line, text, problem)
             if number in seen:
@@ -211,12 +251,10 @@ def _locate_frames(
     best = max(folders, key=found.__getitem__)
     if not found[best]:
         places = " or ".join(str(home / folder) for folder in folders)
+        remedy = "Unpack the Train and Test archives there, as given out or both into one folder."
+        if packed is not None:
+            remedy = "DATASETS.PACK names a pack of other lists: pack the frames of these (tools/pack_dataset.py)."
         raise FileNotFoundError(
-            f"No frame of HITSZ-VCM was found: looked for {paths[0]} and {len(probes) - 1} others in {places}"
-            + (
-                ". Unpack the Train and Test archives there, as given out or both into one folder."
-                if packed is None
-                else ", as they are named in the pack. The pack must be of these lists: run tools/pack_dataset.py again."
-            )
+            f"No frame of HITSZ-VCM was found: looked for {paths[0]} and {len(probes) - 1} others in {places}. {remedy}"
         )
     return home / best

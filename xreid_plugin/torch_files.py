@@ -1,0 +1,131 @@
+"""Reading what ``torch.save`` wrote, without running code from it and without unpacking more than the file holds.
+
+Imports nothing of ours, so that the mended host can read its checkpoints here too.
+"""
+
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+NOTE = "last_checkpoint"
+
+
+class WeightFileError(ValueError):
+    """A checkpoint or file of weights that is refused or cannot be read; the message is one line with the remedy."""
+
+
+def load_torch_file(path: Path) -> Any:
+    """Tensors and plain containers from a file of ``torch.save``, on the CPU.
+
+    Raises:
+        OSError: it is not there or cannot be opened.
+        WeightFileError: it is damaged, of another kind, or would run code when loaded.
+    """
+    refuse_packed_archive(path)
+    try:
+        with warnings.catch_warnings():
+            # Torch warns of oddities in a file before it fails on them.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # Torch says the same of a pickle that is cut off or is none at all.
+        if _is_no_pickle(path):
+            raise WeightFileError(f"{path} is not a readable file of weights: torch.save has not written it") from error
+        raise WeightFileError(
+            f"{path} is refused: it holds more than tensors and plain containers, and loading it could run code. "
+            "Where it comes from, save its state_dict alone (torch.save(model.state_dict(), FILE)), or use safetensors."
+        ) from error
+    # What torch.load raises on a file of another kind depends on the byte where it loses its way.
+    except Exception as error:
+        raise WeightFileError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of the host: its weights under "model", and what else was saved with them.
+
+    Raises:
+        OSError: see :func:`load_torch_file`.
+        WeightFileError: see :func:`load_torch_file`, or there are no weights under "model".
+    """
+    content = load_torch_file(path)
+    model = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(model, dict) or not all(isinstance(name, str) for name in model):
+        raise WeightFileError(
+            f"{path} is no checkpoint of fast-reid: it has no weights under 'model'. A file of CLIP's weights belongs "
+            "in MODEL.BACKBONE.PRETRAIN_PATH."
+        )
+    refuse_odd_tensors(path, model)
+    return content
+
+
+def noted_checkpoint(folder: Path) -> Path:
+    """The file beside it that ``last_checkpoint`` names.
+
+    Raises:
+        OSError: the note cannot be read.
+        WeightFileError: it names no file of the folder.
+    """
+    note = folder / NOTE
+    try:
+        name = note.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        name = ""
+    if name in ("", "..") or name != Path(name).name or not name.isprintable():
+        raise WeightFileError(f"{note} names no file of its folder; write the newest checkpoint's name into it.")
+    return folder / name
+
+
+def refuse_odd_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
+    """Refuses what is no dense tensor, or one that repeats its few numbers until they fill any memory.
+
+    Raises:
+        WeightFileError: names the first of them.
+    """
+    for name, value in tensors.items():
+        if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise WeightFileError(f"{path}: '{name}' is no dense tensor; save the model's state_dict anew.")
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise WeightFileError(
+                f"{path} is refused: '{name}' of shape {list(value.shape)} has more numbers than the file holds."
+            )
+
+
+def refuse_packed_archive(path: Path) -> None:
+    """Refuses a zip whose entries claim to unpack to more bytes than the file has; torch stores them uncompressed.
+
+    Raises:
+        OSError: the file cannot be opened.
+        WeightFileError: it would unpack to more.
+    """
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            claimed = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise WeightFileError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
+    held = path.stat().st_size
+    if claimed > held:
+        raise WeightFileError(
+            f"{path} is refused: it has {held:,} bytes and would unpack to {claimed:,}, while torch stores tensors "
+            "uncompressed. Save it anew with torch.save."
+        )
+
+
+def _is_no_pickle(path: Path) -> bool:
+    if zipfile.is_zipfile(path):
+        return False
+    with path.open("rb") as file:
+        # Every protocol since the second begins with this byte and its number.
+        return file.read(1) != b"\x80"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [repr(error)])[0]
