@@ -6,7 +6,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/xreid-installed
 
-.PHONY: help install demo compare test lint types check clean
+.PHONY: help install demo compare benchmark test lint types check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ compare: $(INSTALLED) $(DEMO_DATA)/info  ## X-ReID, its tower alone and bag of t
 		configs/baselines/bot_r18.yml --seeds 0 --output logs/compare --overlay projects/XReID/configs/synthetic.yml \
 		--overlay configs/from-scratch.yml DATASETS.ROOT $(DEMO_DATA) TEST.RERANK.ENABLED True TEST.EVAL_AT_START False \
 		SOLVER.IMS_PER_BATCH 16 SOLVER.ITERS_PER_EPOCH 60 SOLVER.MAX_EPOCH 6 SOLVER.WARMUP_ITERS 60
+
+benchmark: $(INSTALLED)  ## time and memory beside references, at sizes that fit this machine: logs/benchmark.jsonl
+	mkdir -p logs
+	$(RUN) tools/benchmark.py startup data pack step refresh inference ranking rerank memory --json logs/benchmark.jsonl
 
 test: $(INSTALLED)  ## the whole suite
 	$(RUN) -m pytest

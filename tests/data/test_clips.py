@@ -189,3 +189,11 @@ def test_pictures_are_resized_to_the_size_asked_for(tracklets):
 def test_an_unknown_choice_of_frames_is_refused(tracklets):
     with pytest.raises(ValueError, match=r'TEST\.FRAMES is "all"; it must be "even" or "dense"'):
         clips.TestClips(tracklets, SIZE, 5, "all")
+
+
+@pytest.mark.parametrize("mode", ["even", "dense"])
+def test_lengths_count_the_frames_before_the_last_repeats(tracklets, mode):
+    for item in clips.TestClips(tracklets, SIZE, 5, mode):
+        clip, length = item["images"], item["lengths"]
+        assert (clip[length - 1 :] == clip[length - 1]).all()
+        assert len({int(frame[0, 0, 0]) for frame in clip[:length]}) == length

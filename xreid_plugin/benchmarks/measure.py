@@ -32,6 +32,7 @@ class Measurement(NamedTuple):
         device_mib: peak memory of torch's tensors on the GPU, 0 without one.
         flops: floating-point operations of a run, where the work has an attribute of this name; else 0.
         peak_flops: that the device can do a second, likewise.
+        recall: share of what was to be found that the work finds, likewise.
     """
 
     seconds: float
@@ -42,6 +43,7 @@ class Measurement(NamedTuple):
     device_mib: float = 0.0
     flops: float = 0.0
     peak_flops: float = 0.0
+    recall: float = 0.0
 
 
 def measure(module: str, function: str, arguments: Mapping[str, object], repeats: int = 3) -> Measurement:
@@ -90,6 +92,7 @@ def measure_here(module: str, function: str, arguments: Mapping[str, object], re
         _device_peak_mib(),
         getattr(work, "flops", 0.0),
         getattr(work, "peak_flops", 0.0),
+        getattr(work, "recall", 0.0),
     )
 
 

@@ -152,7 +152,10 @@ def _ratio(numerator: float, denominator: float) -> float | None:
 
 
 def _rate(line: Mapping[str, Any]) -> str | None:
-    return f"{line['items'] / line['plugin']['seconds']:,.0f} {line['unit']}/s" if line["items"] else None
+    if not line["items"]:
+        return None
+    recall = f", recall {line['plugin']['recall']:.3f}" if line["plugin"]["recall"] else ""
+    return f"{line['items'] / line['plugin']['seconds']:,.0f} {line['unit']}/s{recall}"
 
 
 def _memory(measurement: Mapping[str, float]) -> str:

@@ -15,7 +15,7 @@ from xreid_plugin.data import frames
 from xreid_plugin.data.batches import clip_block, collate_clips
 from xreid_plugin.data.frame_files import LooseFrames
 from xreid_plugin.data.frame_reader import FrameReader
-from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS, Tracklet
+from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, LENGTHS, MODALITIES, TARGETS, Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation, to_planes
 
 
@@ -141,14 +141,27 @@ class TestClips(_Clips[int]):
     def __len__(self) -> int:
         return int(self._first_clip[-1])
 
-    def _write(self, clip: torch.Tensor, clip_number: int) -> tuple[Tracklet, int]:
+    def __getitems__(self, requests: Sequence[int]) -> list[dict[str, Any]]:
+        """The items of a batch; each says how many frames it has before it repeats its last, for models to skip."""
+        items = super().__getitems__(requests)
+        for item, clip_number in zip(items, requests, strict=True):
+            index, first = self._place(clip_number)
+            item[LENGTHS] = min(len(self.tracklets[index].paths) - first, self.num_frames)
+        return items
+
+    def _place(self, clip_number: int) -> tuple[int, int]:
+        """Position of the clip's tracklet, and how many of its frames are in the clips before this one."""
         index = int(np.searchsorted(self._first_clip, clip_number, side="right")) - 1
+        return index, (clip_number - int(self._first_clip[index])) * self.num_frames
+
+    def _write(self, clip: torch.Tensor, clip_number: int) -> tuple[Tracklet, int]:
+        index, first = self._place(clip_number)
         tracklet = self.tracklets[index]
         length = len(tracklet.paths)
         if self.mode == "even":
             chosen = frames.even(length, self.num_frames)
         else:
-            chosen = frames.dense(length, self.num_frames)[clip_number - self._first_clip[index]]
+            chosen = frames.dense(length, self.num_frames)[first // self.num_frames]
         to_planes(self.reader.read(tracklet, chosen, self.size), clip)
         return tracklet, index
 
