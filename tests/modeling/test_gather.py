@@ -24,9 +24,10 @@ def make_baseline():
     cfg = get_cfg()
     cfg.MODEL.DEVICE = "cpu"
     cfg.MODEL.META_ARCHITECTURE = "FrameBaseline"
-    cfg.MODEL.BACKBONE.DEPTH = "18x"
+    cfg.MODEL.BACKBONE.NAME = "build_osnet_backbone"
+    cfg.MODEL.BACKBONE.DEPTH = "x0_25"
     cfg.MODEL.BACKBONE.NORM = "FrozenBN"
-    cfg.MODEL.BACKBONE.FEAT_DIM = 512
+    cfg.MODEL.BACKBONE.FEAT_DIM = 128
     cfg.MODEL.HEADS.NUM_CLASSES = 5
     cfg.MODEL.HEADS.WITH_BNNECK = True
     cfg.MODEL.LOSSES.NAME = ("CrossEntropyLoss", "TripletLoss")
