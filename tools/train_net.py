@@ -1,8 +1,63 @@
-"""Trains and evaluates; the command line is the host's."""
+"""Trains and evaluates through fast-reid's trainer; the command line is the host's."""
+
+import argparse
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 
-from xreid_plugin.engine.command_line import parse_arguments, run
+EXAMPLES = """examples:
+  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml DATASETS.ROOT /data/HITSZ-VCM
+  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --resume
+  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --eval-only MODEL.WEIGHTS model_final.pth
+
+several processes, which share SOLVER.IMS_PER_BATCH and give the losses and figures of one; --num-gpus counts them also
+where MODEL.DEVICE is cpu:
+  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-gpus 2
+  torchrun --nproc-per-node 2 tools/train_net.py --config-file projects/XReID/configs/vcm.yml
+  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-machines 2 --machine-rank 0 \\
+      --dist-url tcp://192.168.0.10:29500      # the address of machine 0; likewise on the other, with --machine-rank 1
+
+exit codes: 0 done; 1 the run failed, its checkpoints are whole; 2 the command, the configuration or the data is wrong;
+143 SIGTERM, 130 Ctrl-C or SIGINT: the step was finished and a checkpoint saved, from which --resume goes on in
+mid-epoch. A second Ctrl-C ends the run at once. After a kill or a crash --resume goes on from the newest whole
+checkpoint; it all ends as if it had never been interrupted.
+"""
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The host's options, a required configuration, and --debug.
+
+    Args:
+        arguments: None for those of the process.
+    """
+    parser = argparse.ArgumentParser(
+        description="Trains X-ReID, or any model that takes clips, through fast-reid's trainer, or evaluates it.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, metavar="FILE", help="YAML, such as projects/XReID/configs/vcm.yml")
+    add("--resume", action="store_true", help="go on from the newest whole checkpoint in OUTPUT_DIR")
+    add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, or the last checkpoint in OUTPUT_DIR")
+    add("--num-gpus", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
+    add("--num-machines", type=int, default=1, metavar="N", help="machines of the job (default: 1)")
+    add("--machine-rank", type=int, default=0, metavar="N", help="number of this machine, from 0")
+    # The host's default is one port for all runs of a user, so that a second run would meet the first.
+    add(
+        "--dist-url", default="auto", metavar="URL", help="where several machines meet: tcp://ADDRESS-OF-MACHINE-0:PORT"
+    )
+    add("--debug", action="store_true", help="show the traceback of an error as well")
+    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="overrides of the configuration, at the end")
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Runs the job that the command line describes."""
+    arguments = parse_arguments()
+    # Not at the head: --help and wrong usage need none of it.
+    from xreid_plugin.engine.command_line import run
+
+    run(arguments)
+
 
 if __name__ == "__main__":
-    run(parse_arguments())
+    main()

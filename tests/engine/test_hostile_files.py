@@ -1,12 +1,14 @@
 """Files that would run code, through every door by which the real command takes a file."""
 
+import argparse
+
 import pytest
 import torch
 
 from tests.data.small_set import SMALL, small_config
 from tests.e2e.commands import run_tool
 from tests.hostile import hostile_yaml, write_hostile_checkpoint
-from xreid_plugin.engine.command_line import parse_arguments, run
+from xreid_plugin.engine.command_line import run
 from xreid_plugin.engine.setup import adopt_checkpoint_facts
 from xreid_plugin.torch_files import WeightFileError
 
@@ -75,7 +77,17 @@ def test_a_configuration_within_a_checkpoint(tmp_path, config):
 
 def test_the_traceback_is_shown_where_it_is_asked_for(capsys):
     with pytest.raises(SystemExit) as end:
-        run(parse_arguments(["--config-file", CONFIG, "--debug", "SED", "1"]))
+        run(
+            argparse.Namespace(
+                config_file=CONFIG,
+                debug=True,
+                opts=["SED", "1"],
+                num_gpus=1,
+                num_machines=1,
+                machine_rank=0,
+                dist_url="auto",
+            )
+        )
     assert end.value.code == 2
     message = capsys.readouterr().err
     assert "Traceback" in message
