@@ -60,6 +60,16 @@ def test_a_fresh_process_imports_without_warnings_and_leaves_no_names_behind(tmp
     assert "fastreid" in ran.stdout
 
 
+def test_importing_loads_nothing_that_only_some_runs_need():
+    code = (
+        "import sys, xreid_plugin\n"
+        "late = {'sklearn', 'scipy', 'torchvision', 'torch._dynamo', 'open_clip', 'matplotlib'}\n"
+        "print(sorted(late & set(sys.modules)))\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
 def test_another_version_of_the_host_is_refused_with_the_command(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.3.0")
     with pytest.raises(ImportError, match=rf"mends fast-reid 1\.4\.0, but 1\.3\.0 is installed\. Run: {REMEDY}$"):
