@@ -8,10 +8,8 @@ from fastreid.config import get_cfg as get_host_cfg
 
 
 def get_cfg() -> CfgNode:
-    """The host's defaults with the plugin's keys added: what every tool of this project starts from."""
-    cfg = get_host_cfg()
-    add_xreid_config(cfg)
-    return cfg
+    """The host's defaults, which have the plugin's keys since it was imported: what every tool here starts from."""
+    return get_host_cfg()
 
 
 def add_xreid_config(cfg: CfgNode) -> None:
@@ -31,7 +29,8 @@ def _add_data(cfg: CfgNode) -> None:
     cfg.DATASETS.ROOT = ""
     # Shortest tracklet that counts, in frames, in training and test. 0: the dataset's rule (VCM 12, BUPT 1).
     cfg.DATASETS.MIN_TRACKLET_LENGTH = 0
-    # File that tools/pack_dataset.py made of the dataset's frames; the loose ones are then not needed. Empty: loose. [D]
+    # File that tools/pack_dataset.py made of the dataset's frames; the loose ones are then not needed. Empty: loose
+    # frames. [D]
     cfg.DATASETS.PACK = ""
     # BUPTCampus: train on its auxiliary identities as well.
     cfg.DATASETS.AUXILIARY = False
@@ -43,6 +42,10 @@ def _add_data(cfg: CfgNode) -> None:
     cfg.INPUT.CLIP = CfgNode()
     # T, frames in a clip; at least 1. [C]
     cfg.INPUT.CLIP.FRAMES = 10
+    # Of a frame that is missing, cut off, damaged or no picture: "error" ends the run; "substitute" takes the nearest
+    # readable frame of the tracklet, and another of the identity's tracklets where it has none, and sums up what was
+    # replaced after every epoch, refresh and evaluation. [D]
+    cfg.INPUT.BAD_FRAMES = "error"
     # "frame": every frame draws its own erased rectangle [C]; "clip": one for the whole clip [D]. Uses INPUT.REA.
     cfg.INPUT.REA.PER = "frame"
     # Least and greatest share of the area that random erasing covers. [C]

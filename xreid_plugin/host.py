@@ -30,6 +30,7 @@ from xreid_plugin.config_files import ConfigError
 from xreid_plugin.deferred import deferred
 from xreid_plugin.faiss_library import import_faiss
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.loader_errors import end_with_lost_batch, loader_errors_told
 from xreid_plugin.torch_files import load_checkpoint, noted_checkpoint
 
 HOST_VERSION = "1.4.0"
@@ -124,6 +125,12 @@ def leave_process_group(worker: int) -> None:
     os.setpgid(0, 0)
 
 
+def prepare_worker(worker: int) -> None:
+    """Sets up the process of a worker: it outlives a signal to the run, but not a batch that it cannot hand over."""
+    leave_process_group(worker)
+    end_with_lost_batch()
+
+
 class DeviceLoader(torch.utils.data.DataLoader):
     """Replaces ``DataLoaderX``, which opens a CUDA stream on every machine (host issues 366, 485 and 684).
 
@@ -144,14 +151,19 @@ class DeviceLoader(torch.utils.data.DataLoader):
         workers = default_workers() if num_workers < 0 else num_workers
         collate = getattr(kwargs["dataset"], "collate_fn", kwargs.get("collate_fn"))
         changed = {"pin_memory": cuda, "collate_fn": collate, "persistent_workers": workers > 0}
-        kwargs.setdefault("worker_init_fn", leave_process_group)
+        kwargs.setdefault("worker_init_fn", prepare_worker)
         super().__init__(num_workers=workers, **{**kwargs, **changed})
 
     def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
         # Torch draws a seed for the workers here, once more in a run that is resumed than in one never interrupted.
         with torch.random.fork_rng(devices=[]):
-            batches = super().__iter__()
+            batches = _told_plainly(super().__iter__())
         yield from _copied_ahead(batches, self.device) if self.device.type == "cuda" else batches
+
+
+def _told_plainly(batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    with loader_errors_told():
+        yield from batches
 
 
 def _copied_ahead(batches: Iterator[dict[str, Any]], device: torch.device) -> Iterator[dict[str, Any]]:

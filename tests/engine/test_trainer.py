@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.data.small_set import TEST_IDENTITIES, TRAIN_IDENTITIES, small_config
+from tests.ranks import run_on_two_ranks
 from xreid_plugin.engine.trainer import BEFORE_TRAINING, XReIDTrainer
 
 # Cosine annealing needs an epoch after the warm-up.
@@ -163,3 +165,20 @@ def test_the_first_refresh_moves_no_batch_statistic(small_set, tmp_path):
 def test_a_schedule_without_an_epoch_to_anneal_over_is_refused(small_set, tmp_path):
     with pytest.raises(ValueError, match=r"SOLVER\.WARMUP_ITERS"):
         XReIDTrainer(small_config(small_set, tmp_path, "SOLVER.MAX_EPOCH", "1"))
+
+
+def resumed_on_rank(rank, folder):
+    given = json.loads((folder / "given.json").read_text())
+    trainer = XReIDTrainer(small_config(Path(given["root"]), Path(given["outputs"][rank]), "MODEL.DEVICE", "cpu"))
+    try:
+        trainer.resume_or_load(resume=True)
+    except ValueError as error:
+        return str(error)
+
+
+def test_machines_that_share_no_folder_do_not_resume(small_set, finished, tmp_path):
+    given = {"root": str(small_set), "outputs": [str(finished[1]), str(tmp_path / "empty")]}
+    (tmp_path / "given.json").write_text(json.dumps(given))
+    for message in run_on_two_ranks(resumed_on_rank, tmp_path):
+        assert "OUTPUT_DIR" in message
+        assert "[6, 0]" in message

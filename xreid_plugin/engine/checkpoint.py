@@ -1,18 +1,178 @@
-"""Loading a trained model to be evaluated: whole, or not at all."""
+"""The checkpoints of a run, and loading one to be evaluated: whole, or not at all."""
 
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import torch
 from fastreid.utils.checkpoint import _IncompatibleKeys
 from torch import nn
 
+from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import Checkpointer
+from xreid_plugin.torch_files import NOTE, WeightFileError, load_checkpoint, noted_checkpoint
 
 # What training alone uses: a checkpoint may lack it, and so may a model.
 TRAINING_ONLY = ("mii.cii.", "heads.interactions.cii.", "prototypes.")
 
+# Names of a run's checkpoints that are no number of an epoch: its last, and one that a signal asked for.
+FINAL = "model_final"
+STOPPED = "model_stopped"
+# Names the files of the latest run in its folder, one a line, the oldest first.
+LIST = "checkpoints.txt"
+
+
+class RunCheckpointer(Checkpointer):
+    """The host's, with a list of what the run has saved: of that the newest is kept, and the newest whole one resumed.
+
+    Files of an earlier run in the same folder are on no list; they are neither removed nor resumed.
+    """
+
+    def __init__(
+        self, model: nn.Module, save_dir: str, *, keep: int, save_to_disk: bool, **checkpointables: Any
+    ) -> None:
+        """
+        Args:
+            model: of the run.
+            save_dir: its folder.
+            keep: how many checkpoints stay, not counting ``model_final``; 0 for all.
+            save_to_disk: whether this process is the one that saves.
+            **checkpointables: what has a state beside the model.
+        """
+        super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
+        self._keep = keep
+        self._saved: list[Path] = []
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        """Saves as ``name.pth``, whole or not at all, and removes what is no longer to be kept.
+
+        Raises:
+            WriteError: the disk is full; all earlier checkpoints are as they were.
+        """
+        if not self.save_dir or not self.save_to_disk:
+            return
+        target = Path(self.save_dir) / f"{name}.pth"
+        data = {"model": self.model.state_dict(), **{k: v.state_dict() for k, v in self.checkpointables.items()}}
+        self.logger.info(f"Saving checkpoint to {target}")
+
+        def write(part: Path) -> None:
+            # Given a path, torch would not tell why the disk refuses.
+            with part.open("wb") as file:
+                torch.save({**data, **kwargs}, file)
+
+        replace_atomically(target, write, needed=sum(tensor.nbytes for tensor in _tensors(data)))
+        self._saved = [path for path in self._saved if path != target and path.is_file()] + [target]
+        lines = "".join(f"{path.name}\n" for path in self._saved)
+        replace_atomically(target.with_name(LIST), lambda part: part.write_text(lines, encoding="utf-8"))
+        self.tag_last_checkpoint(target.name)
+        for path in self._outdated():
+            path.unlink(missing_ok=True)
+
+    def _outdated(self) -> list[Path]:
+        # A later checkpoint is all that one in mid-epoch was for.
+        stopped = [path for path in self._saved[:-1] if path.stem == STOPPED]
+        counted = [path for path in self._saved if path.stem not in (FINAL, STOPPED)]
+        return stopped + (counted[: -self._keep] if self._keep else [])
+
+    def resume_or_load(self, path: str, *, resume: bool = True) -> Any:
+        """Loads the newest whole checkpoint of the folder's run, or else the weights of ``path``.
+
+        Args:
+            path: of weights to start from; empty for none.
+            resume: False to start from ``path`` in any case.
+
+        Returns:
+            What the checkpoint holds beside the states that are loaded.
+
+        Raises:
+            WeightFileError: the run has checkpoints, and none is whole.
+        """
+        found = run_checkpoints(Path(self.save_dir)) if resume else []
+        if not found:
+            return self.load(path, checkpointables=[])
+        refused = []
+        while found:
+            newest = found[-1]
+            try:
+                content = self.load(str(newest))
+            except WeightFileError as error:
+                self.logger.warning(f"{error} Trying the one before it.")
+                refused.append(found.pop())
+                continue
+            # What is refused is not on the list any more, or a run with few to keep would keep it.
+            self._saved = found
+            if refused:
+                self.logger.warning(f"Going on from {newest}; {', '.join(map(str, refused))} is damaged.")
+            return content
+        raise WeightFileError(
+            f"None of the checkpoints in {self.save_dir} can be read: {', '.join(path.name for path in refused)}. "
+            "Start anew without --resume, or restore one of them."
+        )
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is anything to resume."""
+        return bool(run_checkpoints(Path(self.save_dir)))
+
+    def _load_file(self, f: str) -> Any:
+        return load_whole_checkpoint(Path(f))
+
+
+def run_checkpoints(folder: Path) -> list[Path]:
+    """The files that the latest run in a folder has saved, the oldest first; of another program's, the last alone."""
+    listed = folder / LIST
+    if listed.is_file():
+        names = listed.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [folder / name for name in names if name == Path(name).name and (folder / name).is_file()]
+    noted = noted_checkpoint(folder) if (folder / NOTE).is_file() else None
+    return [noted] if noted is not None and noted.is_file() else []
+
+
+def load_whole_checkpoint(path: Path) -> dict[str, Any]:
+    """As :func:`load_checkpoint`, once every byte agrees with the file's checksums, which torch does not look at.
+
+    Raises:
+        OSError: it cannot be opened.
+        WeightFileError: it is damaged or none of the host's; names the one before it, if there is one.
+    """
+    try:
+        _refuse_damage(path)
+        return load_checkpoint(path)
+    except WeightFileError as error:
+        earlier = run_checkpoints(path.parent)
+        before = earlier[: earlier.index(path)] if path in earlier else []
+        hint = f" The checkpoint before it is {before[-1]}." if before else ""
+        raise WeightFileError(f"{error}{hint}") from error
+
+
+def _refuse_damage(path: Path) -> None:
+    with path.open("rb") as file:
+        try:
+            if not zipfile.is_zipfile(file):
+                # Cut off, or of a torch before 1.6, which wrote no checksums: whoever reads it will say.
+                return
+            with zipfile.ZipFile(file) as archive:
+                damaged = archive.testzip()
+        # What zipfile raises depends on the byte that is wrong.
+        except Exception as error:
+            raise WeightFileError(f"{path} is damaged: {error}.") from error
+    if damaged is not None:
+        raise WeightFileError(f"{path} is damaged: the checksum of its part {damaged} is wrong.")
+
+
+def _tensors(state: Any) -> Iterator[torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        yield state
+    elif isinstance(state, dict | list | tuple):
+        for value in state.values() if isinstance(state, dict) else state:
+            yield from _tensors(value)
+
 
 class EvaluationCheckpointer(Checkpointer):
     """The host's ranks with whatever weights it could not load; this one refuses."""
+
+    def _load_file(self, f: str) -> Any:
+        return load_whole_checkpoint(Path(f))
 
     def _log_incompatible_keys(self, incompatible: _IncompatibleKeys) -> None:
         missing = [key for key in incompatible.missing_keys if _matters(key)]

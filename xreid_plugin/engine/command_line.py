@@ -21,7 +21,7 @@ from xreid_plugin.engine.step import NonFiniteLossError
 from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
 from xreid_plugin.files import WriteError
 from xreid_plugin.host import resolve_device
-from xreid_plugin.loader_errors import WorkerDiedError, loader_errors_told
+from xreid_plugin.loader_errors import WorkerDiedError, end_workers, loader_errors_told
 from xreid_plugin.user_errors import USAGE_ERROR, report_user_error
 
 RUN_FAILED = 1
@@ -52,7 +52,11 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
     except FrameError as error:
         _tell(error, arguments)
         sys.exit(USAGE_ERROR)
-    except (NonFiniteLossError, WorkerDiedError, WriteError) as error:
+    except WorkerDiedError as error:
+        end_workers()
+        _tell(error, arguments)
+        sys.exit(RUN_FAILED)
+    except (NonFiniteLossError, WriteError) as error:
         _tell(error, arguments)
         sys.exit(RUN_FAILED)
 

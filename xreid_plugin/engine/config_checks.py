@@ -126,6 +126,15 @@ def _batch_faults(cfg: CfgNode) -> Iterator[Fault]:
     if batch % step:
         rule = f"it must be a multiple of {step} ({parts})"
         yield Fault("SOLVER.IMS_PER_BATCH", batch, rule, batch + -batch % step)
+    elif _rows_of_batch_norm(cfg, ranks) < 2:
+        rule = "batch statistics of a single row are none, so it must be larger"
+        yield Fault("SOLVER.IMS_PER_BATCH", batch, rule, 2 * step)
+
+
+def _rows_of_batch_norm(cfg: CfgNode, ranks: int) -> int:
+    """Of the necks: X-ReID's see the clips of all ranks, the host's the frames of one."""
+    batch = cfg.SOLVER.IMS_PER_BATCH
+    return batch if cfg.MODEL.META_ARCHITECTURE == "XReID" else batch // ranks * cfg.INPUT.CLIP.FRAMES
 
 
 def _loss_faults(cfg: CfgNode) -> Iterator[Fault]:

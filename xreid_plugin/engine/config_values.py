@@ -115,6 +115,7 @@ FIXED_NAMES: dict[str, Sequence[str]] = {
     "MODEL.BACKBONE.UNSEEN_CAMERA": ("error", "none"),
     "MODEL.CPC.UPDATE": UPDATES,
     "INPUT.REA.PER": ("frame", "clip"),
+    "INPUT.BAD_FRAMES": ("error", "substitute"),
     "SOLVER.AMP.DTYPE": ("bfloat16", "float16"),
     "SOLVER.SCHED": ("MultiStepLR", "CosineAnnealingLR"),
     "SOLVER.WARMUP_METHOD": ("linear", "constant"),

@@ -1,14 +1,16 @@
 """What happens around the steps of a run: prototypes, throughput, checkpoints, the evaluation before the first step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastreid.engine.hooks import PeriodicWriter
+from fastreid.engine.hooks import EvalHook, LayerFreeze
 from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
-from fastreid.utils.checkpoint import Checkpointer
+from fastreid.utils.events import EventWriter
 
 from xreid_plugin.data.tracklet import Modality
+from xreid_plugin.engine.checkpoint import FINAL
+from xreid_plugin.engine.console import ConsoleWriter
 from xreid_plugin.engine.inference import extract_prototype_features
 from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.prototypes import PrototypeMemory
@@ -41,10 +43,10 @@ class PrototypeHook(HookBase):
         self._log_period = log_period
 
     def before_epoch(self) -> None:
-        """Extracts z of every training tracklet, and makes the prototypes anew."""
-        if self.trainer.epoch % self._refresh_epochs:
+        """Makes the prototypes anew of z of every training tracklet, but not where a run goes on in mid-epoch."""
+        if self.trainer.epoch % self._refresh_epochs or self.trainer.iter % self.trainer.iters_per_epoch:
             return
-        with self.trainer.autocast():
+        with self.trainer.stop.interrupting(), self.trainer.autocast():
             features, targets, modalities = extract_prototype_features(self._model, self._loader)
         self._memory.refresh(features, targets, modalities)
         gap = (self._memory.of(Modality.INFRARED) * self._memory.of(Modality.VISIBLE)).sum(1).mean()
@@ -61,17 +63,50 @@ class PrototypeHook(HookBase):
             )
 
 
-class WriterHook(PeriodicWriter):
-    """The host's, except at the last step of an epoch, where it would come before the evaluation.
+class WriterHook(HookBase):
+    """Writes once a period and after every epoch, but only once for the last step of an epoch.
 
-    A writer drops what arrives for an iteration it has already written, and so would drop the evaluation's figures;
-    the host's writes after the epoch as well, which is late enough.
+    A writer drops what arrives for an iteration it has already written, and so would drop the evaluation's figures.
     """
+
+    def __init__(self, build: Callable[[], Sequence[EventWriter]], period: int) -> None:
+        """
+        Args:
+            build: makes the writers once it is known where the run goes on.
+            period: iterations between two writings.
+        """
+        self._build = build
+        self._period = period
+        self._writers: Sequence[EventWriter] = []
+
+    def before_train(self) -> None:
+        """Writes what the run that is resumed had not written of its last epoch."""
+        self._writers = self._build()
+        if self.trainer.start_iter and self.trainer.start_iter % self.trainer.iters_per_epoch == 0:
+            for writer in self._writers:
+                if not isinstance(writer, ConsoleWriter):
+                    writer.write()
 
     def after_step(self) -> None:
         """Writes once a period."""
-        if (self.trainer.iter + 1) % self.trainer.iters_per_epoch:
-            super().after_step()
+        done = self.trainer.iter + 1
+        if done % self._period == 0 and done % self.trainer.iters_per_epoch:
+            self._write()
+
+    def after_epoch(self) -> None:
+        """Writes, unless the epoch's evaluation was left to whoever resumes the run."""
+        if not self.trainer.stop.number:
+            self._write()
+
+    def _write(self) -> None:
+        for writer in self._writers:
+            writer.write()
+
+    def close(self) -> None:
+        """Closes all files."""
+        for writer in self._writers:
+            writer.close()
+        self._writers = []
 
 
 class ThroughputHook(HookBase):
@@ -103,24 +138,70 @@ class CheckpointHook(HookBase):
     Unlike the host's, it keeps no "best" epoch: the test set would pick that, and its figures would be too good.
     """
 
-    def __init__(self, checkpointer: Checkpointer, period: int, config: str) -> None:
+    def __init__(self, period: int) -> None:
         """
         Args:
-            checkpointer: of the run.
             period: epochs between two checkpoints.
-            config: the run's configuration as YAML, which a checkpoint carries.
         """
-        self._checkpointer = checkpointer
         self._period = period
-        self._config = config
 
     def after_epoch(self) -> None:
-        """Saves ``model_NNNN`` by the number of the epoch, from 0, and ``model_final`` after the last."""
+        """Saves ``model_NNNN`` by the number of the epoch, from 0, and ``model_final`` after the last; collective."""
         epoch = self.trainer.epoch
         if epoch + 1 == self.trainer.max_epoch:
-            self._checkpointer.save("model_final", epoch=epoch, config=self._config)
+            self.trainer.save_checkpoint(FINAL)
         elif (epoch + 1) % self._period == 0:
-            self._checkpointer.save(f"model_{epoch:04d}", epoch=epoch, config=self._config)
+            self.trainer.save_checkpoint(f"model_{epoch:04d}")
+
+
+class EvaluationHook(EvalHook):
+    """Evaluates every so many epochs and after the last, and what an interrupted run was about to evaluate."""
+
+    def __init__(self, period: int, evaluate: Callable[[], Any], is_recorded: Callable[[int], bool]) -> None:
+        """
+        Args:
+            period: epochs between two evaluations; 0 or less for none.
+            evaluate: evaluates and returns the figures, on all ranks.
+            is_recorded: tells the main process whether there are figures for an iteration.
+        """
+        super().__init__(period, evaluate)
+        self._is_recorded = is_recorded
+
+    def _is_due_after(self, epoch: int) -> bool:
+        done = epoch + 1
+        return self._period > 0 and (done % self._period == 0 or done == self.trainer.max_epoch)
+
+    def before_train(self) -> None:
+        """Evaluates the checkpoint that the run goes on from, if it is due and was not evaluated before the end."""
+        start = self.trainer.start_iter
+        if not start or start % self.trainer.iters_per_epoch or not self._is_due_after(self.trainer.start_epoch - 1):
+            return
+        if not comm.all_gather(comm.is_main_process() and self._is_recorded(start - 1))[0]:
+            self._evaluate()
+
+    def after_epoch(self) -> None:
+        """Evaluates if it is due; a run that is asked to end leaves it to whoever resumes it."""
+        if self._is_due_after(self.trainer.epoch) and not self.trainer.stop.number:
+            self._evaluate()
+
+    def _evaluate(self) -> None:
+        with self.trainer.stop.interrupting():
+            self._do_eval()
+
+    def after_train(self) -> None:
+        """Nothing is left to do: the last epoch has been evaluated after it."""
+
+
+class FreezeHook(LayerFreeze):
+    """The host's, whose frozen layers every evaluation and refresh puts back in train mode."""
+
+    def before_step(self) -> None:
+        """Puts them in eval mode again."""
+        super().before_step()
+        if self.is_frozen:
+            for name, module in self.model.named_children():
+                if name in self.freeze_layers and module.training:
+                    module.eval()
 
 
 class EvalAtStartHook(HookBase):
@@ -135,6 +216,7 @@ class EvalAtStartHook(HookBase):
 
     def before_train(self) -> None:
         """Does nothing in a resumed run."""
-        if self.trainer.start_epoch == 0:
-            self._evaluate()
+        if self.trainer.start_iter == 0:
+            with self.trainer.stop.interrupting():
+                self._evaluate()
             comm.synchronize()

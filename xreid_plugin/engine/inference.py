@@ -12,7 +12,8 @@ from fastreid.utils import comm
 from torch import nn
 from tqdm import tqdm
 
-from xreid_plugin.data.tracklet import IMAGES, LENGTHS, MODALITIES, TARGETS
+from xreid_plugin.data.tracklet import FAULTS, IMAGES, LENGTHS, MODALITIES, TARGETS
+from xreid_plugin.engine.bad_frames import FaultCount, log_faults
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.xreid import XReID
@@ -23,7 +24,10 @@ Batch = dict[str, torch.Tensor]
 
 
 class Progress:
-    """A loader with a progress bar, quiet where standard error is no terminal and on all but the main process."""
+    """A loader with a progress bar, quiet where standard error is no terminal and on all but the main process.
+
+    Its batches are without blank clips, and what was bad of them is told once.
+    """
 
     def __init__(self, loader: DeviceLoader, what: str) -> None:
         """
@@ -34,6 +38,7 @@ class Progress:
         self._loader = loader
         self._what = what
         self.dataset = loader.dataset
+        self._faults = FaultCount()
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -41,7 +46,18 @@ class Progress:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         # None leaves it to tqdm, which is quiet where there is no terminal.
         disable = None if comm.is_main_process() else True
-        return iter(tqdm(self._loader, desc=self._what, unit="batch", leave=False, disable=disable))
+        for batch in tqdm(self._loader, desc=self._what, unit="batch", leave=False, disable=disable):
+            faults = batch.pop(FAULTS, [])
+            self._faults.add(faults)
+            shown = [place for place, clip in enumerate(faults) if not clip.blank]
+            if len(shown) < len(faults):
+                batch = {name: rows[shown] for name, rows in batch.items()}
+            if len(batch[IMAGES]):
+                yield batch
+
+    def tell(self) -> FaultCount:
+        """Logs, after the pass, what was bad of the frames of all ranks, and returns it on the main one; collective."""
+        return log_faults(self._what, self._faults)
 
 
 class InParts:
@@ -126,7 +142,10 @@ def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityE
     Returns:
         The evaluator's figures; empty on all but the main process.
     """
-    return inference_on_dataset(embedder, Progress(loader, "Evaluating"), evaluator)
+    progress = Progress(loader, "Evaluating")
+    figures: dict[str, float] = inference_on_dataset(embedder, progress, evaluator)
+    evaluator.substituted_frames = progress.tell().frames
+    return figures
 
 
 @torch.inference_mode()
@@ -143,9 +162,11 @@ def extract_prototype_features(model: XReID, loader: DeviceLoader) -> tuple[torc
     embed = InParts(lambda batch: model.prototype_features(batch[IMAGES], batch.get(LENGTHS)).float())
     rows: list[tuple[torch.Tensor, ...]] = []
     with inference_context(model):
-        for batch in Progress(loader, "Refreshing prototypes"):
+        progress = Progress(loader, "Refreshing prototypes")
+        for batch in progress:
             # They stay on the device until the last is queued: nothing waits for one that is still computed.
             rows.append((embed(batch), batch[TARGETS], batch[MODALITIES]))
+    progress.tell()
     of_rank = [tuple(values.cpu() for values in row) for row in rows]
     gathered = itertools.chain.from_iterable(comm.all_gather(of_rank))
     features, targets, modalities = (torch.cat(column) for column in zip(*gathered, strict=True))

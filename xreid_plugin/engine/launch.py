@@ -174,8 +174,9 @@ def _spawn(job: Job, main: Main, arguments: Sequence[Any]) -> None:
     assert context is not None
     first_rank = job.machine * job.processes
     try:
-        while not context.join(grace_period=_GRACE_SECONDS):
-            pass
+        with _passed_on(context.pids()):
+            while not context.join(grace_period=_GRACE_SECONDS):
+                pass
     except mp.ProcessExitedException as error:
         if error.exit_code > 0:
             sys.exit(error.exit_code)

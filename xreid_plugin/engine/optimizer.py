@@ -1,15 +1,12 @@
 """The recipe's learning rates (method: Recipe), on the host's parameter groups."""
 
 import logging
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from fastreid.solver.build import (
-    get_default_optimizer_params,
-    maybe_add_freeze_layer,
-    maybe_add_gradient_clipping,
-)
+from fastreid.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +48,33 @@ def build_optimizer(cfg: Any, model: torch.nn.Module) -> torch.optim.Optimizer:
             group["weight_decay"] = solver.WEIGHT_DECAY_BIAS
         key = (group["freeze_status"], rate, group["weight_decay"])
         merged.setdefault(key, {**group, "lr": rate, "params": []})["params"].append(parameter)
-    kind = maybe_add_freeze_layer(cfg, maybe_add_gradient_clipping(cfg, getattr(torch.optim, solver.OPT)))
+    kind = maybe_add_gradient_clipping(cfg, getattr(torch.optim, solver.OPT))
     options: dict[str, Any] = {"momentum": solver.MOMENTUM, "nesterov": solver.NESTEROV} if solver.OPT == "SGD" else {}
     if solver.OPT in FUSED:
         # One kernel for all parameters of a group, where torch's default runs one or more a parameter.
         options["fused"] = True
     return kind(list(merged.values()), **options)
+
+
+def freeze_while(optimizer: torch.optim.Optimizer, frozen: Callable[[], bool]) -> None:
+    """Leaves the parameters that MODEL.FREEZE_LAYERS names as they are while ``frozen()``.
+
+    The host counts an optimiser's steps for that, anew in a run that is resumed.
+
+    Args:
+        optimizer: of :func:`build_optimizer`.
+        frozen: asked before every step.
+    """
+
+    def drop_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:
+        if frozen():
+            for group in optimizer.param_groups:
+                if group["freeze_status"] == "freeze":
+                    for parameter in group["params"]:
+                        parameter.grad = None
+
+    if any(group["freeze_status"] == "freeze" for group in optimizer.param_groups):
+        optimizer.register_step_pre_hook(drop_gradients)
 
 
 def _factor_of(name: str, factors: list[tuple[str, float]]) -> float:

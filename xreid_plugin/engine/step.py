@@ -10,7 +10,8 @@ from fastreid.engine.train_loop import SimpleTrainer
 from fastreid.utils import comm
 from fastreid.utils.events import get_event_storage
 
-from xreid_plugin.data.tracklet import INDICES
+from xreid_plugin.data.tracklet import FAULTS, INDICES
+from xreid_plugin.engine.bad_frames import FaultCount
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -65,12 +66,14 @@ class TrainingStep(SimpleTrainer):
         self._autocast = autocast
         self._period = period
         self._unread: list[StepRecord] = []
+        self._faults = FaultCount()
 
     def run_step(self) -> None:
         """Forward, backward, update; every ``period`` steps the losses are read."""
         start = time.perf_counter()
         batch = next(self._data_loader_iter)
         data_time = time.perf_counter() - start
+        self._faults.add(batch.pop(FAULTS, ()))
         with self._autocast:
             losses = self.model(batch)
         self.optimizer.zero_grad()
@@ -84,6 +87,11 @@ class TrainingStep(SimpleTrainer):
         self._unread.append(StepRecord(self.iter, tuple(losses), values, indices, data_time))
         if (self.iter + 1) % self._period == 0:
             self.read_losses()
+
+    def take_faults(self) -> FaultCount:
+        """What was bad of this rank's frames since it was last asked."""
+        faults, self._faults = self._faults, FaultCount()
+        return faults
 
     def read_losses(self) -> None:
         """Hands the means over all ranks to the host's storage; collective.

@@ -7,17 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fastreid.engine import DefaultTrainer, hooks
+from fastreid.engine import hooks
 from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
-from fastreid.utils.events import EventWriter, JSONWriter, TensorboardXWriter
+from fastreid.utils.events import EventWriter
 from torch import nn
 
 from xreid_plugin.data.build import build_clip_loader, build_dataset, build_train_loader, build_training_set
+from xreid_plugin.engine.bad_frames import BadFramesHook
+from xreid_plugin.engine.checkpoint import RunCheckpointer
 from xreid_plugin.engine.console import ConsoleWriter, details_to_file
-from xreid_plugin.engine.hooks import CheckpointHook, EvalAtStartHook, PrototypeHook, ThroughputHook, WriterHook
+from xreid_plugin.engine.hooks import (
+    CheckpointHook,
+    EvalAtStartHook,
+    EvaluationHook,
+    FreezeHook,
+    PrototypeHook,
+    ThroughputHook,
+    WriterHook,
+)
 from xreid_plugin.engine.inference import Embedder, evaluate
-from xreid_plugin.engine.optimizer import build_optimizer
+from xreid_plugin.engine.metrics import EventsFile, MetricsFile, has_evaluation
+from xreid_plugin.engine.optimizer import build_optimizer, freeze_while
+from xreid_plugin.engine.resumable import ResumableTrainer
 from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.engine.statistics import StatisticsHook
 from xreid_plugin.engine.step import TrainingStep
@@ -32,16 +44,12 @@ logger = logging.getLogger(__name__)
 BEFORE_TRAINING = "before training"
 
 
-class XReIDTrainer(DefaultTrainer):
+class XReIDTrainer(ResumableTrainer):
     """Trains and evaluates any meta-architecture that takes clips; X-ReID's memory is refreshed and updated on the way.
 
     Attributes:
         evaluations: by label, the figures of every evaluation of this run.
     """
-
-    # The host's attributes, which it does not declare.
-    _trainer: TrainingStep
-    iters_per_epoch: int
 
     def __init__(self, cfg: Any) -> None:
         """
@@ -61,8 +69,16 @@ class XReIDTrainer(DefaultTrainer):
         self._trainer = TrainingStep(
             self.model, self.data_loader, self.optimizer, self.autocast(), scaler, cfg.SOLVER.LOG_PERIOD
         )
-        if scaled:
-            self.checkpointer.checkpointables["grad_scaler"] = scaler
+        self.checkpointer = RunCheckpointer(
+            self.model,
+            cfg.OUTPUT_DIR,
+            keep=cfg.SOLVER.CHECKPOINT_KEEP,
+            save_to_disk=comm.is_main_process(),
+            optimizer=self.optimizer,
+            **self.scheduler,
+            **({"grad_scaler": scaler} if scaled else {}),
+        )
+        freeze_while(self.optimizer, lambda: self.iter < cfg.SOLVER.FREEZE_ITERS)
 
     @property
     def bare_model(self) -> nn.Module:
@@ -74,29 +90,10 @@ class XReIDTrainer(DefaultTrainer):
         """The context that forward passes run in."""
         return precision(self.cfg)
 
-    def resume_or_load(self, resume: bool = True) -> None:
-        """The host's, and the sampler goes on where the checkpoint's run stopped.
-
-        Raises:
-            ValueError: processes that would go on from different epochs.
-        """
-        super().resume_or_load(resume)
-        epochs = comm.all_gather(self.start_epoch)
-        if len(set(epochs)) > 1:
-            raise ValueError(
-                f"OUTPUT_DIR is {self.cfg.OUTPUT_DIR}, where processes find checkpoints of different epochs, {epochs}: "
-                "with several machines it must be a folder that all of them share."
-            )
-        self.data_loader.batch_sampler.sampler.start = self.start_epoch * self.iters_per_epoch
-
     def train(self) -> dict[str, float]:
         """Runs training; at its end the main process logs a table of the first and the last evaluation."""
         if self.start_epoch >= self.max_epoch:
             logger.info(f"The run is finished: it has had its {self.max_epoch} epochs, SOLVER.MAX_EPOCH.")
-            for hook in self._hooks:
-                if isinstance(hook, WriterHook):
-                    hook.after_train()
-            return {}
         results = super().train()
         if comm.is_main_process() and self.evaluations:
             labels = list(self.evaluations)
@@ -117,34 +114,44 @@ class XReIDTrainer(DefaultTrainer):
         self.max_iter = self.max_epoch * self.iters_per_epoch
         built: list[HookBase] = [hooks.IterationTimer(), hooks.LRScheduler(self.optimizer, self.scheduler)]
         if cfg.MODEL.FREEZE_LAYERS and cfg.SOLVER.FREEZE_ITERS > 0:
-            built.append(hooks.LayerFreeze(self.model, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
+            built.append(FreezeHook(self.model, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
         if cfg.TEST.EVAL_AT_START:
             built.append(EvalAtStartHook(lambda: self._evaluate(BEFORE_TRAINING)))
         built.append(ThroughputHook(cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.LOG_PERIOD))
         model = self.bare_model
         if isinstance(model, XReID) and model.prototypes is not None:
-            loader = build_clip_loader(cfg, build_training_set(cfg).train, "even")
+            loader = build_clip_loader(cfg, build_training_set(cfg).train, "even", drop_unreadable=True)
             built.append(
                 PrototypeHook(model, model.prototypes, loader, cfg.MODEL.CPC.REFRESH_EPOCHS, cfg.SOLVER.LOG_PERIOD)
             )
+        built.append(BadFramesHook())
         if comm.get_world_size() > 1:
             built.append(StatisticsHook(self.bare_model))
+        # Before the evaluation: whatever happens there, the epoch is not lost.
+        built.append(CheckpointHook(cfg.SOLVER.CHECKPOINT_PERIOD))
+        built.append(
+            EvaluationHook(
+                cfg.TEST.EVAL_PERIOD,
+                lambda: self._evaluate(f"epoch {self.epoch + 1}"),
+                lambda iteration: has_evaluation(self._metrics_path, iteration),
+            )
+        )
         if comm.is_main_process():
-            # Before the evaluation: whatever happens there, the epoch is not lost.
-            built.append(CheckpointHook(self.checkpointer, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.dump()))
-        built.append(hooks.EvalHook(cfg.TEST.EVAL_PERIOD, lambda: self._evaluate(f"epoch {self.epoch + 1}")))
-        if comm.is_main_process():
-            built.append(WriterHook(self.build_writers(), cfg.SOLVER.LOG_PERIOD))
+            built.append(WriterHook(self.build_writers, cfg.SOLVER.LOG_PERIOD))
         return built
 
     def build_writers(self) -> list[EventWriter]:
-        """Console, metrics.json and TensorBoard."""
-        output = Path(self.cfg.OUTPUT_DIR)
+        """Console, metrics.json and TensorBoard, which go on where the run does."""
+        metrics = MetricsFile(self._metrics_path, self.start_iter)
         return [
             ConsoleWriter(self.max_iter, self.cfg.SOLVER.IMS_PER_BATCH),
-            JSONWriter(str(output / "metrics.json")),
-            TensorboardXWriter(str(output)),
+            metrics,
+            EventsFile(self._metrics_path.parent, self.start_iter, metrics.last_iteration),
         ]
+
+    @property
+    def _metrics_path(self) -> Path:
+        return Path(self.cfg.OUTPUT_DIR) / "metrics.json"
 
     @classmethod
     def build_train_loader(cls, cfg: Any) -> DeviceLoader:

@@ -1,0 +1,65 @@
+"""Batches at the edge of what there can be: every loss and gradient is defined."""
+
+import pytest
+import torch
+
+from tests.modeling.tiny_model import make_model
+
+WITHOUT_PAIRS = ("CII",)
+SINGLE_FRAME = ("CII", "SII", "LII")
+
+
+def batch(targets, modalities, frames):
+    generator = torch.Generator().manual_seed(3)
+    images = torch.randint(256, (len(targets), frames, 3, 32, 16), dtype=torch.uint8, generator=generator)
+    camids = torch.tensor([3, 8] * len(targets))[: len(targets)]
+    return {
+        "images": images,
+        "targets": torch.tensor(targets),
+        "camids": camids,
+        "modalities": torch.tensor(modalities),
+    }
+
+
+CASES = {
+    # One pair of one identity: the smallest batch of pairs, B = 2 and K = 1.
+    "B=2": ((), [1, 1], [0, 1], 2),
+    "one identity": ((), [2, 2, 2, 2], [0, 0, 1, 1], 2),
+    "K=1": ((), [0, 1, 2, 0, 1, 2], [0, 0, 0, 1, 1, 1], 2),
+    "T=1": (SINGLE_FRAME, [0, 0, 1, 0, 0, 1], [0, 0, 0, 1, 1, 1], 1),
+    "T=1 and B=2": (SINGLE_FRAME, [1, 1], [0, 1], 1),
+    "one modality": (WITHOUT_PAIRS, [0, 0, 1, 1], [0, 0, 0, 0], 2),
+    "an identity lacks a modality": (WITHOUT_PAIRS, [0, 0, 1, 2], [0, 1, 1, 0], 2),
+    "two frames": ((), [0, 1, 0, 1], [0, 0, 1, 1], 2),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_losses_and_gradients_are_finite(case):
+    off, *content = CASES[case]
+    model = make_model(off).train()
+    losses = model(batch(*content))
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(value) for value in losses.values()), losses
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    model.prototypes.update()
+    for memory in (model.prototypes.infrared, model.prototypes.visible):
+        torch.testing.assert_close(memory.norm(dim=1), torch.ones(len(memory)))
+
+
+@pytest.mark.parametrize("case", ["B=2", "one identity", "T=1 and B=2"])
+def test_a_batch_of_one_identity_has_no_triplet(case):
+    off, *content = CASES[case]
+    assert make_model(off).train()(batch(*content))["loss_triplet"].item() == 0
+
+
+def test_a_single_frame_is_embedded():
+    model = make_model(SINGLE_FRAME).eval()
+    assert torch.isfinite(model(batch([0], [0], 1))).all()
+
+
+def test_a_single_clip_in_training_is_refused_by_batch_norm():
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        make_model(SINGLE_FRAME).train()(batch([0], [0], 1))

@@ -1,0 +1,116 @@
+"""A polite end: SIGTERM, or Ctrl-C once, lets a run finish its step and save."""
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Self
+
+import torch
+from fastreid.utils import comm
+
+logger = logging.getLogger(__name__)
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class RunStopped(Exception):
+    """A run ended because it was asked to, after it had saved all that it needs to go on."""
+
+    def __init__(self, message: str, number: int) -> None:
+        """
+        Args:
+            message: where it stopped.
+            number: of the signal.
+        """
+        super().__init__(message)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """128 and the signal's number, as shells count: 143 for SIGTERM, 130 for SIGINT."""
+        return 128 + self.number
+
+
+class StopAtOnce(BaseException):
+    """Leaves what a run can do again, an evaluation or a refresh of the prototypes, for its end."""
+
+
+class StopRequest:
+    """While it is entered, signals are noted; :meth:`agreed` tells, on all ranks after the same step, to end.
+
+    A second SIGINT interrupts at once, as it always does; further SIGTERMs change nothing, since clusters send several.
+    """
+
+    def __init__(self) -> None:
+        self._received: list[int] = []
+        self._agreed = 0
+        self._at_once = False
+        self._former: dict[int, Any] = {}
+        self._underway: tuple[torch.Tensor, Any] | None = None
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._underway is not None:
+            self._underway[1].wait()
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and number in self._received:
+            raise KeyboardInterrupt
+        if not self._received:
+            logger.info(f"{signal.Signals(number).name}: the run saves a checkpoint after this step, and ends")
+        self._received.append(number)
+        if self._at_once:
+            self._at_once = False
+            raise StopAtOnce
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Within it a single process does not wait for the end of what it does, but raises :class:`StopAtOnce`.
+
+        Several processes finish it: one that left would be waited for by the others.
+        """
+        self._at_once = comm.get_world_size() == 1
+        try:
+            if self._at_once and self._received:
+                raise StopAtOnce
+            yield
+        finally:
+            self._at_once = False
+
+    @property
+    def number(self) -> int:
+        """Of the signal that this process, and all ranks if there are several, follow; 0 for none."""
+        if comm.get_world_size() == 1:
+            return self._received[0] if self._received else 0
+        return self._agreed
+
+    def agreed(self) -> bool:
+        """Whether to end now; every rank calls it once after every step.
+
+        With several ranks the answer is that of the last call, exchanged meanwhile through the CPUs: a step later, and
+        neither the GPUs nor a fast rank wait for it.
+        """
+        if comm.get_world_size() > 1 and not self._agreed:
+            self._exchange()
+        return bool(self.number)
+
+    def _exchange(self) -> None:
+        if self._underway is not None:
+            flag, work = self._underway
+            work.wait()
+            self._agreed = int(flag.item())
+            self._underway = None
+        if not self._agreed:
+            flag = torch.tensor(self._received[0] if self._received else 0)
+            group = comm._get_global_gloo_group()
+            work = torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX, group, async_op=True)
+            self._underway = flag, work
