@@ -1,0 +1,97 @@
+"""A picture of a search: the query's frames on top, those of each tracklet found below, with their scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from xreid_plugin.data.boxes import Boxes
+from xreid_plugin.data.footage import FootageError
+from xreid_plugin.data.video import VideoFrames
+from xreid_plugin.files import replace_atomically
+from xreid_plugin.gallery.records import FrameRef, GalleryError
+
+# Pixels.
+FRAME = (128, 64)
+_CAPTION, _GAP = 30, 6
+_LETTERS = 62
+_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+class Strip(NamedTuple):
+    """One row of the picture.
+
+    Attributes:
+        caption: above the frames.
+        frames: from left to right.
+        colour: of a bar beside them.
+    """
+
+    caption: str
+    frames: Sequence[FrameRef]
+    colour: str
+
+
+def draw(strips: Sequence[Strip]) -> Image.Image:
+    """The strips one below the other; a frame that is there no more is a grey one."""
+    height, width = FRAME
+    columns = max(6, *(len(strip.frames) for strip in strips))
+    pitch = _CAPTION + height + _GAP
+    sheet = Image.new("RGB", (3 * _GAP + columns * (width + _GAP), len(strips) * pitch + _GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for number, strip in enumerate(strips):
+        top = number * pitch + _GAP
+        lines = strip.caption.split("\n")
+        pen.multiline_text((3 * _GAP, top), "\n".join(map(_shortened, lines)), fill="black", spacing=2)
+        pen.rectangle((_GAP, top, 2 * _GAP, top + pitch - _GAP), fill=strip.colour)
+        for column, frame in enumerate(strip.frames):
+            image = Image.fromarray(_pixels(frame))
+            sheet.paste(image, (3 * _GAP + column * (width + _GAP), top + _CAPTION))
+    return sheet
+
+
+def write(path: Path, strips: Sequence[Strip]) -> None:
+    """Writes the picture, whole or not at all.
+
+    Raises:
+        GalleryError: a name that is neither of a PNG nor of a JPEG, or a folder that is not there.
+    """
+    check_path(path)
+    sheet, kind = draw(strips), "PNG" if path.suffix.lower() == ".png" else "JPEG"
+    replace_atomically(path, lambda part: sheet.save(part, kind))
+
+
+def check_path(path: Path) -> None:
+    """Refuses what :func:`write` could not write, before any work is done for it.
+
+    Raises:
+        GalleryError: as for :func:`write`.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise GalleryError(f"{path}: the picture's name must end in {', '.join(_SUFFIXES)}.")
+    if not path.absolute().parent.is_dir():
+        raise GalleryError(f"{path}: there is no folder {path.absolute().parent}.")
+
+
+def _shortened(line: str) -> str:
+    plain = line.encode("latin-1", "replace").decode("latin-1")
+    return plain if len(plain) <= _LETTERS else f"...{plain[-_LETTERS:]}"
+
+
+def _pixels(frame: FrameRef) -> NDArray[np.uint8]:
+    height, width = FRAME
+    if frame.number is not None and frame.box is not None:
+        try:
+            video = VideoFrames(Path(frame.path), Boxes.of([[frame.number, *frame.box]]))
+            return next(video.clips(np.zeros((1, 1), np.int64), FRAME))[0]
+        except FootageError:
+            found = None
+    else:
+        found = cv2.imread(frame.path, cv2.IMREAD_COLOR_RGB)
+    if found is None:
+        return np.full((height, width, 3), 200, np.uint8)
+    return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

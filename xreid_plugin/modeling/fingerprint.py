@@ -1,0 +1,58 @@
+"""Which model made an embedding: one number for the weights and the settings that it depends on."""
+
+import hashlib
+import json
+from pathlib import PurePath
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+# Of MODEL and its nodes: what may differ between two configurations whose embeddings are the same.
+_BACKBONE_IRRELEVANT = (
+    *("PRETRAIN", "PRETRAIN_PATH", "CLIP_TAG", "CAMERAS"),
+    *("UNSEEN_CAMERA", "FREEZE_PATCH", "GRAD_CHECKPOINTING"),
+)
+_RELEVANT = ("META_ARCHITECTURE", "FRAME_BASELINE", "PIXEL_MEAN", "PIXEL_STD")
+
+
+def embedding_facts(cfg: Any) -> dict[str, Any]:
+    """The settings that an embedding depends on besides weights; ready for JSON."""
+    model = yaml.safe_load(cfg.MODEL.dump())
+    backbone = {key: value for key, value in model["BACKBONE"].items() if key not in _BACKBONE_IRRELEVANT}
+    # A file of a tower's shape may lie anywhere.
+    backbone["CLIP_MODEL"] = PurePath(backbone["CLIP_MODEL"]).name
+    return {
+        **{key: model[key] for key in _RELEVANT},
+        "BACKBONE": backbone,
+        "HEADS": {key: value for key, value in model["HEADS"].items() if key != "NUM_CLASSES"},
+        "MII": {"HEADS": model["MII"]["HEADS"], "SII": model["MII"]["SII"], "LII": model["MII"]["LII"]},
+        "size": list(cfg.INPUT.SIZE_TEST),
+        "frames_per_clip": cfg.INPUT.CLIP.FRAMES,
+        "frames": cfg.TEST.FRAMES,
+        "flip": cfg.TEST.FLIP.ENABLED,
+    }
+
+
+def fingerprint(model: nn.Module, cfg: Any, leave_out: tuple[str, ...]) -> str:
+    """SHA-256 over the weights and the settings that an embedding depends on.
+
+    The precision of autocast is none of them: embeddings in bfloat16 and float32 may be compared.
+
+    Args:
+        model: with its trained weights.
+        cfg: that it was built from.
+        leave_out: what the names of weights begin with that training alone uses; classifiers are left out too.
+
+    Returns:
+        64 hexadecimal digits, the same on every device and whatever else a checkpoint holds.
+    """
+    digest = hashlib.sha256(json.dumps(embedding_facts(cfg), sort_keys=True).encode())
+    for name, value in sorted(model.state_dict().items()):
+        if name.startswith(leave_out) or "classifier" in name or name.endswith("num_batches_tracked"):
+            continue
+        tensor = value.detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
