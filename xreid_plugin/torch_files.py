@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -104,7 +104,7 @@ def refuse_packed_archive(path: Path) -> None:
         WeightFileError: it would unpack to more.
     """
     with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
+        if not _is_zip(file):
             return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -119,10 +119,19 @@ def refuse_packed_archive(path: Path) -> None:
         )
 
 
+def _is_zip(file: IO[bytes]) -> bool:
+    try:
+        return zipfile.is_zipfile(file)
+    except zipfile.BadZipFile:
+        # It has the end of one, which Python reads further than its name says.
+        return True
+
+
 def _is_no_pickle(path: Path) -> bool:
-    if zipfile.is_zipfile(path):
-        return False
     with path.open("rb") as file:
+        if _is_zip(file):
+            return False
+        file.seek(0)
         # Every protocol since the second begins with this byte and its number.
         return file.read(1) != b"\x80"
 
