@@ -1,0 +1,39 @@
+"""Checkpoints that are whole or not there, and run no code."""
+
+from pathlib import Path
+from typing import Any
+
+import fastreid.utils.checkpoint
+import torch
+
+from xreid_plugin.files import replace_atomically
+from xreid_plugin.torch_files import load_checkpoint, noted_checkpoint
+
+
+class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
+    """Replaces ``Checkpointer``, which writes straight over its target: a kill in mid-write loses what was there.
+
+    Files are written beside and renamed, and loaded without running code from them.
+    """
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        """Saves model, checkpointables and ``kwargs`` as ``name.pth``, whole or not at all."""
+        if not self.save_dir or not self.save_to_disk:
+            return
+        data = {"model": self.model.state_dict(), **{k: v.state_dict() for k, v in self.checkpointables.items()}}
+        target = Path(self.save_dir) / f"{name}.pth"
+        self.logger.info(f"Saving checkpoint to {target}")
+        replace_atomically(target, lambda part: torch.save({**data, **kwargs}, part))
+        self.tag_last_checkpoint(target.name)
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Names the newest checkpoint, whole or not at all."""
+        target = Path(self.save_dir) / "last_checkpoint"
+        replace_atomically(target, lambda part: part.write_text(last_filename_basename))
+
+    def get_checkpoint_file(self) -> str:
+        """The newest checkpoint, by the note that saving leaves; the host joins whatever stands there to a path."""
+        return str(noted_checkpoint(Path(self.save_dir)))
+
+    def _load_file(self, f: str) -> Any:
+        return load_checkpoint(Path(f))

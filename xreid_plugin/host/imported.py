@@ -1,0 +1,74 @@
+"""The host, imported: its version is checked, and it finds the names that it needs."""
+
+import collections
+import importlib.metadata
+import sys
+import types
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from xreid_plugin.deferred import deferred
+from xreid_plugin.faiss_library import import_faiss
+
+HOST_VERSION = "1.4.0"
+
+
+def check_version() -> None:
+    """Raises:
+    ImportError: the host is missing or is not the version whose faults are known; holds the command that mends it.
+    """
+    remedy = f"python -m pip install --no-deps fastreid=={HOST_VERSION}"
+    try:
+        found = importlib.metadata.version("fastreid")
+    except importlib.metadata.PackageNotFoundError:
+        raise ImportError(f"xreid_plugin needs its host, fast-reid {HOST_VERSION}. Install it with: {remedy}") from None
+    if found != HOST_VERSION:
+        raise ImportError(f"xreid_plugin mends fast-reid {HOST_VERSION}, but {found} is installed. Run: {remedy}")
+
+
+@contextmanager
+def names_of_old() -> Iterator[None]:
+    """Gives the two names that the host imports and nobody has any more, and takes them away again.
+
+    ``torch._six`` left torch in 2.0 and ``collections.Mapping`` left Python in 3.10. Other packages probe for both to
+    tell versions apart, hence only while the host is imported.
+    """
+    six = types.ModuleType("torch._six")
+    six.string_classes = (str, bytes)  # type: ignore[attr-defined]
+    sys.modules["torch._six"] = six
+    collections.Mapping = Mapping  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del sys.modules["torch._six"]
+        del collections.Mapping  # type: ignore[attr-defined]
+
+
+# What the host imports at its head for ROC curves, image transforms and its report on the environment takes longer than
+# all the rest.
+LATE = ("sklearn", "sklearn.metrics", "torchvision", "torchvision.transforms")
+
+with names_of_old(), deferred(*LATE), warnings.catch_warnings():
+    check_version()
+    # The host would import FAISS as it comes.
+    import_faiss()
+    # Both modules warn, once an evaluation runs, that their Cython builds are missing; see no_compilation.
+    warnings.filterwarnings("ignore", message="Cython (rank|roc) evaluation", category=UserWarning)
+    # All that is mended, and what it brings along.
+    import fastreid.data.build
+    import fastreid.data.transforms.functional
+    import fastreid.data.transforms.transforms
+    import fastreid.engine.defaults
+    import fastreid.engine.hooks
+    import fastreid.engine.train_loop
+    import fastreid.evaluation.rank
+    import fastreid.evaluation.reid_evaluation
+    import fastreid.evaluation.roc
+    import fastreid.modeling.meta_arch.build
+    import fastreid.solver.build
+    import fastreid.utils.checkpoint
+    import fastreid.utils.collect_env
+    import fastreid.utils.comm
+    import fastreid.utils.compute_dist
+    import fastreid.utils.events
