@@ -1,0 +1,92 @@
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.evaluation.feature_sets import random_features
+from xreid_plugin.evaluation.features import save_features
+
+TOOL = Path(__file__).resolve().parents[2] / "tools" / "visualize.py"
+
+
+@pytest.fixture
+def main(monkeypatch):
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    spec = importlib.util.spec_from_file_location("visualize", TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def arguments(command, run):
+    features, config = str(run / "features.npz"), ["--config-file", str(run / "config.yaml")]
+    return {
+        "ranks": ["ranks", features, *config, "--queries", "2", "--depth", "3", "--frames", "2"],
+        "embedding": ["embedding", features],
+        "attention": ["attention", *config, "--people", "1"],
+        "curves": ["curves", str(run)],
+    }[command]
+
+
+@pytest.mark.parametrize("command", ["ranks", "embedding", "attention", "curves"])
+def test_pictures_of_a_run(main, small_run, tmp_path, capsys, command):
+    png = tmp_path / "a.png"
+    assert main([*arguments(command, small_run), "--output", str(png)]) == 0
+    assert capsys.readouterr() == (f"{png}\n", "")
+    with Image.open(png) as picture:
+        assert len(np.unique(np.array(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 20
+
+
+def test_the_seed_decides_the_lot(main, small_run, tmp_path):
+    outputs = [tmp_path / f"{number}.svg" for number in range(3)]
+    for seed, output in zip((1, 1, 2), outputs, strict=True):
+        options = ["--pick", "random", "--seed", str(seed), "--output", str(output)]
+        assert main([*arguments("ranks", small_run), *options]) == 0
+    first, again, other = (output.read_bytes() for output in outputs)
+    assert first == again
+    assert first != other
+    assert first.rstrip().endswith(b"</svg>")
+
+
+def test_features_of_any_method_have_a_map(main, tmp_path):
+    save_features(tmp_path / "other.npz", random_features())
+    assert main(["embedding", str(tmp_path / "other.npz")]) == 0
+    assert (tmp_path / "other_embedding.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: ["embedding", f"{run}/none.npz"], "none.npz: no such file"),
+        (lambda run: ["embedding", f"{run}/features.npz", "--output", "a.gif"], "a.gif: pictures are written as .png"),
+        (lambda run: ["curves", f"{run}/none"], "metrics.json is missing"),
+        (lambda run: ["attention", "--config-file", f"{run}/none.yaml"], "none.yaml"),
+        (lambda run: [*arguments("attention", run), "MODEL.WEIGHTS", "gone.pth"], "No checkpoint at gone.pth"),
+        (lambda run: [*arguments("ranks", run), "DATASETS.ROOT", "/nowhere"], "HITSZ-VCM was not found"),
+        (lambda run: [*arguments("ranks", run), "DATASETS.ROTO", "x"], "DATASETS.ROTO"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_message(main, small_run, capsys, change, message):
+    assert main(change(small_run)) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("visualize: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["ranks"], ["embedding", "f.npz", "--seed", "x"], ["curves", "r", "--depth", "3"]]
+)
+def test_wrong_usage_exits_2(main, options):
+    with pytest.raises(SystemExit) as exit_:
+        main(options)
+    assert exit_.value.code == 2
+
+
+def test_help_has_examples(main, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["--help"])
+    assert exit_.value.code == 0
+    assert "Examples:" in capsys.readouterr().out

@@ -1,0 +1,131 @@
+"""How far tracklets of one person and of different people lie apart, within a modality and across."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import FigureBase
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from xreid_plugin.evaluation.distances import as_float32, chunk_rows
+from xreid_plugin.evaluation.features import TrackletFeatures
+from xreid_plugin.evaluation.matching import SameCamera
+from xreid_plugin.visualization.panels import Panel, legend_below
+from xreid_plugin.visualization.theme import Theme
+
+EDGES = np.linspace(0, 2, 101)
+_TITLES = {False: "Distances within a modality", True: "Distances across modalities"}
+_ROOM = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class PairCounts:
+    """Pairs of test tracklets by their cosine distance; each pair counts once.
+
+    Attributes:
+        same: (bins,) int64, pairs of one person, in equal bins over EDGES.
+        different: likewise, of two.
+    """
+
+    same: NDArray[np.int64]
+    different: NDArray[np.int64]
+
+    @property
+    def coarse(self) -> "PairCounts":
+        """Bins joined where there are so few pairs that most would hold none or one."""
+        fewest = min(self.same.sum(), self.different.sum())
+        joined = 5 if fewest < 500 else 2 if fewest < 5000 else 1
+        return PairCounts(*(counts.reshape(-1, joined).sum(1) for counts in (self.same, self.different)))
+
+    @property
+    def overlap(self) -> float:
+        """The area that the two histograms share, of 1 each: 0 a threshold tells all apart, 1 it tells nothing.
+
+        NaN where there is no pair of one kind.
+        """
+        if not (self.same.any() and self.different.any()):
+            return float("nan")
+        return float(np.minimum(self.same / self.same.sum(), self.different / self.different.sum()).sum())
+
+
+def pair_counts(data: TrackletFeatures, same_camera: SameCamera = "exclude") -> dict[bool, PairCounts]:
+    """Counts every pair of test tracklets.
+
+    Args:
+        data: features of the test set.
+        same_camera: "exclude" leaves out pairs of one person by one camera, as the ranking does.
+
+    Returns:
+        By whether the pair is of two modalities.
+    """
+    units = F.normalize(as_float32(data.features)).cpu().numpy()
+    counts: dict[tuple[bool, bool], NDArray[np.int64]] = {
+        (crosses, same): np.zeros(len(EDGES) - 1, np.int64) for crosses in (False, True) for same in (False, True)
+    }
+    rows = chunk_rows(len(units), None)
+    # None leaves it to tqdm, which is quiet where there is no terminal.
+    for start in tqdm(range(0, len(units), rows), desc="Distances", unit="block", leave=False, disable=None):
+        ours = np.arange(start, min(start + rows, len(units)))[:, None]
+        others = np.arange(len(units))
+        distances = np.clip(1 - units[ours[:, 0]] @ units.T, 0, 2)
+        same = data.pids[ours] == data.pids
+        hidden = same & (data.camids[ours] == data.camids) & (same_camera == "exclude")
+        seen = (others > ours) & ~hidden
+        crosses = data.modalities[ours] != data.modalities
+        for (across, alike), total in counts.items():
+            wanted = distances[seen & (crosses == across) & (same == alike)]
+            total += np.histogram(wanted, EDGES)[0]
+    return {across: PairCounts(counts[across, True], counts[across, False]) for across in (False, True)}
+
+
+def distance_panels(counts: Mapping[bool, PairCounts]) -> list[Panel]:
+    """Within a modality, and across."""
+    limits = _limits(counts)
+    return [
+        Panel(
+            _TITLES[across],
+            f"Histograms of cosine distances: {part.same.sum()} pairs of the same person and {part.different.sum()} "
+            f"of different people; they overlap by {_percent(part.coarse.overlap)}.",
+            functools.partial(_draw, part=part, limits=limits),
+        )
+        for across, part in counts.items()
+    ]
+
+
+def _draw(figure: FigureBase, theme: Theme, part: PairCounts, limits: tuple[float, float]) -> None:
+    axes = figure.subplots()
+    part = part.coarse
+    edges = np.linspace(EDGES[0], EDGES[-1], len(part.same) + 1)
+    styles: dict[str, dict[str, Any]] = {
+        "same": {"fill": True, "alpha": 0.55, "color": theme.series[0], "linewidth": 0},
+        "different": {"fill": False, "edgecolor": theme.series[1], "linewidth": 1.8},
+    }
+    labels = {"same": "the same person", "different": "different people"}
+    for name, style in styles.items():
+        found = getattr(part, name)
+        axes.stairs(found / max(1, found.sum()), edges, label=f"{labels[name]} ({found.sum():,} pairs)", **style)
+    axes.set_xlim(limits)
+    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.set_xlabel(f"cosine distance; the two overlap by {_percent(part.overlap)}")
+    axes.set_ylabel("share of the pairs")
+    axes.grid(axis="y")
+    legend_below(figure, axes)
+
+
+def _limits(counts: Mapping[bool, PairCounts]) -> tuple[float, float]:
+    """Both panels have the same, around all that there is."""
+    filled = np.flatnonzero(sum(part.same + part.different for part in counts.values()))
+    if not len(filled):
+        return 0.0, 2.0
+    return float(EDGES[filled[0]]) - _ROOM, float(EDGES[filled[-1] + 1]) + _ROOM
+
+
+def _percent(share: float) -> str:
+    return "an unknown share" if np.isnan(share) else f"{100 * share:.0f} %"

@@ -1,0 +1,167 @@
+"""All that the page about a run shows: tables and pictures, and why something is missing where it is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from xreid_plugin.data.frame_reader import FrameError
+from xreid_plugin.engine.config_checks import check_config
+from xreid_plugin.evaluation.features import TrackletFeatures, load_features
+from xreid_plugin.evaluation.rules import RankingRules
+from xreid_plugin.visualization.attention_maps import attention_maps, choose_pairs
+from xreid_plugin.visualization.attention_panels import attention_panels
+from xreid_plugin.visualization.cmc import cmc_panels
+from xreid_plugin.visualization.curves import training_panels
+from xreid_plugin.visualization.distances import distance_panels, pair_counts
+from xreid_plugin.visualization.embedding import embedding_map
+from xreid_plugin.visualization.embedding_panels import map_panels
+from xreid_plugin.visualization.frame_source import FrameSource
+from xreid_plugin.visualization.page_pictures import PageDirection, PagePicture, page_direction, page_picture
+from xreid_plugin.visualization.page_tables import Headline, ResultTable, headlines, protocol_rows, result_tables
+from xreid_plugin.visualization.panels import Panel
+from xreid_plugin.visualization.rank_lists import rank_lists
+from xreid_plugin.visualization.run_folder import RunFolder
+from xreid_plugin.visualization.trained_model import load_trained_model
+
+DEFAULT_FEATURES = "features.npz"
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """Everything, ready for the template.
+
+    Attributes:
+        title: of the page.
+        subtitle: model, data and length of training.
+        headlines: of the last evaluation.
+        tables: of results.
+        protocol: (what, value) of the last evaluation.
+        training: curves, and the CMC.
+        embedding: maps and histograms.
+        ranks: rank lists.
+        attention: heat maps.
+        missing: what was left out, and why.
+        highlights: (key, value) that differ from the defaults.
+        environment: (what, version).
+        configuration: all of it, as YAML.
+    """
+
+    title: str
+    subtitle: str
+    headlines: list[Headline]
+    tables: list[ResultTable]
+    protocol: list[tuple[str, str]]
+    training: list[PagePicture]
+    embedding: list[PagePicture]
+    ranks: list[PageDirection]
+    attention: list[PagePicture]
+    missing: list[str]
+    highlights: list[tuple[str, str]]
+    environment: list[tuple[str, str]]
+    configuration: str
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """What the reader may want otherwise.
+
+    Attributes:
+        features: file; None for the one that the run saved.
+        queries: rank lists of each direction.
+        depth: gallery tracklets of each.
+        people: whose attention is shown.
+        seed: of all that is drawn by lot.
+    """
+
+    features: Path | None = None
+    queries: int = 5
+    depth: int = 10
+    people: int = 2
+    seed: int = 0
+
+
+def page_content(run: RunFolder, options: PageOptions) -> PageContent:
+    """Collects the page; what cannot be made for want of data is named in ``missing`` instead."""
+    missing: list[str] = []
+    # None leaves it to tqdm, which is quiet where there is no terminal.
+    with tqdm(total=4, desc="Report", unit="part", leave=False, disable=None) as progress:
+
+        def attempt(what: str, make: Callable[[], list[Part]]) -> list[Part]:
+            try:
+                return make()
+            except (OSError, ValueError, KeyError, FrameError) as error:
+                missing.append(f"{what}: {error.args[0] if isinstance(error, KeyError) else error}")
+                return []
+            finally:
+                progress.update()
+
+        panels = [*training_panels(run.history, run.evaluations), *cmc_panels(run.evaluations)]
+        training = attempt("Curves", lambda: pictures(panels))
+        embedding = attempt("Map and distances", lambda: pictures(_embedding(run, options)))
+        ranks = attempt("Rank lists", lambda: _ranks(run, options))
+        attention = attempt("Attention", lambda: pictures(_attention(run, options)))
+    return PageContent(
+        title=run.path.resolve().name,
+        subtitle=(
+            f"{run.cfg.MODEL.META_ARCHITECTURE} on {', '.join(run.cfg.DATASETS.NAMES)}, "
+            f"{run.cfg.SOLVER.MAX_EPOCH} epochs, seed {run.cfg.SEED}"
+        ),
+        headlines=headlines(run),
+        tables=result_tables(run.evaluations),
+        protocol=protocol_rows(run),
+        training=training,
+        embedding=embedding,
+        ranks=ranks,
+        attention=attention,
+        missing=missing,
+        highlights=run.highlights,
+        environment=run.environment,
+        configuration=run.cfg.dump(),
+    )
+
+
+def pictures(panels: Sequence[Panel]) -> list[PagePicture]:
+    """Each panel drawn."""
+    return [page_picture(panel) for panel in panels]
+
+
+def _features(run: RunFolder, options: PageOptions) -> TrackletFeatures:
+    saved = run.cfg.TEST.SAVE_FEATURES
+    file = options.features or (run.path / Path(saved).name if saved else run.path / DEFAULT_FEATURES)
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"there is no {file}; tools/train_net.py --eval-only with TEST.SAVE_FEATURES {file} saves the features."
+        )
+    return load_features(file)
+
+
+def _embedding(run: RunFolder, options: PageOptions) -> list[Panel]:
+    data = _features(run, options)
+    counts = pair_counts(data, RankingRules.from_json(data.protocol).same_camera)
+    return [*map_panels(embedding_map(data, options.seed)), *distance_panels(counts)]
+
+
+def _ranks(run: RunFolder, options: PageOptions) -> list[PageDirection]:
+    data = _features(run, options)
+    rules = RankingRules.from_json(data.protocol)
+    frames = FrameSource(run.cfg, data)
+    found = []
+    for direction in data.tasks:
+        lists = rank_lists(data, direction, options.queries, options.depth, rules.same_camera, seed=options.seed)
+        found.append(page_direction(direction, lists, data, frames))
+    return found
+
+
+def _attention(run: RunFolder, options: PageOptions) -> list[Panel]:
+    cfg = run.cfg.clone()
+    check_config(cfg)
+    trained = load_trained_model(cfg)
+    return [
+        panel
+        for pair in choose_pairs(cfg, options.people, options.seed)
+        for panel in attention_panels(pair, attention_maps(trained.model, pair, trained.has_cii))
+    ]

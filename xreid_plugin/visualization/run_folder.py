@@ -1,0 +1,108 @@
+"""What the folder of a run tells about it: configuration, environment, and where its files are."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastreid.config import CfgNode
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.visualization.evaluations import Evaluation, read_evaluations
+from xreid_plugin.visualization.history import METRICS_FILE, Series, read_history
+
+CONFIG_FILE, LOG_FILE = "config.yaml", "log.txt"
+_RULE = re.compile(r"-{5,}  -{5,}")
+_MOST_LOG = 200_000
+# Of this machine or of no influence on the run's figures.
+_PLACES = ("OUTPUT_DIR", "DATASETS.ROOT", "DATASETS.PACK", "TEST.SAVE_FEATURES", "VERSION")
+
+
+@dataclass(frozen=True, eq=False)
+class RunFolder:
+    """A run, read.
+
+    Attributes:
+        path: of the folder.
+        cfg: the run's configuration with the keys of the command line over it; its OUTPUT_DIR is the folder.
+        evaluations: in the order of training.
+        history: of metrics.json.
+        environment: (what, version) as the log tells them; empty without a log.
+    """
+
+    path: Path
+    cfg: CfgNode
+    evaluations: list[Evaluation]
+    history: Mapping[str, Series]
+    environment: list[tuple[str, str]]
+
+    @classmethod
+    def read(cls, path: Path, overrides: list[str]) -> "RunFolder":
+        """Reads a run's folder.
+
+        Args:
+            path: with config.yaml and metrics.json.
+            overrides: KEY VALUE pairs, such as where the dataset is on this machine.
+
+        Raises:
+            FileNotFoundError: it is no folder of a run.
+            ValueError: a file in it is of another form.
+        """
+        config_file = path / CONFIG_FILE
+        if not config_file.is_file():
+            raise FileNotFoundError(f"{config_file} is missing: expected the folder of a run, its OUTPUT_DIR.")
+        cfg = get_cfg()
+        cfg.merge_from_file(str(config_file))
+        cfg.merge_from_list(overrides)
+        cfg.OUTPUT_DIR = str(path)
+        return cls(path, cfg, read_evaluations(path), read_history(path / METRICS_FILE), read_environment(path))
+
+    @property
+    def last(self) -> list[Evaluation]:
+        """The last evaluation of each test set that training itself made, or else of any."""
+        trained = [evaluation for evaluation in self.evaluations if not evaluation.label.startswith("evaluation")]
+        return list({evaluation.dataset: evaluation for evaluation in trained or self.evaluations}.values())
+
+    @property
+    def highlights(self) -> list[tuple[str, str]]:
+        """(key, value) of what the run set otherwise than the plugin's defaults, but for places on a machine."""
+        usual = dict(flat(get_cfg()))
+        return [
+            (key, _readable(value)) for key, value in flat(self.cfg) if key not in _PLACES and value != usual.get(key)
+        ]
+
+
+def _readable(value: Any) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    return ", ".join(" ".join(map(str, item)) if isinstance(item, list) else str(item) for item in value) or "none"
+
+
+def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, value) of every key below, tuples as lists, by name."""
+    for key, value in sorted(node.items()):
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
+
+
+def read_environment(folder: Path) -> list[tuple[str, str]]:
+    """The table that the host's log begins with; empty where there is none."""
+    log = folder / LOG_FILE
+    if not log.is_file():
+        return []
+    with log.open(encoding="utf-8", errors="replace") as file:
+        lines = iter(file.read(_MOST_LOG).splitlines())
+    table = []
+    for line in lines:
+        if _RULE.match(line):
+            break
+    for line in lines:
+        if _RULE.match(line):
+            break
+        name, _, value = line.partition("  ")
+        # Where a package lies on the machine is of no interest to a reader.
+        table.append((name.strip(), value.partition("@")[0].strip()))
+    return table
