@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate, get_worker_info
 
-from xreid_plugin.data.tracklet import IMAGES
+from xreid_plugin.data.tracklet import FAULTS, IMAGES
 
 
 def clip_block(clips: int, frames: int, size: tuple[int, int]) -> torch.Tensor:
@@ -36,10 +36,11 @@ def collate_clips(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         items: B dicts of the same keys, of which IMAGES holds a tensor.
 
     Returns:
-        Their values, batched, by key; an integer's batch is (B,) int64.
+        Their values, batched, by key; an integer's batch is (B,) int64, that of FAULTS a list.
     """
-    labels = [{key: value for key, value in item.items() if key != IMAGES} for item in items]
-    return {IMAGES: _joined([item[IMAGES] for item in items]), **default_collate(labels)}
+    labels = [{key: value for key, value in item.items() if key not in (IMAGES, FAULTS)} for item in items]
+    batch = {IMAGES: _joined([item[IMAGES] for item in items]), **default_collate(labels)}
+    return {**batch, FAULTS: [item[FAULTS] for item in items]} if FAULTS in items[0] else batch
 
 
 def _joined(clips: list[torch.Tensor]) -> torch.Tensor:

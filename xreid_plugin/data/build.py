@@ -98,21 +98,38 @@ def build_train_loader(cfg: Any) -> DeviceLoader:
         cfg.INPUT.CLIP.FRAMES,
         ClipAugmentation.from_config(cfg),
         reader=build_frame_reader(cfg, "SIZE_TRAIN"),
+        substitute=substitutes(cfg),
     )
     logger.info(f"Using training sampler {cfg.DATALOADER.SAMPLER_TRAIN}")
     sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)(cfg, dataset.train)
     return build_reid_train_loader(cfg, train_set=train_set, sampler=sampler)
 
 
-def build_clip_loader(cfg: Any, tracklets: Sequence[Tracklet], mode: str) -> DeviceLoader:
+def substitutes(cfg: Any) -> bool:
+    """Whether the run goes on without bad frames, as INPUT.BAD_FRAMES says."""
+    return bool(cfg.INPUT.BAD_FRAMES == "substitute")
+
+
+def build_clip_loader(
+    cfg: Any, tracklets: Sequence[Tracklet], mode: str, drop_unreadable: bool = False
+) -> DeviceLoader:
     """Every clip of ``tracklets`` once, without random draws, each rank a part of them.
 
     Args:
         cfg: for INPUT, TEST.IMS_PER_BATCH and DATALOADER.NUM_WORKERS.
         tracklets: whose clips are wanted.
         mode: "even" or "dense", as TEST.FRAMES.
+        drop_unreadable: where bad frames are substituted, whether a tracklet that has no other is passed over.
     """
     reader = build_frame_reader(cfg, "SIZE_TEST")
-    test_set = TestClips(tracklets, tuple(cfg.INPUT.SIZE_TEST), cfg.INPUT.CLIP.FRAMES, mode, reader=reader)
+    test_set = TestClips(
+        tracklets,
+        tuple(cfg.INPUT.SIZE_TEST),
+        cfg.INPUT.CLIP.FRAMES,
+        mode,
+        reader=reader,
+        substitute=substitutes(cfg),
+        drop_unreadable=drop_unreadable,
+    )
     loader, _ = build_reid_test_loader(cfg, test_set=test_set)
     return loader

@@ -9,12 +9,13 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
-from PIL import Image
 from tabulate import tabulate
 from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import TRAIN, VideoCrossModalityDataset
-from xreid_plugin.data.image_header import check_size, refuse_huge_file
+from xreid_plugin.data.frame_files import decode_whole
+from xreid_plugin.data.image_header import PictureError
+from xreid_plugin.data.picture_file import read_picture_file
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
 
 _EXAMPLES = 5
@@ -188,7 +189,7 @@ def frames_led_astray(tracklets: Sequence[Tracklet], home: Path) -> list[str]:
 
 
 def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: int = 0) -> list[str]:
-    """Decodes every frame to its last byte.
+    """Decodes every frame as training does: what it finds is what training would stumble over.
 
     Args:
         tracklets: whose frames.
@@ -309,10 +310,7 @@ def _names_in(folder: str) -> frozenset[str]:
 
 def _reason_unreadable(path: str) -> str | None:
     try:
-        refuse_huge_file(path)
-        with Image.open(path) as image:
-            check_size(image.height, image.width)
-            image.load()
-    except Exception as error:  # decoders raise whatever they meet in a broken file
-        return f"{type(error).__name__}: {error}"
+        decode_whole(read_picture_file(path))
+    except PictureError as error:
+        return str(error)
     return None

@@ -1,10 +1,12 @@
 """Tracklets to clips: the datasets that a loader reads.
 
 An item is a dict with the keys of :mod:`xreid_plugin.data.tracklet`: images (T, 3, H, W) uint8, and ints. A loader asks
-for the items of a whole batch at once, and gets clips that lie in one block.
+for the items of a whole batch at once, and gets clips that lie in one block. Where bad frames are substituted, an item
+tells of its own under FAULTS.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -15,7 +17,8 @@ from xreid_plugin.data import frames
 from xreid_plugin.data.batches import clip_block, collate_clips
 from xreid_plugin.data.frame_files import LooseFrames
 from xreid_plugin.data.frame_reader import FrameReader
-from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, LENGTHS, MODALITIES, TARGETS, Tracklet
+from xreid_plugin.data.substitution import ClipFaults, UnreadableTrackletError, read_substituting
+from xreid_plugin.data.tracklet import CAMIDS, FAULTS, IMAGES, INDICES, LENGTHS, MODALITIES, TARGETS, Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation, to_planes
 
 
@@ -47,12 +50,18 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
     collate_fn = staticmethod(collate_clips)
 
     def __init__(
-        self, tracklets: Sequence[Tracklet], size: tuple[int, int], num_frames: int, reader: FrameReader | None
+        self,
+        tracklets: Sequence[Tracklet],
+        size: tuple[int, int],
+        num_frames: int,
+        reader: FrameReader | None,
+        substitute: bool,
     ) -> None:
         self.tracklets = tracklets
         self.size = size
         self.num_frames = num_frames
         self.reader = LooseFrames() if reader is None else reader
+        self.substitute = substitute
 
     def __getitem__(self, request: Request) -> dict[str, Any]:
         return self.__getitems__([request])[0]
@@ -60,15 +69,36 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
     def __getitems__(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
         """The items of a batch, whose clips lie one behind the other; torch's loaders prefer it to single items."""
         block = clip_block(len(requests), self.num_frames, self.size)
-        return [_item(clip, *self._write(clip, request)) for clip, request in zip(block, requests, strict=True)]
+        return [self._item(clip, request) for clip, request in zip(block, requests, strict=True)]
 
-    def _write(self, clip: torch.Tensor, request: Request) -> tuple[Tracklet, int]:
+    def _item(self, clip: torch.Tensor, request: Request) -> dict[str, Any]:
+        faults = ClipFaults()
+        tracklet, index = self._write(clip, request, faults)
+        item = {
+            IMAGES: clip,
+            TARGETS: tracklet.pid,
+            CAMIDS: tracklet.camid,
+            MODALITIES: int(tracklet.modality),
+            INDICES: index,
+        }
+        return {**item, FAULTS: faults} if self.substitute else item
+
+    def _write(self, clip: torch.Tensor, request: Request, faults: ClipFaults) -> tuple[Tracklet, int]:
         """Writes the clip asked for, (T, 3, H, W) uint8; returns its tracklet and the tracklet's position."""
         raise NotImplementedError
 
+    def _read(self, tracklet: Tracklet, chosen: np.ndarray, faults: ClipFaults) -> np.ndarray:
+        if self.substitute:
+            return read_substituting(self.reader, tracklet, chosen, self.size, faults)
+        return self.reader.read(tracklet, chosen, self.size)
+
 
 class TrainClips(_Clips[ClipRequest | int]):
-    """Training clips: frames at random within T chunks, augmented."""
+    """Training clips: frames at random within T chunks, augmented.
+
+    Where frames are substituted and a tracklet has none that is readable, another of its identity and modality is
+    shown, which the request's seed draws: the clip is the one that would be read had the sampler asked for that one.
+    """
 
     def __init__(
         self,
@@ -77,6 +107,7 @@ class TrainClips(_Clips[ClipRequest | int]):
         num_frames: int,
         augmentation: ClipAugmentation,
         reader: FrameReader | None = None,
+        substitute: bool = False,
     ) -> None:
         """
         Args:
@@ -85,8 +116,9 @@ class TrainClips(_Clips[ClipRequest | int]):
             num_frames: T.
             augmentation: applied to every clip.
             reader: source of the frames; None reads the tracklets' files.
+            substitute: go on without bad frames, as INPUT.BAD_FRAMES; else they are an error.
         """
-        super().__init__(tracklets, size, num_frames, reader)
+        super().__init__(tracklets, size, num_frames, reader, substitute)
         self.augmentation = augmentation
 
     @property
@@ -97,18 +129,42 @@ class TrainClips(_Clips[ClipRequest | int]):
     def __len__(self) -> int:
         return len(self.tracklets)
 
-    def _write(self, clip: torch.Tensor, request: ClipRequest | int) -> tuple[Tracklet, int]:
+    def _write(self, clip: torch.Tensor, request: ClipRequest | int, faults: ClipFaults) -> tuple[Tracklet, int]:
         # The host's own samplers yield bare indices; torch's generator, which workers seed, then gives the seed.
         index, seed = request if isinstance(request, tuple) else (request, int(torch.randint(2**62, ())))
-        rng = np.random.default_rng(seed)
-        tracklet = self.tracklets[index]
-        chosen = frames.random_in_chunks(len(tracklet.paths), self.num_frames, rng)
-        self.augmentation(self.reader.read(tracklet, chosen, self.size), clip, rng)
-        return tracklet, index
+        for candidate in itertools.chain([index], self._twins(index, seed)):
+            tracklet, rng = self.tracklets[candidate], np.random.default_rng(seed)
+            chosen = frames.random_in_chunks(len(tracklet.paths), self.num_frames, rng)
+            try:
+                pixels = self._read(tracklet, chosen, faults)
+            except UnreadableTrackletError as error:
+                faults.dropped.append(tracklet.name)
+                last_error = error
+                continue
+            self.augmentation(pixels, clip, rng)
+            return tracklet, candidate
+        raise UnreadableTrackletError(
+            f"All {len(faults.dropped)} tracklets of their identity and modality are unreadable: "
+            f"{', '.join(faults.dropped)}. {last_error}"
+        )
+
+    def _twins(self, index: int, seed: int) -> Iterator[int]:
+        """The other tracklets of an identity in a modality, in an order of chance; looked for when first asked for."""
+        own = self.tracklets[index]
+        twins = [
+            position
+            for position, other in enumerate(self.tracklets)
+            if (other.pid, other.modality) == (own.pid, own.modality) and position != index
+        ]
+        yield from np.random.default_rng([seed, 1]).permutation(twins).astype(int).tolist()
 
 
 class TestClips(_Clips[int]):
-    """Test clips, without a random draw: one a tracklet (``even``), or as many as cover every frame (``dense``)."""
+    """Test clips, without a random draw: one a tracklet (``even``), or as many as cover every frame (``dense``).
+
+    A tracklet without a readable frame is an error also where frames are substituted: what is ranked must be the whole
+    test set. For passes over a training set it can be dropped: its clips are blank, and say so.
+    """
 
     def __init__(
         self,
@@ -117,6 +173,8 @@ class TestClips(_Clips[int]):
         num_frames: int,
         mode: str,
         reader: FrameReader | None = None,
+        substitute: bool = False,
+        drop_unreadable: bool = False,
     ) -> None:
         """
         Args:
@@ -125,13 +183,16 @@ class TestClips(_Clips[int]):
             num_frames: T.
             mode: "even" or "dense", as TEST.FRAMES.
             reader: source of the frames; None reads the tracklets' files.
+            substitute: go on without bad frames, as INPUT.BAD_FRAMES; else they are an error.
+            drop_unreadable: with ``substitute``, whether a tracklet without a readable frame has blank clips.
 
         Raises:
             ValueError: another mode.
         """
         if mode not in ("even", "dense"):
             raise ValueError(f'TEST.FRAMES is "{mode}"; it must be "even" or "dense".')
-        super().__init__(tracklets, size, num_frames, reader)
+        super().__init__(tracklets, size, num_frames, reader, substitute)
+        self.drop_unreadable = drop_unreadable
         self.mode = mode
         counts = [
             frames.num_dense_clips(len(tracklet.paths), num_frames) if mode == "dense" else 1 for tracklet in tracklets
@@ -154,7 +215,7 @@ class TestClips(_Clips[int]):
         index = int(np.searchsorted(self._first_clip, clip_number, side="right")) - 1
         return index, (clip_number - int(self._first_clip[index])) * self.num_frames
 
-    def _write(self, clip: torch.Tensor, clip_number: int) -> tuple[Tracklet, int]:
+    def _write(self, clip: torch.Tensor, clip_number: int, faults: ClipFaults) -> tuple[Tracklet, int]:
         index, first = self._place(clip_number)
         tracklet = self.tracklets[index]
         length = len(tracklet.paths)
@@ -162,15 +223,12 @@ class TestClips(_Clips[int]):
             chosen = frames.even(length, self.num_frames)
         else:
             chosen = frames.dense(length, self.num_frames)[first // self.num_frames]
-        to_planes(self.reader.read(tracklet, chosen, self.size), clip)
+        try:
+            to_planes(self._read(tracklet, chosen, faults), clip)
+        except UnreadableTrackletError:
+            if not self.drop_unreadable:
+                raise
+            clip.zero_()
+            faults.dropped.append(tracklet.name)
+            faults.blank = True
         return tracklet, index
-
-
-def _item(clip: torch.Tensor, tracklet: Tracklet, index: int) -> dict[str, Any]:
-    return {
-        IMAGES: clip,
-        TARGETS: tracklet.pid,
-        CAMIDS: tracklet.camid,
-        MODALITIES: int(tracklet.modality),
-        INDICES: index,
-    }

@@ -3,6 +3,9 @@
 Whatever a file holds, it comes as three channels of eight bits: grey is repeated, a palette is looked up, CMYK is
 converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation is applied.
 
+A file is read as a whole and looked at before it is decoded: one that was cut off is no picture here, whatever its
+decoder would make of it, and neither is one that declares an absurd size.
+
 A large JPEG is not decoded in full: its decoder gives a half, a quarter or an eighth of the size at a fraction of the
 work, and the least of these that is still as large as the frame wanted is what is resized. It is the mean of each block
 of pixels, where bilinear resizing of the whole picture skips some. It differs from that by about one level of 255 in
@@ -11,12 +14,14 @@ the size, where all three are within a level. A frame of less than twice the siz
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
-from xreid_plugin.data.frame_reader import FrameError
+from xreid_plugin.data.frame_reader import BadFrameError
+from xreid_plugin.data.image_header import PictureError, refuse_huge
+from xreid_plugin.data.picture_file import JPEG_START, read_picture_file, refuse_cut_off
 from xreid_plugin.data.tracklet import Tracklet
 
 # Workers are the parallelism; OpenCV's own threads in each of them would only contend.
@@ -31,8 +36,8 @@ _FLAGS = {
 }
 _LEAST_REDUCED, _MOST_REDUCED = min(_FLAGS), max(_FLAGS)
 
-# A path and OpenCV's flags -> the picture, (h, w, 3) uint8 RGB; None where there is none.
-Decode: TypeAlias = Callable[[str, int], np.ndarray | None]
+# A position in the tracklet's paths -> the file's bytes; raises PictureError or BadFrameError.
+Content: TypeAlias = Callable[[int], bytes | memoryview]
 
 
 class LooseFrames:
@@ -50,13 +55,13 @@ class LooseFrames:
             (T, H, W, 3) uint8, RGB, 0 to 255.
 
         Raises:
-            FrameError: a file is missing or cannot be decoded.
+            BadFrameError: a file is missing, cut off or no picture.
         """
-        return decode_clip(tracklet, indices, size, cv2.imread)
+        return decode_clip(tracklet, indices, size, lambda index: read_picture_file(tracklet.paths[index]))
 
 
 def decode_clip(
-    tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int], decode: Decode
+    tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int], content: Content
 ) -> np.ndarray:
     """Decodes and resizes as :meth:`LooseFrames.read`, whatever holds the pictures.
 
@@ -64,13 +69,13 @@ def decode_clip(
         tracklet: whose frames are wanted.
         indices: T positions in ``tracklet.paths``; a repeated one is decoded once.
         size: (H, W) in pixels.
-        decode: gives the picture that a path stands for.
+        content: gives the file of a frame.
 
     Returns:
         (T, H, W, 3) uint8, RGB, 0 to 255.
 
     Raises:
-        FrameError: there is no picture.
+        BadFrameError: there is no picture.
     """
     clip = np.empty((len(indices), *size, 3), np.uint8)
     first_place: dict[int, int] = {}
@@ -80,7 +85,14 @@ def decode_clip(
             clip[place] = clip[first_place[index]]
             continue
         first_place[index] = place
-        picture, reduction = _decode(_Source(tracklet.paths[index], tracklet.name, decode), size, reduction)
+        try:
+            picture, reduction = _decode(content(index), size, reduction)
+        except PictureError as error:
+            raise BadFrameError(
+                f"Frame {tracklet.paths[index]} of tracklet {tracklet.name} is not usable: {error}. "
+                "tools/check_dataset.py --deep looks for such frames before training.",
+                index,
+            ) from error
         if picture.shape[:2] == size:
             clip[place] = picture
         else:
@@ -88,43 +100,53 @@ def decode_clip(
     return clip
 
 
-class _Source(NamedTuple):
-    """Where one picture comes from."""
+def decode_whole(content: bytes | memoryview) -> np.ndarray:
+    """A picture at its own size, by the rules of training.
 
-    path: str
-    tracklet: str
-    decode: Decode
+    Args:
+        content: of its file.
 
-    def picture(self, reduction: int) -> np.ndarray:
-        # Given an array to decode into, imread would leave it as it is where it fails, and not say so.
-        picture = self.decode(self.path, _FLAGS[reduction])
-        if picture is None:
-            raise FrameError(
-                f"Frame {self.path} of tracklet {self.tracklet} is missing or is not a readable picture. "
-                "tools/check_dataset.py --deep looks for such frames before training."
-            )
-        return picture
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        PictureError: it is cut off, declares an absurd size, or is no picture.
+    """
+    refuse_cut_off(content)
+    refuse_huge(content)
+    return _picture(np.frombuffer(content, np.uint8), _LEAST_REDUCED)
 
 
-def _decode(source: _Source, size: tuple[int, int], reduction: int) -> tuple[np.ndarray, int]:
+def _decode(content: bytes | memoryview, size: tuple[int, int], reduction: int) -> tuple[np.ndarray, int]:
     """A picture no smaller than need be, and its reduction.
 
     ``reduction`` is that of the frame before, likely right for this one. It saves decoding twice to learn the size, and
     has no influence on the outcome: a reduced side is rounded up, and halving it again rounds as reducing twice as much
     does.
     """
-    picture = source.picture(reduction)
-    if source.path.lower().endswith((".jpg", ".jpeg")):
-        while reduction < _MOST_REDUCED and _covers(picture, (2 * size[0] - 1, 2 * size[1] - 1)):
-            reduction *= 2
-            picture = source.picture(reduction)
-        while reduction > _LEAST_REDUCED and not _covers(picture, size):
-            reduction //= 2
-            picture = source.picture(reduction)
-    elif reduction > _LEAST_REDUCED:
-        reduction = _LEAST_REDUCED
-        picture = source.picture(reduction)
+    if content[:2] != JPEG_START:
+        return decode_whole(content), _LEAST_REDUCED
+    refuse_cut_off(content)
+    refuse_huge(content)
+    encoded = np.frombuffer(content, np.uint8)
+    picture = _picture(encoded, reduction)
+    while reduction < _MOST_REDUCED and _covers(picture, (2 * size[0] - 1, 2 * size[1] - 1)):
+        reduction *= 2
+        picture = _picture(encoded, reduction)
+    while reduction > _LEAST_REDUCED and not _covers(picture, size):
+        reduction //= 2
+        picture = _picture(encoded, reduction)
     return picture, reduction
+
+
+def _picture(encoded: np.ndarray, reduction: int) -> np.ndarray:
+    try:
+        picture = cv2.imdecode(encoded, _FLAGS[reduction])
+    except cv2.error as error:
+        raise PictureError("its decoder failed") from error
+    if picture is None:
+        raise PictureError("it is no readable picture")
+    return picture
 
 
 def _covers(picture: np.ndarray, size: tuple[int, int]) -> bool:

@@ -9,7 +9,24 @@ from xreid_plugin.data.tracklet import Tracklet
 
 
 class FrameError(RuntimeError):
-    """A frame that is missing or is no picture; the message names the file and the tracklet."""
+    """Frames that cannot be had; the message names the file and the tracklet."""
+
+
+class BadFrameError(FrameError):
+    """One frame that is missing, damaged or no picture, while others of its tracklet may be sound.
+
+    Attributes:
+        index: its position in the tracklet's paths.
+    """
+
+    def __init__(self, message: str, index: int = -1) -> None:
+        """
+        Args:
+            message: names the file and the tracklet.
+            index: lost where a worker of a loader passes the error on, as text.
+        """
+        super().__init__(message)
+        self.index = index
 
 
 class FrameReader(Protocol):
@@ -30,6 +47,7 @@ class FrameReader(Protocol):
             (T, H, W, 3) uint8, RGB, 0 to 255, C-contiguous, and the caller's own to write to.
 
         Raises:
-            FrameError: a frame is missing or cannot be decoded.
+            BadFrameError: one of these frames is missing, cut off or no picture.
+            FrameError: no frame can be had, whichever is asked for.
         """
         ...

@@ -33,6 +33,7 @@ class CrossModalityEvaluator(ReidEvaluator):
             indices tell which is which.
         rules: by which features are ranked.
         reports: by direction, the raw ranking.
+        substituted_frames: how many frames of the clips others stood in for; whoever reads the clips sets it.
     """
 
     def __init__(self, cfg: Any, dataset: VideoCrossModalityDataset) -> None:
@@ -50,6 +51,7 @@ class CrossModalityEvaluator(ReidEvaluator):
         self.rules = RankingRules.from_config(cfg)
         self.tracklets: list[Tracklet] = with_halves(dataset.test) if self.rules.temporal else dataset.test
         self.reports: dict[str, RankMetrics] = {}
+        self.substituted_frames = 0
         self._save_to = features_path(cfg, type(dataset).__name__)
         if self._save_to is not None:
             # Now, and not when hours of embedding are to be saved.
@@ -121,6 +123,7 @@ class CrossModalityEvaluator(ReidEvaluator):
             **self._settings,
             "queries": {direction: report.num_query for direction, report in self.reports.items()},
             "queries_without_match": {direction: report.num_unmatched for direction, report in self.reports.items()},
+            "substituted_frames": self.substituted_frames,
         }
 
     @property

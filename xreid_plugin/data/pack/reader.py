@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import lmdb
 import numpy as np
 
 from xreid_plugin.data.frame_files import decode_clip
-from xreid_plugin.data.frame_reader import FrameError
+from xreid_plugin.data.frame_reader import BadFrameError, FrameError
 from xreid_plugin.data.pack.format import ChecksumError, describe_size, name_of
 from xreid_plugin.data.pack.store import PackFile, open_pack
 from xreid_plugin.data.tracklet import Tracklet
@@ -56,7 +55,8 @@ class PackedFrames:
             (T, H, W, 3) uint8, RGB, 0 to 255.
 
         Raises:
-            FrameError: a frame is not in the pack or is damaged, or the pack's frames are of another size.
+            BadFrameError: a frame is not in the pack, or is damaged.
+            FrameError: the pack's frames are of another size.
         """
         packed = self.pack.info.size
         if packed not in (None, size):
@@ -66,23 +66,25 @@ class PackedFrames:
             )
         with self.pack.payloads() as payload:
 
-            def content(path: str) -> np.ndarray:
+            def content(index: int) -> memoryview:
                 try:
-                    return np.frombuffer(payload(name_of(path, self.home)), np.uint8)
+                    return payload(name_of(tracklet.paths[index], self.home))
                 except KeyError:
-                    raise self._error(path, tracklet, "is not in", "It was made of other lists: pack anew") from None
+                    raise self._error(tracklet, index, "is not in", "It was made of other lists: pack anew") from None
                 except (ChecksumError, lmdb.Error) as error:
-                    raise self._error(path, tracklet, f"cannot be read ({error}) from", "Run --verify on it") from error
+                    remedy = "Run --verify on it"
+                    raise self._error(tracklet, index, f"cannot be read ({error}) from", remedy) from error
 
             if packed is None:
-                return decode_clip(tracklet, indices, size, lambda path, flags: cv2.imdecode(content(path), flags))
+                return decode_clip(tracklet, indices, size, content)
             clip = np.empty((len(indices), *size, 3), np.uint8)
             for place, index in enumerate(map(int, indices)):
-                clip[place] = content(tracklet.paths[index]).reshape(*size, 3)
+                clip[place] = np.frombuffer(content(index), np.uint8).reshape(*size, 3)
             return clip
 
-    def _error(self, path: str, tracklet: Tracklet, problem: str, remedy: str) -> FrameError:
-        return FrameError(
-            f"Frame {path} of tracklet {tracklet.name} {problem} the pack {self.file}. "
-            f"{remedy} (tools/pack_dataset.py)."
+    def _error(self, tracklet: Tracklet, index: int, problem: str, remedy: str) -> BadFrameError:
+        return BadFrameError(
+            f"Frame {tracklet.paths[index]} of tracklet {tracklet.name} {problem} the pack {self.file}. "
+            f"{remedy} (tools/pack_dataset.py).",
+            index,
         )

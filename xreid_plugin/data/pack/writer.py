@@ -11,15 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import lmdb
-import numpy as np
 from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.frame_files import decode_clip
 from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.data.image_header import PictureError, refuse_huge
 from xreid_plugin.data.pack.format import INFO_KEY, PackError, PackInfo, digest, key_of, name_of, seal
 from xreid_plugin.data.pack.store import open_pack, part_of, read_info, refuse_truncated
 from xreid_plugin.data.tracklet import Tracklet
@@ -152,18 +149,10 @@ def _fill(part: Path, info: PackInfo, frames: Sequence[_Frame], workers: int) ->
 def _load(frame: _Frame, size: tuple[int, int] | None) -> tuple[bytes, bytes]:
     try:
         content = Path(frame.path).read_bytes()
-        refuse_huge(content)
     except OSError as error:
         raise frame.error(f"cannot be read: {error.strerror}") from error
-    except PictureError as error:
-        raise frame.error(f"is refused: {error}") from error
     # Decoded in either case: a pack holds no frame that training would stumble over.
-    pixels = decode_clip(
-        frame.tracklet,
-        [frame.position],
-        size or _ANY_SIZE,
-        lambda _, flags: cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None,
-    )
+    pixels = decode_clip(frame.tracklet, [frame.position], size or _ANY_SIZE, lambda _: content)
     key = key_of(frame.name)
     return key, seal(key, content if size is None else pixels.tobytes())
 

@@ -1,0 +1,65 @@
+"""The bytes of a picture file, and whether they are all there.
+
+Decoders are lenient: of a JPEG that was cut off they give the upper part, grey below, and a line on standard error. So
+the end of a file is looked at before it is decoded. Damage in its middle that leaves the codes valid decodes to wrong
+pixels, which nothing here notices; a pack does, by its checksums.
+"""
+
+import errno
+import os
+import stat
+
+from xreid_plugin.data.image_header import PictureError
+
+JPEG_START = b"\xff\xd8"
+_JPEG_SCAN = b"\xff\xda"
+_JPEG_END = b"\xff\xd9"
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND\xaeB`\x82"
+
+# The process is out of them, and the frame is not to blame.
+_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def read_picture_file(path: str) -> bytes:
+    """The content of a file; waits for no pipe.
+
+    Raises:
+        PictureError: it is missing, is no file, or cannot be read.
+        OSError: the process has no files or no memory left.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise PictureError("it is no file")
+            content = os.read(descriptor, status.st_size)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError as error:
+        raise PictureError("it is missing") from error
+    except OSError as error:
+        if error.errno in _OF_THE_PROCESS:
+            raise
+        raise PictureError(f"it cannot be read ({error.strerror})") from error
+    return content
+
+
+def refuse_cut_off(content: bytes | memoryview) -> None:
+    """Refuses a JPEG or PNG whose end is not there; looks at its last bytes alone unless something follows the end.
+
+    Args:
+        content: of the whole file; what is of another format is let through, for its decoder to judge.
+
+    Raises:
+        PictureError: it is empty, or was cut off.
+    """
+    if not content:
+        raise PictureError("it is empty")
+    if content[:2] == JPEG_START:
+        # No code within a scan looks like either marker, while a preview in the headers has both.
+        if content[-2:] != _JPEG_END and bytes(content).rfind(_JPEG_END) <= bytes(content).rfind(_JPEG_SCAN):
+            raise PictureError("it was cut off: the end of the JPEG is not there")
+    elif content[:8] == _PNG_START and content[-8:] != _PNG_END and _PNG_END not in bytes(content):
+        raise PictureError("it was cut off: the end of the PNG is not there")

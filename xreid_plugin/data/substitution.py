@@ -1,0 +1,99 @@
+"""What becomes of bad frames where a run may go on without them: the nearest readable frame stands in.
+
+It lies on top of whatever reads the frames, so that loose files and packs are treated alike, and keeps nothing between
+two clips: a clip depends on the files and on what was asked for alone, not on which worker reads it after which other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from xreid_plugin.data.frame_reader import BadFrameError, FrameError, FrameReader
+from xreid_plugin.data.tracklet import Tracklet
+
+
+class UnreadableTrackletError(FrameError):
+    """A tracklet without any readable frame; the message names it and its first fault."""
+
+
+@dataclass
+class ClipFaults:
+    """What was bad of a clip and was made good; with the other values of a batch it comes to the main process.
+
+    Attributes:
+        tracklet: name of the tracklet that the clip shows.
+        frames: paths of its bad frames in whose place others stand, in the order in which they were asked for.
+        dropped: names of tracklets without a readable frame that the clip was to show.
+        blank: whether it shows nothing, since no tracklet took the place of the dropped one.
+    """
+
+    tracklet: str = ""
+    frames: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+    blank: bool = False
+
+
+def read_substituting(
+    reader: FrameReader,
+    tracklet: Tracklet,
+    indices: Sequence[int] | np.ndarray,
+    size: tuple[int, int],
+    faults: ClipFaults,
+) -> np.ndarray:
+    """Reads frames; for a bad one stands the nearest readable frame of its tracklet, the earlier of two as near.
+
+    Costs nothing where no frame is bad.
+
+    Args:
+        reader: of the frames.
+        tracklet: whose frames are wanted.
+        indices: T positions in ``tracklet.paths``.
+        size: (H, W) in pixels.
+        faults: gets the tracklet's name and its bad frames.
+
+    Returns:
+        (T, H, W, 3) uint8, RGB, 0 to 255, as of ``reader``.
+
+    Raises:
+        UnreadableTrackletError: no frame of the tracklet can be read.
+        FrameError: see the reader.
+    """
+    faults.tracklet = tracklet.name
+    try:
+        return reader.read(tracklet, indices, size)
+    except BadFrameError as error:
+        stand_ins = _stand_ins(reader, tracklet, indices, size, error)
+    faults.frames = [tracklet.paths[index] for index, stand_in in stand_ins.items() if stand_in != index]
+    return reader.read(tracklet, [stand_ins[int(index)] for index in indices], size)
+
+
+def _stand_ins(
+    reader: FrameReader,
+    tracklet: Tracklet,
+    indices: Sequence[int] | np.ndarray,
+    size: tuple[int, int],
+    first_fault: BadFrameError,
+) -> dict[int, int]:
+    """By position, the position that is read instead; the same where the frame is sound."""
+    readable: dict[int, bool] = {}
+
+    def is_readable(index: int) -> bool:
+        if index not in readable:
+            try:
+                reader.read(tracklet, [index], size)
+                readable[index] = True
+            except BadFrameError:
+                readable[index] = False
+        return readable[index]
+
+    stand_ins = {}
+    for wanted in dict.fromkeys(map(int, indices)):
+        nearest_first = sorted(range(len(tracklet.paths)), key=lambda index: (abs(index - wanted), index))
+        found = next(filter(is_readable, nearest_first), None)
+        if found is None:
+            raise UnreadableTrackletError(
+                f"None of the {len(tracklet.paths)} frames of tracklet {tracklet.name} can be read. {first_fault}"
+            )
+        stand_ins[wanted] = found
+    return stand_ins
