@@ -1,0 +1,193 @@
+"""A file's embeddings beside those of evaluation, and what becomes of a file that disagrees."""
+
+import copy
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import yaml
+
+from tests.checkpoints import write_checkpoint
+from tests.modeling.test_frame_baseline import config as image_config
+from xreid_plugin.data.build import build_dataset
+from xreid_plugin.data.frames import even
+from xreid_plugin.export.check import CheckError, compare, write_checked
+from xreid_plugin.export.embedder import ClipEmbedder, random_clips
+from xreid_plugin.export.latency import latency_table, machine, measure
+from xreid_plugin.export.libraries import LIBRARIES, ExportError, check_libraries
+from xreid_plugin.export.runtime import Runtime
+from xreid_plugin.export.source import facts, load_source
+from xreid_plugin.export.translation import translate
+from xreid_plugin.host import Checkpointer, build_model
+from xreid_plugin.predictor import TrackletInput, TrackletPredictor
+
+CLIP = (3, (48, 24))
+
+
+@pytest.fixture(scope="module")
+def trained(small_set, tmp_path_factory):
+    """A checkpoint of X-ReID, and its configuration; one block of SII makes a smaller program."""
+    return write_checkpoint(small_set, tmp_path_factory.mktemp("run"), "MODEL.MII.SII.DEPTH", "1")
+
+
+@pytest.fixture(scope="module")
+def source(trained):
+    return load_source(trained[0])
+
+
+@pytest.fixture(scope="module")
+def embedder(source):
+    return ClipEmbedder(source.model, flip=False, raw=False)
+
+
+@pytest.fixture(scope="module")
+def program(source, embedder):
+    return translate(embedder, source.frames, source.size, facts(source, raw=False))
+
+
+@pytest.fixture(scope="module")
+def file(program, embedder, source, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    agreements = write_checked(program, embedder, path, CLIP, source.cameras)
+    assert [agreement.clips for agreement in agreements] == [1, 2, 5]
+    assert all(agreement.cosine > 1 - 1e-6 for agreement in agreements)
+    return path
+
+
+@pytest.fixture(scope="module")
+def runtime(file):
+    return Runtime(file)
+
+
+def test_embeds_tracklets_as_evaluation_does(trained, small_set, runtime):
+    predictor = TrackletPredictor(trained[0], device="cpu")
+    tracklets = build_dataset(trained[1], "HITSZVCM").test[:4]
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (length, *CLIP[1], 3), np.uint8) for length in (2, 3, 9, 14)]
+    cameras = [tracklet.camid for tracklet in tracklets[:3]] + [99]
+    assert 99 not in predictor.cameras
+    assert set(cameras[:3]) <= set(predictor.cameras)
+    expected = predictor.embed([TrackletInput(*pair) for pair in zip(pictures, cameras, strict=True)])
+    clips = np.stack([frames[even(len(frames), CLIP[0])] for frames in pictures]).transpose(0, 1, 4, 2, 3)
+    found = runtime(torch.from_numpy(np.ascontiguousarray(clips)), torch.tensor(cameras)).numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+
+
+def test_any_number_of_clips_and_each_for_itself(runtime):
+    images, cameras = random_clips(7, *CLIP), torch.arange(7)
+    together = runtime(images, cameras)
+    alone = torch.cat([runtime(images[i : i + 1], cameras[i : i + 1]) for i in range(7)])
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-6)
+
+
+def test_a_known_camera_counts_and_unseen_ones_are_left_out(runtime, source):
+    known = source.cameras
+    unseen = [min(known) - 1, max(known) + 1, -(2**62), 2**62]
+    images = random_clips(1, *CLIP).expand(len(known) + len(unseen), -1, -1, -1, -1)
+    found = runtime(images.contiguous(), torch.tensor([*known, *unseen]))
+    of_known, of_unseen = found[: len(known)], found[len(known) :]
+    torch.testing.assert_close(of_unseen, of_unseen[:1].expand_as(of_unseen), rtol=0, atol=1e-6)
+    distances = torch.cdist(of_known, torch.cat([of_known, of_unseen[:1]]))
+    assert distances[~torch.eye(*distances.shape, dtype=torch.bool)].min() > 1e-3
+
+
+def test_the_file_is_one_and_tells_what_it_is(file, runtime, trained):
+    assert [path.name for path in file.parent.iterdir()] == ["model.onnx"]
+    told = runtime.metadata
+    predictor = TrackletPredictor(trained[0], device="cpu")
+    assert told["fingerprint"] == predictor.fingerprint
+    assert json.loads(told["cameras"]) == list(predictor.cameras)
+    assert (told["frames"], told["height"], told["width"]) == ("3", "48", "24")
+    assert (told["clips"], told["flip"], told["raw"]) == ("even", "false", "false")
+    assert json.loads(told["pixel_mean"]) == list(predictor.cfg.MODEL.PIXEL_MEAN)
+    assert json.loads(told["pixel_std"]) == list(predictor.cfg.MODEL.PIXEL_STD)
+    assert yaml.safe_load(told["config"])["MODEL"]["BACKBONE"]["CLIP_MODEL"] == "xreid-tiny"
+    inputs = {entry.name: (entry.type, entry.shape) for entry in runtime.session.get_inputs()}
+    assert inputs == {"images": ("tensor(uint8)", ["clips", 3, 3, 48, 24]), "cameras": ("tensor(int64)", ["clips"])}
+    (output,) = runtime.session.get_outputs()
+    assert (output.name, output.type, output.shape) == ("embedding", "tensor(float)", ["clips", predictor.dimensions])
+
+
+def test_training_leaves_nothing_and_no_path_of_the_source_in_it(file):
+    model = onnx.load(file)
+    names = [weight.name for weight in model.graph.initializer]
+    assert any("lii" in name for name in names)
+    assert not [name for name in names if "classifier" in name or "cii" in name or "prototypes" in name]
+    assert str(Path(__file__).parents[2] / "xreid_plugin") not in str(model.graph)
+
+
+def test_a_file_that_disagrees_is_not_left_and_the_former_one_stays(program, embedder, source, tmp_path):
+    other = copy.deepcopy(embedder)
+    with torch.no_grad():
+        other.model.backbone.visual.proj *= -1
+    target = tmp_path / "model.onnx"
+    with pytest.raises(CheckError, match=r"differs from torch by .* and 1e-05 is allowed"):
+        write_checked(program, other, target, CLIP, source.cameras)
+    assert list(tmp_path.iterdir()) == []
+    target.write_bytes(b"former")
+    with torch.no_grad():
+        other.model.backbone.visual.proj.fill_(float("nan"))
+    with pytest.raises(CheckError, match="differs from torch by nan"):
+        write_checked(program, other, target, CLIP, source.cameras)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("model.onnx", b"former")]
+
+
+def test_the_check_sees_a_wrong_camera_embedding(embedder, runtime, source):
+    other = copy.deepcopy(embedder)
+    with torch.no_grad():
+        other.model.backbone.camera_embedding[0] *= -1
+    right, wrong = (compare(side, runtime, CLIP, source.cameras) for side in (embedder, other))
+    assert all(agreement.difference < 1e-6 for agreement in right)
+    assert all(agreement.difference > 1e-4 for agreement in wrong)
+
+
+def test_an_image_model_is_exported_mirrored_and_unnormalised_as_well(tmp_path):
+    cfg = image_config()
+    cfg.merge_from_list(["MODEL.BACKBONE.PRETRAIN", "False", "TEST.FLIP.ENABLED", "True"])
+    Checkpointer(build_model(cfg), str(tmp_path)).save("model_final", config=cfg.dump())
+    source = load_source(tmp_path / "model_final.pth")
+    assert source.cameras == []
+    clip = source.frames, source.size
+    raw = ClipEmbedder(source.model, flip=True, raw=True)
+    path = tmp_path / "model.onnx"
+    write_checked(translate(raw, *clip, facts(source, raw=True)), raw, path, clip, source.cameras)
+    runtime = Runtime(path)
+    assert (runtime.metadata["flip"], runtime.metadata["raw"]) == ("true", "true")
+    images, cameras = random_clips(4, *clip), torch.tensor([-1, 0, 7, 7])
+    found = runtime(images, cameras)
+    with torch.inference_mode():
+        sides = [source.model({"images": side}) for side in (images, images.flip(-1))]
+    assert (sides[0] - sides[1]).abs().max() > 1e-3
+    torch.testing.assert_close(found, (sides[0] + sides[1]) / 2, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(runtime(images.flip(-1), cameras), found, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_onnx_cannot_express_is_refused():
+    class Odd(torch.nn.Module):
+        def forward(self, batch):
+            return torch.linalg.eigvals(batch["images"].float().mean((1, 2))[:, :2, :2]).real
+
+    with pytest.raises(ExportError, match=r"Odd cannot be written as ONNX: .*linalg_eig"):
+        translate(ClipEmbedder(Odd(), flip=False, raw=False), 2, (4, 4), {})
+
+
+def test_both_sides_are_timed(embedder, runtime):
+    latency = measure(embedder, runtime, 2, *CLIP)
+    assert latency.clips == 2
+    assert min(latency.torch, latency.onnxruntime) > 0
+    assert f"{latency.torch:.1f}" in latency_table([latency])
+    assert f"{torch.get_num_threads()} threads of {os.cpu_count()}" in machine()
+
+
+@pytest.mark.parametrize("missing", LIBRARIES)
+def test_a_missing_library_is_named_with_its_remedy(missing, monkeypatch):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ExportError, match=rf"needs {missing}, .*pip install xreid-plugin\[export\]"):
+        check_libraries()

@@ -1,0 +1,142 @@
+"""The export command, run as a user runs it."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from tests.checkpoints import write_checkpoint
+from tests.e2e.commands import run_tool
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+# The tower alone makes the smallest program.
+TOWER = ["MODEL.MII.SII.ENABLED", "False", "MODEL.MII.LII.ENABLED", "False"]
+
+
+@pytest.fixture(scope="module")
+def main():
+    spec = importlib.util.spec_from_file_location("export_tool", CHECKOUT / "tools" / "export.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(CHECKOUT / "tools"))
+        spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.fixture(scope="module")
+def trained(small_set, tmp_path_factory):
+    return write_checkpoint(small_set, tmp_path_factory.mktemp("run"), *TOWER)
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """What the tool printed, and the file that it made."""
+    checkpoint, cfg = trained
+    folder = tmp_path_factory.mktemp("onnx")
+    config = folder / "run.yml"
+    config.write_text(cfg.dump())
+    file = folder / "made" / "xreid.onnx"
+    settings = ["--settings", "MODEL.WEIGHTS", str(checkpoint), "INPUT.CLIP.FRAMES", "2"]
+    return run_tool("export", str(config), "--output", str(file), *settings), file
+
+
+def test_writes_one_file_and_says_how_near_and_how_fast_it_is(exported):
+    ran, file = exported
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert list(file.parent.iterdir()) == [file]
+    first, *lines = ran.stdout.splitlines()
+    assert first.startswith(f"{file}: ")
+    assert "clips of 2 frames of 48x24 to 192 numbers" in first
+    tables = [[line.split() for line in lines if len(line.split()) == columns] for columns in (3, 5)]
+    assert [[row[0] for row in table if row[0].isdecimal()] for table in tables] == [["1", "2", "5"], ["1", "8"]]
+    assert "tolerance 1e-05" in ran.stdout
+
+
+def test_the_snippet_of_the_help_runs_without_torch_and_the_plugin(exported):
+    described = (CHECKOUT / "tools" / "export.py").read_text(encoding="utf-8")
+    snippet = described[described.index("    import json") : described.index("The metadata also hold")]
+    page = (CHECKOUT / "docs" / "deployment.md").read_text(encoding="utf-8")
+    assert textwrap.dedent(snippet).strip() in page
+    finish = (
+        "\nimport sys\nprint(json.dumps([similarity.tolist(), sorted({'torch', 'xreid_plugin'} & set(sys.modules))]))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(snippet) + finish],
+        cwd=exported[1].parent,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    similarity, imported = json.loads(ran.stdout)
+    assert imported == []
+    np.testing.assert_allclose(np.diagonal(similarity), 1, atol=1e-6)
+    # The same clip under a known camera and under none.
+    assert similarity[0][1] < 1 - 1e-4
+
+
+def test_clips_of_another_length_are_refused_by_the_file(exported):
+    session = onnxruntime.InferenceSession(str(exported[1]), providers=["CPUExecutionProvider"])
+    images = np.zeros((1, 3, 3, 48, 24), np.uint8)
+    with pytest.raises(onnxruntime.capi.onnxruntime_pybind11_state.InvalidArgument, match="Got: 3 Expected: 2"):
+        session.run(None, {"images": images, "cameras": np.zeros(1, np.int64)})
+
+
+def test_a_file_that_fails_the_check_is_not_left_and_the_exit_status_is_1(main, trained, tmp_path, capsys):
+    content = torch.load(trained[0], weights_only=True)
+    content["model"]["heads.tower.class_neck.weight"][0] = float("nan")
+    torch.save(content, tmp_path / "nan.pth")
+    file = tmp_path / "made" / "xreid.onnx"
+    assert main([str(tmp_path / "nan.pth"), "--output", str(file), "--no-latency"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("export: A batch of 1 differs from torch by nan")
+    assert printed.err.count("\n") == 1
+    assert list(file.parent.iterdir()) == []
+
+
+def test_user_errors_are_one_message_and_leave_nothing(main, trained, tmp_path, capsys):
+    checkpoint, cfg = trained
+    config = tmp_path / "bare.yml"
+    config.write_text(cfg.dump())
+    damaged = tmp_path / "damaged.pth"
+    damaged.write_bytes(checkpoint.read_bytes()[:1000])
+    file = tmp_path / "made" / "xreid.onnx"
+    for source, output, more, named in [
+        (tmp_path / "none.pth", file, [], "none.pth"),
+        (tmp_path / "none.yml", file, [], "none.yml"),
+        (config, file, ["--settings", "MODEL.WEIGHTS", str(tmp_path / "no.pth")], "no.pth"),
+        (damaged, file, [], "damaged.pth"),
+        (checkpoint, tmp_path, [], "is a folder"),
+        (checkpoint, file, ["--tolerance", "0"], "--tolerance is 0"),
+        (checkpoint, file, ["--tolerance", "nan"], "--tolerance is nan"),
+        (checkpoint, file, ["--settings", "NO.SUCH.KEY", "1"], "NO.SUCH.KEY"),
+        (checkpoint, file, ["--settings", "INPUT.CLIP.FRAMES"], "INPUT.CLIP.FRAMES"),
+        (checkpoint, file, ["--settings", "INPUT.SIZE_TEST", "[32, 16]"], "built for 48x24 images"),
+    ]:
+        assert main([str(source), "--output", str(output), *more]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("export: ")
+        assert named in printed.err
+        assert "Traceback" not in printed.err
+    assert not file.parent.exists()
+
+
+def test_a_missing_library_is_told_before_anything_is_read(main, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert main(["nowhere.pth", "--output", str(tmp_path / "xreid.onnx")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("export: The export needs onnxruntime")
+    assert printed.err.endswith("pip install xreid-plugin[export]\n")
+    assert printed.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

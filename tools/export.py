@@ -1,0 +1,129 @@
+"""Writes a trained model as one ONNX file, checks it against torch, and times both.
+
+Examples:
+    python tools/export.py logs/xreid/vcm/model_final.pth --output xreid.onnx
+    python tools/export.py projects/XReID/configs/vcm.yml --output xreid.onnx --settings MODEL.WEIGHTS model_final.pth
+    python tools/export.py model_final.pth --output averaged.onnx --raw --no-latency --settings TEST.FLIP.ENABLED True
+
+The file reads images (B, T, 3, H, W) uint8, RGB, 0 to 255, resized to HxW and not normalised, and cameras (B,) int64,
+the dataset's camera numbers; a number that training has not seen, such as -1, gives no camera embedding. It gives
+embedding (B, F) float32, rows of length 1. B is free, T, H and W are fixed. It needs neither torch nor this plugin:
+
+    import json, numpy as np, onnxruntime
+    session = onnxruntime.InferenceSession("xreid.onnx", providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    T, H, W = (int(facts[name]) for name in ("frames", "height", "width"))
+    known = json.loads(facts["cameras"])
+    images = np.zeros((2, T, 3, H, W), np.uint8)            # your clips
+    cameras = np.array([known[0], -1] if known else [-1, -1], np.int64)
+    (embedding,) = session.run(["embedding"], {"images": images, "cameras": cameras})
+    similarity = embedding @ embedding.T                    # cosines, -1 to 1
+
+The metadata also hold pixel_mean, pixel_std, clips, flip, raw, checkpoint, fingerprint and the whole config. More in
+docs/deployment.md. OMP_NUM_THREADS sets the threads of both sides that are timed. Exit status: 0 done, 1 the file
+disagrees with torch and was not written, 2 wrong usage or what cannot be used.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import _checkout  # noqa: F401  (puts the checkout on sys.path)
+from tabulate import tabulate
+from tqdm import tqdm
+
+# isort: split
+import xreid_plugin  # noqa: F401  (mends the host)
+from xreid_plugin.export.check import TOLERANCE, Agreement, CheckError, write_checked
+from xreid_plugin.export.embedder import ClipEmbedder
+from xreid_plugin.export.latency import TIMED_BATCHES, latency_table, machine, measure
+from xreid_plugin.export.libraries import ExportError, check_libraries
+from xreid_plugin.export.runtime import Runtime
+from xreid_plugin.export.source import Source, facts, load_source
+from xreid_plugin.export.translation import translate
+from xreid_plugin.files import in_words
+from xreid_plugin.user_errors import add_debug_flag, report_user_error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exports and prints; returns the exit status."""
+    args = _parser().parse_args(arguments)
+    try:
+        _export(args)
+    except CheckError as error:
+        report_user_error("export", error, args.debug)
+        return 1
+    except (OSError, ValueError, KeyError) as error:
+        return report_user_error("export", error, args.debug)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> None:
+    if not args.tolerance > 0:
+        raise ExportError(f"--tolerance is {args.tolerance:g}; it must be above 0.")
+    if args.output.is_dir():
+        raise ExportError(f"--output: {args.output} is a folder; name a file, such as {args.output / 'model.onnx'}.")
+    check_libraries()
+    timed = () if args.no_latency else TIMED_BATCHES
+    # None leaves it to tqdm, which is quiet where there is no terminal.
+    with tqdm(total=3 + len(timed), desc="Loading", unit="step", leave=False, disable=None) as bar:
+
+        def step(what: str) -> None:
+            bar.update()
+            bar.set_description(what)
+
+        source = load_source(args.source, args.settings)
+        step("Translating")
+        embedder = ClipEmbedder(source.model, source.cfg.TEST.FLIP.ENABLED, args.raw)
+        program = translate(embedder, source.frames, source.size, facts(source, args.raw))
+        step("Writing and checking")
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        clip = (source.frames, source.size)
+        agreements = write_checked(program, embedder, args.output, clip, source.cameras, args.tolerance)
+        runtime = Runtime(args.output)
+        latencies = []
+        for clips in timed:
+            step(f"Timing {clips} clips")
+            latencies.append(measure(embedder, runtime, clips, *clip))
+    print(_summary(args.output, source, runtime))
+    if source.cfg.TEST.FRAMES == "dense" and not args.raw:
+        print("TEST.FRAMES is dense: to average the clips of a tracklet as evaluation does, export with --raw.")
+    print(_agreement_table(agreements, args.tolerance))
+    if latencies:
+        print(f"\nMedian time of a batch ({machine()}):\n{latency_table(latencies)}")
+
+
+def _summary(file: Path, source: Source, runtime: Runtime) -> str:
+    height, width = source.size
+    cameras = ", ".join(map(str, source.cameras)) or "none"
+    dimensions = runtime.session.get_outputs()[0].shape[1]
+    return (
+        f"{file}: {in_words(file.stat().st_size)}; clips of {source.frames} frames of {height}x{width} to {dimensions} "
+        f"numbers; cameras with an embedding: {cameras}; model {runtime.metadata['fingerprint'][:12]}"
+    )
+
+
+def _agreement_table(agreements: list[Agreement], tolerance: float) -> str:
+    rows = [[line.clips, f"{line.difference:.1e}", f"{line.cosine:.7f}"] for line in agreements]
+    table = tabulate(rows, ["clips", "max difference", "lowest cosine"], disable_numparse=True, stralign="right")
+    return f"\nonnxruntime beside torch, rows of length 1, tolerance {tolerance:g}:\n{table}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("source", type=Path, metavar="CHECKPOINT|CONFIG.yml", help="of a training run; a config names its checkpoint")
+    add("--output", type=Path, required=True, metavar="FILE.onnx", help="made whole, or left as it was")
+    add("--raw", action="store_true", help="rows of any length, to average clips of a tracklet (TEST.FRAMES dense)")
+    add("--tolerance", type=float, default=TOLERANCE, metavar="X", help=f"of the check (default: {TOLERANCE:g})")
+    add("--no-latency", action="store_true", help="time nothing")
+    add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as INPUT.CLIP.FRAMES 6")
+    add_debug_flag(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Whether an exported file says what torch says; a file that does not is never left behind."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from xreid_plugin.export.embedder import ClipEmbedder, random_clips
+from xreid_plugin.export.libraries import library
+from xreid_plugin.export.runtime import Runtime
+from xreid_plugin.files import replace_atomically
+
+CHECKED_BATCHES = (1, 2, 5)
+# Of numbers of a row of length 1. Both sides compute in float32 and sum in different orders.
+TOLERANCE = 1e-5
+
+
+class CheckError(Exception):
+    """The file's embeddings are not those of torch."""
+
+
+class Agreement(NamedTuple):
+    """How near both come to each other on a batch.
+
+    Attributes:
+        clips: B.
+        difference: the largest between two numbers, of rows that are scaled so that torch's have length 1.
+        cosine: the lowest of two rows.
+    """
+
+    clips: int
+    difference: float
+    cosine: float
+
+
+def write_checked(
+    program: torch.onnx.ONNXProgram,
+    embedder: ClipEmbedder,
+    target: Path,
+    clip: tuple[int, tuple[int, int]],
+    cameras: Sequence[int],
+    tolerance: float = TOLERANCE,
+) -> list[Agreement]:
+    """Writes one file, weights included; under its name only once it has been checked.
+
+    Args:
+        program: of the embedder.
+        embedder: what the file must agree with.
+        target: the file to make or replace.
+        clip: T and (H, W).
+        cameras: that have an embedding.
+        tolerance: of :attr:`Agreement.difference`.
+
+    Returns:
+        For each of CHECKED_BATCHES.
+
+    Raises:
+        CheckError: the file is no valid ONNX, or disagrees; ``target`` is as it was.
+        WriteError: the disk refuses.
+    """
+    found: list[Agreement] = []
+
+    def write(part: Path) -> None:
+        program.save(str(part), external_data=False)
+        _check_valid(part)
+        found.extend(compare(embedder, Runtime(part), clip, cameras))
+        for agreement in found:
+            # Not the reverse, which NaN would pass.
+            if not agreement.difference <= tolerance:
+                raise CheckError(
+                    f"A batch of {agreement.clips} differs from torch by {agreement.difference:.2g}, and "
+                    f"{tolerance:g} is allowed; {target} was not written."
+                )
+
+    weights = (value.const_value for value in program.model.graph.initializers.values())
+    replace_atomically(target, write, needed=sum(weight.nbytes for weight in weights if weight is not None))
+    return found
+
+
+def compare(
+    embedder: ClipEmbedder, runtime: Runtime, clip: tuple[int, tuple[int, int]], cameras: Sequence[int]
+) -> list[Agreement]:
+    """Runs both on clips of noise, of known and unseen cameras; see :func:`write_checked`."""
+    found = []
+    for count in CHECKED_BATCHES:
+        inputs = random_clips(count, *clip, seed=count), _cameras(count, cameras)
+        with torch.inference_mode():
+            expected = embedder(*inputs)
+        found.append(_agreement(expected, runtime(*inputs)))
+    return found
+
+
+def _agreement(expected: Tensor, actual: Tensor) -> Agreement:
+    # In float64, lest a cosine seem to exceed 1.
+    expected, actual = expected.double(), actual.double()
+    difference = ((actual - expected) / expected.norm(dim=1, keepdim=True)).abs().max()
+    return Agreement(len(expected), difference.item(), F.cosine_similarity(expected, actual).min().item())
+
+
+def _cameras(count: int, known: Sequence[int]) -> Tensor:
+    """The lowest known camera, one below and one above all, then the other known ones; over again if need be."""
+    first, last = min(known, default=0), max(known, default=0)
+    numbers = [first, first - 1, last + 1, *sorted(set(known) - {first})]
+    return torch.tensor([numbers[place % len(numbers)] for place in range(count)])
+
+
+def _check_valid(file: Path) -> None:
+    checker = library("onnx.checker")
+    try:
+        checker.check_model(str(file), full_check=True)
+    except (checker.ValidationError, library("onnx.shape_inference").InferenceError) as error:
+        raise CheckError(f"The file would be no valid ONNX: {error}") from error
