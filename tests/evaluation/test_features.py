@@ -141,7 +141,7 @@ def test_a_file_that_is_no_archive_is_named(tmp_path):
         with pytest.raises(FeatureFileError, match="the archive cannot be read"):
             load_features(path)
     np.save(tmp_path / "one.npy", np.ones(3))
-    with pytest.raises(FeatureFileError, match="no zip, as np.savez"):
+    with pytest.raises(FeatureFileError, match=r"no zip, as np\.savez"):
         load_features(tmp_path / "one.npy")
 
 
