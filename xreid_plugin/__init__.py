@@ -18,6 +18,11 @@ import xreid_plugin.modeling.clip_vit  # BACKBONE: build_clip_vision_backbone
 import xreid_plugin.modeling.frame_baseline  # META_ARCH: FrameBaseline
 import xreid_plugin.modeling.heads  # HEADS: XReIDHead
 import xreid_plugin.modeling.xreid  # META_ARCH: XReID
+
+# The host's own programs; last, as it asks what is registered.
+from xreid_plugin import host_programs
+
+host_programs.join()
 # isort: on
 
 __version__ = "0.1.0"

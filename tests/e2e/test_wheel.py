@@ -1,0 +1,170 @@
+"""The wheel, installed outside of the checkout, and the host's own training program with one line more."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.data.small_set import SMALL
+
+CHECKOUT = Path(__file__).parents[2]
+IN_THE_SOURCE = ("xreid_plugin", "pyproject.toml", "README.md", "LICENSE")
+
+# What fast-reid's repository has as tools/train_net.py, which its wheel lacks, and "import xreid_plugin".
+HOSTS_PROGRAM = """\
+import sys
+
+import xreid_plugin
+from fastreid.config import get_cfg
+from fastreid.engine import DefaultTrainer, default_argument_parser, default_setup, launch
+from fastreid.utils.checkpoint import Checkpointer
+
+
+def setup(args):
+    cfg = get_cfg()
+    cfg.merge_from_file(args.config_file)
+    cfg.merge_from_list(args.opts)
+    cfg.freeze()
+    default_setup(cfg, args)
+    return cfg
+
+
+def main(args):
+    cfg = setup(args)
+    if args.eval_only:
+        cfg.defrost()
+        cfg.MODEL.BACKBONE.PRETRAIN = False
+        model = DefaultTrainer.build_model(cfg)
+        Checkpointer(model).load(cfg.MODEL.WEIGHTS)
+        return DefaultTrainer.test(cfg, model)
+    trainer = DefaultTrainer(cfg)
+    trainer.resume_or_load(resume=args.resume)
+    return trainer.train()
+
+
+if __name__ == "__main__":
+    args = default_argument_parser().parse_args()
+    launch(main, args.num_gpus, args.num_machines, args.machine_rank, args.dist_url, args=(args,))
+"""
+
+
+def python(*arguments, cwd, path=""):
+    ran = subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": str(path)},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built of a copy, as building leaves folders behind in the source."""
+    source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in IN_THE_SOURCE:
+        entry = CHECKOUT / name
+        if entry.is_dir():
+            shutil.copytree(entry, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(entry, source)
+    options = ("--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet")
+    python("-m", "pip", "wheel", *options, "--wheel-dir", str(folder), str(source), cwd=folder)
+    (file,) = folder.glob("xreid_plugin-*.whl")
+    return file
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The folder that the wheel, and nothing else, is installed to."""
+    folder = tmp_path_factory.mktemp("installed")
+    options = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
+    python("-m", "pip", "install", *options, "--target", str(folder), str(wheel), cwd=folder)
+    return folder
+
+
+def test_the_wheel_holds_every_file_of_the_package_and_no_test(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    package = CHECKOUT / "xreid_plugin"
+    files = [f for f in package.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
+    assert packed == {f.relative_to(CHECKOUT).as_posix() for f in files}
+    assert {"xreid_plugin/py.typed", "xreid_plugin/modeling/clip_configs/xreid-tiny.json"} <= packed
+
+
+def test_the_installed_package_imports_from_outside_the_checkout(installed, tmp_path):
+    code = (
+        "import importlib.metadata, xreid_plugin, pathlib\n"
+        "from xreid_plugin.modeling.clip_config import tower_shape\n"
+        "print(pathlib.Path(xreid_plugin.__file__).parent)\n"
+        "print(importlib.metadata.version('xreid-plugin') == xreid_plugin.__version__)\n"
+        "print(tower_shape('xreid-tiny').patch)\n"
+    )
+    ran = python("-W", "error", "-c", code, cwd=tmp_path, path=installed)
+    place, same_version, patch = ran.stdout.split()
+    assert Path(place) == installed / "xreid_plugin"
+    assert same_version == "True"
+    assert patch == "8"
+
+
+@pytest.fixture(scope="module")
+def hosts_run(installed, small_set, tmp_path_factory):
+    """The output folder of a training by the host's program, and how to call that program."""
+    folder = tmp_path_factory.mktemp("host")
+    (folder / "train_net.py").write_text(HOSTS_PROGRAM, encoding="utf-8")
+    for configs in ("configs", "projects/XReID/configs"):
+        shutil.copytree(CHECKOUT / configs, folder / configs)
+
+    def train_net(*arguments, epochs=1):
+        config = ("--config-file", "projects/XReID/configs/synthetic.yml")
+        data = ("DATASETS.ROOT", str(small_set), "MODEL.DEVICE", "cpu", "OUTPUT_DIR", "run")
+        small = (
+            *SMALL,
+            *data,
+            "SOLVER.MAX_EPOCH",
+            str(epochs),
+            "SOLVER.WARMUP_ITERS",
+            "0",
+            "TEST.EVAL_AT_START",
+            "False",
+        )
+        return python("train_net.py", *config, *arguments, *small, cwd=folder, path=installed)
+
+    train_net()
+    return folder / "run", train_net
+
+
+def test_the_hosts_program_trains_with_prototypes_and_evaluates_both_directions(hosts_run):
+    output, _ = hosts_run
+    figures = json.loads((output / "results_epoch_1.json").read_text())["figures"]
+    assert {name.partition("/")[0] for name in figures} == {"I2V", "V2I"}
+    lines = [json.loads(line) for line in (output / "metrics.json").read_text().splitlines()]
+    assert any("prototype/modality_cosine" in line for line in lines)
+    assert any("loss_cpcl" in line for line in lines)
+    assert (output / "last_checkpoint").read_text() == "model_final.pth"
+
+
+def test_the_hosts_program_evaluates_what_it_has_trained(hosts_run):
+    output, train_net = hosts_run
+    train_net("--eval-only", "MODEL.WEIGHTS", "run/model_final.pth")
+    trained, again = (
+        json.loads((output / f"results_{name}.json").read_text())["figures"] for name in ("epoch_1", "evaluation")
+    )
+    assert again == trained
+
+
+def test_the_hosts_program_goes_on_where_a_run_has_ended(hosts_run):
+    output, train_net = hosts_run
+    train_net("--resume", epochs=2)
+    iterations = [json.loads(line)["iteration"] for line in (output / "metrics.json").read_text().splitlines()]
+    assert iterations == list(range(6))
+    assert (output / "results_epoch_2.json").is_file()
