@@ -86,8 +86,8 @@ def _add_method(cfg: CfgNode) -> None:
     cpc.MOMENTUM = 0.1
     # The prototypes are extracted anew before every epoch whose number this divides. [C]
     cpc.REFRESH_EPOCHS = 1
-    # Clips that a process embeds at a time in a refresh, at least 1; halved by itself where they do not fit. [D]
-    cpc.REFRESH_BATCH = 64
+    # Clips in a batch of the refresh, over all processes; halved by itself where they do not fit into memory. [D]
+    cpc.REFRESH_BATCH = 32
     # Which clips update a modality's memory: "joint" both modalities' [C], "intra" its own, "swap" the other's. [D]
     cpc.UPDATE = "joint"
 

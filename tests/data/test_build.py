@@ -161,3 +161,9 @@ def test_a_pack_that_does_not_fit_the_configuration_is_refused(cfg, tmp_path):
     cfg.DATASETS.NAMES = ("BUPTCampus",)
     with pytest.raises(ValueError, match=r"DATASETS\.PACK is .*, which holds HITSZVCM; .* asks for BUPTCampus"):
         build_training_set(cfg)
+
+
+def test_a_clip_loader_may_have_a_batch_of_its_own(cfg):
+    dataset = build_dataset(cfg, "HITSZVCM")
+    assert [len(batch[IMAGES]) for batch in build_clip_loader(cfg, dataset.test, "even", 2)] == [2, 2]
+    assert cfg.TEST.IMS_PER_BATCH == 3

@@ -111,14 +111,15 @@ def substitutes(cfg: Any) -> bool:
 
 
 def build_clip_loader(
-    cfg: Any, tracklets: Sequence[Tracklet], mode: str, drop_unreadable: bool = False
+    cfg: Any, tracklets: Sequence[Tracklet], mode: str, batch_size: int | None = None, drop_unreadable: bool = False
 ) -> DeviceLoader:
     """Every clip of ``tracklets`` once, without random draws, each rank a part of them.
 
     Args:
-        cfg: for INPUT, TEST.IMS_PER_BATCH and DATALOADER.NUM_WORKERS.
+        cfg: for INPUT, TEST and DATALOADER.
         tracklets: whose clips are wanted.
         mode: "even" or "dense", as TEST.FRAMES.
+        batch_size: clips, over all ranks; None: TEST.IMS_PER_BATCH.
         drop_unreadable: where bad frames are substituted, whether a tracklet that has no other is passed over.
     """
     reader = build_frame_reader(cfg, "SIZE_TEST")
@@ -131,5 +132,10 @@ def build_clip_loader(
         substitute=substitutes(cfg),
         drop_unreadable=drop_unreadable,
     )
+    if batch_size is not None:
+        # The host's function reads it from nowhere else.
+        cfg = cfg.clone()
+        cfg.defrost()
+        cfg.TEST.IMS_PER_BATCH = batch_size
     loader, _ = build_reid_test_loader(cfg, test_set=test_set)
     return loader

@@ -120,8 +120,10 @@ def _batch_faults(cfg: CfgNode) -> Iterator[Fault]:
         parts = f"2 modalities × DATALOADER.NUM_INSTANCE ({instances}) × {ranks} processes"
     else:
         step, parts = ranks, f"{ranks} processes"
-    if ranks > cfg.TEST.IMS_PER_BATCH:
-        yield Fault("TEST.IMS_PER_BATCH", cfg.TEST.IMS_PER_BATCH, f"it is shared by {ranks} processes", ranks)
+    shared = {"TEST.IMS_PER_BATCH": cfg.TEST.IMS_PER_BATCH, "MODEL.CPC.REFRESH_BATCH": cfg.MODEL.CPC.REFRESH_BATCH}
+    for key, clips in shared.items():
+        if clips < ranks:
+            yield Fault(key, clips, f"it is shared by {ranks} processes", ranks)
     batch = cfg.SOLVER.IMS_PER_BATCH
     if batch % step:
         rule = f"it must be a multiple of {step} ({parts})"

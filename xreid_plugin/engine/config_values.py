@@ -70,6 +70,7 @@ RANGES = {
     ),
     **dict.fromkeys(("SOLVER.MAX_EPOCH", "SOLVER.CHECKPOINT_PERIOD", "SOLVER.LOG_PERIOD"), Range(1, 1)),
     **dict.fromkeys(("SOLVER.IMS_PER_BATCH", "TEST.IMS_PER_BATCH"), Range(1, 16)),
+    "MODEL.CPC.REFRESH_BATCH": Range(1, 32),
     "MODEL.MII.HEADS": Range(1, 4),
     "INPUT.CLIP.FRAMES": Range(1, 10),
     "DATALOADER.NUM_INSTANCE": Range(1, 2),

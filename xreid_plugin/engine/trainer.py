@@ -120,7 +120,8 @@ class XReIDTrainer(ResumableTrainer):
         built.append(ThroughputHook(cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.LOG_PERIOD))
         model = self.bare_model
         if isinstance(model, XReID) and model.prototypes is not None:
-            loader = build_clip_loader(cfg, build_training_set(cfg).train, "even", drop_unreadable=True)
+            tracklets = build_training_set(cfg).train
+            loader = build_clip_loader(cfg, tracklets, "even", cfg.MODEL.CPC.REFRESH_BATCH, drop_unreadable=True)
             built.append(
                 PrototypeHook(model, model.prototypes, loader, cfg.MODEL.CPC.REFRESH_EPOCHS, cfg.SOLVER.LOG_PERIOD)
             )
