@@ -10,14 +10,15 @@ the dataset's camera numbers; a number that training has not seen, such as -1, g
 embedding (B, F) float32, rows of length 1. B is free, T, H and W are fixed. It needs neither torch nor this plugin:
 
     import json, numpy as np, onnxruntime
+
     session = onnxruntime.InferenceSession("xreid.onnx", providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     T, H, W = (int(facts[name]) for name in ("frames", "height", "width"))
     known = json.loads(facts["cameras"])
-    images = np.zeros((2, T, 3, H, W), np.uint8)            # your clips
+    images = np.zeros((2, T, 3, H, W), np.uint8)  # your clips
     cameras = np.array([known[0], -1] if known else [-1, -1], np.int64)
     (embedding,) = session.run(["embedding"], {"images": images, "cameras": cameras})
-    similarity = embedding @ embedding.T                    # cosines, -1 to 1
+    similarity = embedding @ embedding.T  # cosines, -1 to 1
 
 The metadata also hold pixel_mean, pixel_std, clips, flip, raw, checkpoint, fingerprint and the whole config. More in
 docs/deployment.md. OMP_NUM_THREADS sets the threads of both sides that are timed. Exit status: 0 done, 1 the file

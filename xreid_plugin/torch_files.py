@@ -20,6 +20,10 @@ class WeightFileError(ValueError):
     """A checkpoint or file of weights that is refused or cannot be read; the message is one line with the remedy."""
 
 
+# Bytes that the compressed parts of a TorchScript archive may unpack to beyond the size of the file.
+ROOM_FOR_CODE = 1 << 26
+
+
 def load_torch_file(path: Path) -> Any:
     """Tensors and plain containers from a file of ``torch.save``, on the CPU.
 
@@ -97,7 +101,9 @@ def refuse_odd_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
 
 
 def refuse_packed_archive(path: Path) -> None:
-    """Refuses a zip whose entries claim to unpack to more bytes than the file has; torch stores them uncompressed.
+    """Refuses a zip whose entries claim to unpack to far more bytes than the file has.
+
+    Torch stores tensors uncompressed; only the code of a TorchScript archive, which is never read, is compressed.
 
     Raises:
         OSError: the file cannot be opened.
@@ -112,7 +118,7 @@ def refuse_packed_archive(path: Path) -> None:
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise WeightFileError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
     held = path.stat().st_size
-    if claimed > held:
+    if claimed > held + ROOM_FOR_CODE:
         raise WeightFileError(
             f"{path} is refused: it has {held:,} bytes and would unpack to {claimed:,}, while torch stores tensors "
             "uncompressed. Save it anew with torch.save."

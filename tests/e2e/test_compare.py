@@ -23,7 +23,7 @@ def compared(small_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp("comparison")
     broken = folder / "broken.yml"
     base = Path(SYNTHETIC).resolve()
-    broken.write_text(f"_BASE_: {base}\nMODEL: {{LOSSES: {{NAME: [NoSuchLoss]}}}}")
+    broken.write_text(f"_BASE_: {base}\nMODEL: {{WEIGHTS: no_such_file.pth}}")
     arguments = ["bot=configs/baselines/bot_r18.yml", str(broken), "--seeds", "0", "--output", str(folder / "out")]
     arguments += ["--overlay", SYNTHETIC, "--overlay", "configs/from-scratch.yml"]
     arguments += [*SMALL, *ONE_EPOCH, "DATASETS.ROOT", str(small_set), "TEST.RERANK.ENABLED", "True"]
@@ -38,7 +38,7 @@ def test_one_failed_run_is_reported_and_the_other_is_done(compared):
     report = (output / "report.md").read_text()
     assert report in done.stdout
     assert "| I2V         | broken  | failed  |" in report
-    assert "NoSuchLoss" in report
+    assert "no_such_file.pth" in report
     assert str(output / "broken/seed0/console.txt") in report
 
 

@@ -13,6 +13,7 @@ from xreid_plugin.engine.trainer import XReIDTrainer
 OVERRIDES = [
     *("SOLVER.ITERS_PER_EPOCH", "4", "SOLVER.MAX_EPOCH", "3", "SOLVER.LOG_PERIOD", "3", "SOLVER.WARMUP_ITERS", "6"),
     *("TEST.EVAL_PERIOD", "2", "SOLVER.CHECKPOINT_PERIOD", "1", "MODEL.DEVICE", "cpu"),
+    *("MODEL.CPC.REFRESH_BATCH", "16"),
     *("MODEL.FREEZE_LAYERS", '["backbone"]', "SOLVER.FREEZE_ITERS", "5"),
 ]
 

@@ -19,6 +19,15 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["xreid_plugin.engine.trainer"])
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """As the children have: another number of threads adds in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def whole(small_set, tmp_path_factory):
     """The folder of a run that was never interrupted."""
