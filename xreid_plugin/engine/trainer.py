@@ -252,7 +252,7 @@ def epoch_length(cfg: Any, host_length: int) -> int:
 
 
 def precision(cfg: Any) -> AbstractContextManager[Any]:
-    """Autocast as SOLVER.AMP says, for passes outside the training step."""
+    """Autocast as SOLVER.AMP says; nothing where it is off."""
     if not cfg.SOLVER.AMP.ENABLED:
         return nullcontext()
     return torch.autocast(resolve_device(cfg.MODEL.DEVICE).type, getattr(torch, cfg.SOLVER.AMP.DTYPE))

@@ -11,6 +11,8 @@ import open_clip
 from open_clip.transformer import LayerNorm, QuickGELU, VisionTransformer
 from torch import nn
 
+from xreid_plugin.modeling.self_attention import SelfAttention
+
 SHIPPED_CONFIGS = Path(__file__).parent / "clip_configs"
 
 MODEL_KEY = "MODEL.BACKBONE.CLIP_MODEL"
@@ -103,7 +105,7 @@ def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransfor
     config = read_model_config(model)
     vision = _plain_vision_config(model, config["vision_cfg"])
     check_tiling(image_size, vision.patch_size)
-    return VisionTransformer(
+    tower = VisionTransformer(
         image_size=image_size,
         patch_size=vision.patch_size,
         width=vision.width,
@@ -116,6 +118,9 @@ def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransfor
         act_layer=QuickGELU if config.get("quick_gelu", False) else nn.GELU,
         norm_layer=LayerNorm,
     )
+    for block in tower.transformer.resblocks:
+        block.attn = SelfAttention(block.attn)
+    return tower
 
 
 def tower_shape(model: str) -> TowerShape:
