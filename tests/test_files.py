@@ -1,5 +1,6 @@
 import os
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -50,6 +51,20 @@ def test_what_cannot_fit_is_not_begun(tmp_path):
     with pytest.raises(WriteError, match=r"file could not be written: not enough space \(.* free and .* needed\)"):
         replace_atomically(tmp_path / "file", begun.append, needed=2 * free_bytes(tmp_path))
     assert begun == []
+
+
+def test_where_nobody_can_tell_the_free_space_it_is_tried(tmp_path, monkeypatch):
+    def unknown(folder):
+        raise PermissionError
+
+    monkeypatch.setattr(shutil, "disk_usage", unknown)
+    replace_atomically(tmp_path / "file", lambda part: part.write_text("new"), needed=3)
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_a_missing_folder_is_no_full_disk(tmp_path):
+    with pytest.raises(WriteError, match=r"file could not be written: No such file or directory \(3 B needed\)\."):
+        replace_atomically(tmp_path / "gone" / "file", lambda part: part.write_text("new"), needed=3)
 
 
 def test_an_error_that_is_not_the_disks_stays_what_it_is(tmp_path):

@@ -4,8 +4,9 @@ import signal
 import pytest
 import torch
 
+from xreid_plugin.data.pack.format import PackError
 from xreid_plugin.host import DeviceLoader
-from xreid_plugin.loader_errors import WorkerDiedError, loader_errors_told
+from xreid_plugin.loader_errors import WorkerDiedError, from_worker, loader_errors_told
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
@@ -78,6 +79,26 @@ def test_an_error_of_a_worker_comes_as_it_was_raised():
         list(worker_of(Deadly(fail)))
     assert str(error.value) == "this is: what is wrong"
     assert "in fail" in str(error.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(2, "No such file or directory", "frame.jpg"),
+        OSError(24, "Too many open files"),
+        ValueError("OSError: is what this is not"),
+        PackError("x.pack was cut off"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_workers_error_is_told_without_its_traceback(error):
+    def fail():
+        raise error
+
+    with pytest.raises(type(error)) as told:
+        list(worker_of(Deadly(fail)))
+    assert str(told.value) == str(error)
+    assert from_worker(told.value)
 
 
 def test_other_errors_pass():

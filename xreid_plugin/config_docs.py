@@ -48,7 +48,7 @@ HOST_KEYS = {
     "INPUT.FLIP.PROB": "Probability of that, drawn once a clip.",
     "INPUT.REA.ENABLED": "Erase a random rectangle in training.",
     "INPUT.REA.PROB": "Probability of that, a draw.",
-    "SOLVER.OPT": "Optimiser: a class of torch.optim.",
+    "SOLVER.OPT": "Optimiser: a class of torch.optim, but for LBFGS, Muon and SparseAdam.",
     "SOLVER.BASE_LR": "Learning rate after the warm-up.",
     "SOLVER.BIAS_LR_FACTOR": "Factor on the learning rate of biases.",
     "SOLVER.WEIGHT_DECAY": "Weight decay.",

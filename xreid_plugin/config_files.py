@@ -62,19 +62,35 @@ def read_yaml(path: Path) -> ConfigFile:
     """
     with path.open("rb") as file:
         content = file.read(_LARGEST_FILE + 1)
+    return ConfigFile(path, *parse_yaml(content, path))
+
+
+def parse_yaml(content: bytes | str, where: Path | str) -> tuple[dict[str, Any], dict[str, int]]:
+    """The keys of a YAML text and their lines, by the rules of :func:`read_yaml`.
+
+    Args:
+        content: the text.
+        where: it is from; the error names it.
+
+    Returns:
+        Keys and lines as in :class:`ConfigFile`.
+
+    Raises:
+        ConfigError: see :func:`read_yaml`.
+    """
     if len(content) > _LARGEST_FILE:
-        raise ConfigError(f"{path} is larger than {_LARGEST_FILE:,} bytes, which no configuration is.")
+        raise ConfigError(f"{where} is larger than {_LARGEST_FILE:,} bytes, which no configuration is.")
     lines: dict[str, int] = {}
     try:
         loader = yaml.SafeLoader(content)
         try:
             node = loader.get_single_node()
             if not isinstance(node, yaml.MappingNode):
-                raise ConfigError(f"{path} holds no configuration keys; expected YAML such as 'SEED: 0'.")
-            _refuse_explosion(node, path)
+                raise ConfigError(f"{where} holds no configuration keys; expected YAML such as 'SEED: 0'.")
+            _refuse_explosion(node, where)
             for key, line in _lines_of(node):
                 if key in lines:
-                    raise ConfigError(f"{path}, line {line}: {key} is set on line {lines[key]} already; keep one.")
+                    raise ConfigError(f"{where}, line {line}: {key} is set on line {lines[key]} already; keep one.")
                 lines[key] = line
             keys = loader.construct_document(node)
         finally:
@@ -83,14 +99,14 @@ def read_yaml(path: Path) -> ConfigFile:
         raise
     except yaml.constructor.ConstructorError as error:
         raise ConfigError(
-            f"{path}{_place(error)}: {error.problem}; a configuration holds plain values; nothing in it is run."
+            f"{where}{_place(error)}: {error.problem}; a configuration holds plain values; nothing in it is run."
         ) from error
     except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{path}{_place(error)}: it is not YAML: {error.problem or error.context}.") from error
+        raise ConfigError(f"{where}{_place(error)}: it is not YAML: {error.problem or error.context}.") from error
     # Besides its own errors, PyYAML lets through whatever a malformed value makes Python raise.
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise ConfigError(f"{path} is not YAML of plain values: {_one_line(error)}.") from error
-    return ConfigFile(path, keys, lines)
+        raise ConfigError(f"{where} is not YAML of plain values: {_one_line(error)}.") from error
+    return keys, lines
 
 
 def load_yaml_with_base(path: Path) -> dict[str, Any]:
@@ -140,7 +156,7 @@ def _lines_of(node: yaml.MappingNode, prefix: str = "") -> Iterator[tuple[str, i
             yield from _lines_of(value, f"{prefix}{key.value}.")
 
 
-def _refuse_explosion(root: yaml.Node, path: Path) -> None:
+def _refuse_explosion(root: yaml.Node, where: Path | str) -> None:
     """Counts what aliases stand for, which also ends at a node that holds itself."""
     left = _MOST_VALUES
     waiting = [root]
@@ -148,7 +164,7 @@ def _refuse_explosion(root: yaml.Node, path: Path) -> None:
         node = waiting.pop()
         left -= 1
         if left < 0:
-            raise ConfigError(f"{path}: its aliases stand for more than {_MOST_VALUES:,} values.")
+            raise ConfigError(f"{where}: its aliases stand for more than {_MOST_VALUES:,} values.")
         if isinstance(node, yaml.MappingNode):
             waiting += [part for pair in node.value for part in pair]
         elif isinstance(node, yaml.SequenceNode):

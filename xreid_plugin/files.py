@@ -30,7 +30,8 @@ def replace_atomically(target: Path, write: Callable[[Path], object], needed: in
     """
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        if needed > free_bytes(target.parent):
+        free = free_bytes(target.parent)
+        if free is not None and needed > free:
             raise OSError("not enough space")
         write(part)
         with part.open("rb+") as file:
@@ -54,10 +55,11 @@ def write_error(target: Path, reason: OSError, needed: int = 0) -> WriteError:
         reason: what the system said.
         needed: bytes that it would have at least; 0 where nobody knows.
     """
-    wanted = f" and {in_words(needed)} needed" if needed else ""
-    free = in_words(free_bytes(target.parent))
-    message = reason.strerror or str(reason)
-    error = WriteError(f"{target} could not be written: {message} ({free} free{wanted}).")
+    free = free_bytes(target.parent)
+    space = [] if free is None else [f"{in_words(free)} free"]
+    space += [f"{in_words(needed)} needed"] if needed else []
+    known = f" ({' and '.join(space)})" if space else ""
+    error = WriteError(f"{target} could not be written: {reason.strerror or reason}{known}.")
     error.errno = reason.errno
     return error
 
@@ -69,11 +71,11 @@ def disk_error_within(error: BaseException | None) -> OSError | None:
     return error
 
 
-def free_bytes(folder: Path) -> int:
-    """Of the disk that holds a folder; 0 if nobody can tell."""
+def free_bytes(folder: Path) -> int | None:
+    """Of the disk that holds a folder; None if nobody can tell, as where there is no such folder."""
     with suppress(OSError):
         return shutil.disk_usage(folder).free
-    return 0
+    return None
 
 
 def in_words(size: int) -> str:

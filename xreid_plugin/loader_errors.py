@@ -45,6 +45,11 @@ def end_workers() -> None:
         worker.kill()
 
 
+def from_worker(error: Exception) -> bool:
+    """Whether :func:`loader_errors_told` has raised it for one that a worker raised."""
+    return str(error.__cause__).startswith(f"Caught {type(error).__name__} ")
+
+
 @contextmanager
 def loader_errors_told() -> Iterator[None]:
     """Within it an error that comes from a loader's worker is raised as what it was, or as :class:`WorkerDiedError`."""
@@ -69,8 +74,10 @@ def _plain(error: Exception) -> Exception | None:
         return WorkerDiedError(f"A worker of the data loader has no room for a batch: {_of_shared_memory()} {_GO_ON}")
     # Torch puts the traceback of the worker before the message, which its user then does not find.
     kind = type(error)
-    _, name, said = text.rpartition(f"{kind.__module__}.{kind.__qualname__}: ")
-    return kind(said.strip()) if text.startswith("Caught ") and name else None
+    # Tracebacks leave the module of what is built in away.
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    _, found, said = text.rpartition(f"\n{name}: ")
+    return kind(said.strip()) if text.startswith(f"Caught {kind.__name__} ") and found else None
 
 
 def _of_death(pids: str, how: str) -> str:

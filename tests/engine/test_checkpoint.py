@@ -1,5 +1,6 @@
 import random
 import resource
+import zipfile
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import nn
 from tests.engine.same_end import assert_equal
 from xreid_plugin.engine.checkpoint import RunCheckpointer, load_for_evaluation, load_whole_checkpoint
 from xreid_plugin.files import WriteError
-from xreid_plugin.torch_files import WeightFileError
+from xreid_plugin.torch_files import ROOM_FOR_CODE, WeightFileError
 
 
 class Model(nn.Module):
@@ -89,6 +90,40 @@ def test_files_of_an_earlier_run_are_neither_removed_nor_resumed(tmp_path):
     (tmp_path / "model_0001.pth").write_bytes(b"")
     with pytest.raises(WeightFileError, match=r"None of the checkpoints .* can be read: model_0001\.pth"):
         checkpointer(tmp_path).resume_or_load("")
+
+
+def test_a_run_that_saved_nothing_hides_the_one_before_it(tmp_path):
+    saved_run(tmp_path, ["model_0000", "model_0001"])
+    # Twice in a row, and the list of the run that saved something is still there.
+    for _ in range(2):
+        checkpointer(tmp_path, seed=1).put_list_aside()
+        assert (tmp_path / "checkpoints.txt.previous").read_text() == "model_0000.pth\nmodel_0001.pth\n"
+        again = checkpointer(tmp_path, seed=2)
+        assert not again.has_checkpoint()
+        before = again.model.backbone.weight.clone()
+        assert again.resume_or_load("") == {}
+        assert torch.equal(again.model.backbone.weight, before)
+    assert files(tmp_path) == ["model_0000.pth", "model_0001.pth"]
+
+
+def test_a_note_of_another_program_is_hidden_too(tmp_path):
+    saved_run(tmp_path, ["model_0000"])
+    (tmp_path / "checkpoints.txt").unlink()
+    assert checkpointer(tmp_path).has_checkpoint()
+    checkpointer(tmp_path).put_list_aside()
+    assert not checkpointer(tmp_path).has_checkpoint()
+
+
+def test_an_archive_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "model.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/data.pkl", bytes(ROOM_FOR_CODE + (1 << 20)))
+    content = bytearray(path.read_bytes())
+    # The checksum, which only someone who unpacks it finds to be wrong.
+    content[content.index(b"PK\x01\x02") + 16] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightFileError, match=r"model\.pth is refused: .* would unpack to"):
+        load_whole_checkpoint(path)
 
 
 def test_a_checkpoint_in_mid_epoch_goes_with_the_next(tmp_path):

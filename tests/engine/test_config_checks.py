@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from tests.data.small_set import small_config
 from xreid_plugin.config_files import ConfigError
@@ -140,6 +141,46 @@ def test_batches_are_shared_by_ranks(tmp_path, monkeypatch):
     (fault,) = config_faults(small_config(tmp_path, tmp_path))
     # 2 modalities × 2 clips × 3 processes; the batch is 8.
     assert (fault.key, fault.works) == ("SOLVER.IMS_PER_BATCH", 12)
+
+
+def test_the_batch_of_a_refresh_counts_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("xreid_plugin.engine.config_checks.comm.get_world_size", lambda: 2)
+    cfg = small_config(tmp_path, tmp_path, "MODEL.CPC.REFRESH_BATCH", "1")
+    assert [(fault.key, fault.works) for fault in config_faults(cfg)] == [("MODEL.CPC.REFRESH_BATCH", 2)]
+    cfg.merge_from_list(["MODEL.CPC.ENABLED", False, "MODEL.LOSSES.NAME", ("TripletLoss",)])
+    assert config_faults(cfg) == []
+    cfg.merge_from_list(["MODEL.CPC.ENABLED", True, "MODEL.META_ARCHITECTURE", "FrameBaseline"])
+    assert "MODEL.CPC.REFRESH_BATCH" not in [fault.key for fault in config_faults(cfg)]
+
+
+def test_several_processes_share_no_numbered_device(tmp_path, monkeypatch):
+    cfg = small_config(tmp_path, tmp_path, "MODEL.DEVICE", "cuda:0")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert config_faults(cfg) == []
+    monkeypatch.setattr("xreid_plugin.engine.config_checks.comm.get_world_size", lambda: 2)
+    (fault,) = config_faults(cfg)
+    assert (fault.key, fault.works) == ("MODEL.DEVICE", "cuda")
+    cfg.MODEL.DEVICE = "cuda"
+    assert config_faults(cfg) == []
+
+
+def can_step(kind):
+    """Whether it moves a scalar, a vector, a matrix and filters by their dense gradients, and asks for no more."""
+    parameters = [torch.nn.Parameter(torch.ones((3,) * dimensions)) for dimensions in (0, 1, 2, 4)]
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    try:
+        kind(parameters, lr=0.1).step()
+    except (RuntimeError, TypeError, ValueError):
+        return False
+    return all((parameter != 1).all() for parameter in parameters)
+
+
+def test_optimizers_are_those_that_can_step_any_model(tmp_path):
+    kinds = {name: kind for name, kind in vars(torch.optim).items() if isinstance(kind, type) and name != "Optimizer"}
+    for name, kind in kinds.items():
+        faults = config_faults(small_config(tmp_path, tmp_path, "SOLVER.OPT", name))
+        assert [fault.key for fault in faults] == ([] if can_step(kind) else ["SOLVER.OPT"])
 
 
 def test_an_entry_registered_later_is_known(tmp_path, monkeypatch):

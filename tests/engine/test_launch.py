@@ -1,4 +1,6 @@
+import argparse
 import os
+import signal
 import socket
 from datetime import timedelta
 
@@ -8,8 +10,9 @@ from fastreid.utils import comm
 from torch import distributed as dist
 
 from tests.ranks import run_on_two_ranks
-from xreid_plugin.engine import launch
+from xreid_plugin.engine import command_line, launch
 from xreid_plugin.engine.launch import Job, Place, plan_job, speaks_for_machine
+from xreid_plugin.engine.signals import RunStopped
 from xreid_plugin.user_errors import USAGE_ERROR
 
 ALONE = Job(processes=1, machines=1, machine=0, host="127.0.0.1", port=0, on_cuda=False, by_torchrun=False)
@@ -111,6 +114,24 @@ def test_where_the_meeting_point_is_gone_so_is_machine_0():
     visitor = dist.TCPStore("127.0.0.1", keeper.port, is_master=False, wait_for_workers=False)
     del keeper
     assert "machine 0" in launch._who_is_gone(Place(1, 2, 0, 1), visitor)
+
+
+def stopped_on_rank(rank, folder):
+    def work():
+        raise RunStopped("Stopped", signal.SIGTERM)
+
+    command_line._prepared = lambda arguments: work
+    with pytest.raises(SystemExit) as stop:
+        command_line.train_or_evaluate(argparse.Namespace(debug=False))
+    left = not dist.is_initialized()
+    if left:
+        # Whoever has started the ranks ends their connections again.
+        dist.init_process_group("gloo", store=dist.FileStore(str(folder / "again"), 2), rank=rank, world_size=2)
+    return [stop.value.code, left]
+
+
+def test_processes_that_stop_together_end_their_connections(tmp_path):
+    assert run_on_two_ranks(stopped_on_rank, tmp_path) == [[143, True], [143, True]]
 
 
 def roles_on_rank(rank, folder):

@@ -7,10 +7,12 @@ import signal
 import pytest
 import torch
 
+from tests.data.small_set import small_config
 from tests.engine.same_end import assert_same_end, metrics, run
 from tests.ranks import run_on_two_ranks
 from xreid_plugin.data import clips
 from xreid_plugin.engine.metrics import MetricsFile
+from xreid_plugin.engine.setup import checkpoint_to_evaluate
 from xreid_plugin.engine.signals import RunStopped
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 
@@ -194,10 +196,40 @@ def test_the_record_of_an_earlier_run_is_put_aside(small_set, whole, tmp_path):
     assert (tmp_path / "metrics.json.previous").read_text() == '{"iteration": 7, "lr": 0.5}\n'
 
 
+def test_what_dies_before_its_first_checkpoint_is_not_mistaken_for_the_run_before(small_set, whole, tmp_path, caplog):
+    stopped(small_set, tmp_path, signal_at(5))
+
+    class Killed(BaseException):
+        pass
+
+    def die(trainer):
+        def at_once(*_):
+            raise Killed
+
+        trainer._trainer.run_step = at_once
+
+    with pytest.raises(Killed):
+        run(small_set, tmp_path, prepare=die)
+    cfg = small_config(small_set, tmp_path)
+    assert checkpoint_to_evaluate(cfg) == tmp_path / "model_stopped.pth"
+    with caplog.at_level("INFO"):
+        resumed = run(small_set, tmp_path, resume=True)
+    assert resumed.start_iter == 0
+    assert "this one starts from scratch. The checkpoints of the run before it are named in" in caplog.text
+    assert_same_end(whole, tmp_path)
+
+
 def stopped_on_rank(rank, folder):
     number = int((folder / "step").read_text())
-    # Only the second rank is asked to end.
-    prepare = signal_at(number) if rank == 1 else lambda trainer: None
+
+    def prepare(trainer):
+        # As the backbone of an image model, which sees a rank's own clips alone.
+        trainer.bare_model.own = torch.nn.BatchNorm1d(1, affine=False)
+        trainer.bare_model.own.running_mean.fill_(rank)
+        # Only the second rank is asked to end.
+        if rank == 1:
+            signal_at(number)(trainer)
+
     try:
         run(*(folder / name for name in ("set", "run")), prepare=prepare)
     except RunStopped as stop:
@@ -214,4 +246,5 @@ def test_ranks_stop_together_where_one_is_asked_to(small_set, tmp_path, step):
     assert one.startswith("Stopped after iteration")
     saved = torch.load(tmp_path / "run" / (tmp_path / "run" / "last_checkpoint").read_text(), weights_only=True)
     assert len(saved["random"]) == 2
+    assert saved["model"]["own.running_mean"].tolist() == [0.5]
     assert (saved["epoch"] + 1) * 4 + saved["step_in_epoch"] in (step + 1, step + 2)

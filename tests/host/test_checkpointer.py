@@ -1,3 +1,4 @@
+import resource
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from fastreid.engine import defaults
 from fastreid.utils import checkpoint
 
 from tests.hostile import Hostile
-from xreid_plugin.files import replace_atomically
+from xreid_plugin.files import WriteError, replace_atomically
 from xreid_plugin.host import Checkpointer
 from xreid_plugin.torch_files import WeightFileError
 
@@ -66,6 +67,18 @@ def test_a_save_that_breaks_off_leaves_the_old_checkpoint(tmp_path, monkeypatch)
     model = linear(2)
     assert Checkpointer(model, str(tmp_path)).resume_or_load("") == {"epoch": 1}
     assert torch.equal(model.weight, saved.weight)
+
+
+def test_the_disks_own_reason_is_told(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(WriteError, match=r"model\.pth could not be written: File too large \(.* and 32 B needed\)"):
+            # 3 x 2 weights and 2 biases of 4 bytes.
+            Checkpointer(linear(0), str(tmp_path)).save("model")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert names(tmp_path) == []
 
 
 def test_no_code_is_run_from_a_checkpoint(tmp_path):

@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from xreid_plugin.data.frame_reader import BadFrameError
-from xreid_plugin.data.image_header import PictureError, refuse_huge
-from xreid_plugin.data.picture_file import JPEG_START, read_picture_file, refuse_cut_off
+from xreid_plugin.data.image_header import JPEG_START, PictureError, refuse_huge
+from xreid_plugin.data.picture_file import read_picture_file, refuse_cut_off
 from xreid_plugin.data.tracklet import Tracklet
 
 # Workers are the parallelism; OpenCV's own threads in each of them would only contend.

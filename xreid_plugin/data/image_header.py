@@ -1,16 +1,14 @@
 """The size that a JPEG or PNG declares, read from its first bytes, so that a decompression bomb is never decoded."""
 
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 # 64 megapixels, 192 MB once decoded: more than any surveillance camera gives, and what a data worker can bear.
 MOST_PIXELS = 64_000_000
 
-_JPEG = b"\xff\xd8"
-_PNG = b"\x89PNG\r\n\x1a\n"
+JPEG_START = b"\xff\xd8"
+PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER = b"IHDR"
-_HEAD = 64 * 1024
 # Markers that hold the size: all of C0..CF but tables (C4, CC) and a reserved one (C8).
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Markers that stand alone, without a segment that says its length.
@@ -39,9 +37,9 @@ def picture_size(content: bytes | bytearray | memoryview) -> PictureSize | None:
         None for another format than JPEG and PNG, and where the bytes end before the size.
     """
     view = memoryview(content)
-    if view[: len(_PNG)] == _PNG:
+    if view[: len(PNG_START)] == PNG_START:
         return _png_size(view)
-    return _jpeg_size(view) if view[: len(_JPEG)] == _JPEG else None
+    return _jpeg_size(view) if view[: len(JPEG_START)] == JPEG_START else None
 
 
 def refuse_huge(content: bytes | bytearray | memoryview) -> None:
@@ -68,24 +66,6 @@ def check_size(height: int, width: int) -> None:
         )
 
 
-def refuse_huge_file(path: str | Path) -> None:
-    """As :func:`refuse_huge`, for a file, of which no more is read than its headers.
-
-    Raises:
-        OSError: it cannot be opened.
-        PictureError: it is too large.
-    """
-    with Path(path).open("rb") as file:
-        head = file.read(_HEAD)
-        size = picture_size(head)
-        # A camera's notes can fill many segments before the size comes.
-        while size is None and head[: len(_JPEG)] == _JPEG and (more := file.read(len(head))):
-            head += more
-            size = picture_size(head)
-    if size is not None:
-        check_size(*size)
-
-
 def _png_size(view: memoryview) -> PictureSize | None:
     if len(view) < 24 or view[12:16] != _PNG_HEADER:
         return None
@@ -94,7 +74,7 @@ def _png_size(view: memoryview) -> PictureSize | None:
 
 
 def _jpeg_size(view: memoryview) -> PictureSize | None:
-    place = len(_JPEG)
+    place = len(JPEG_START)
     while place + 4 <= len(view):
         if view[place] != 0xFF:
             # Decoders pass over rubbish between segments.

@@ -9,12 +9,10 @@ import errno
 import os
 import stat
 
-from xreid_plugin.data.image_header import PictureError
+from xreid_plugin.data.image_header import JPEG_START, PNG_START, PictureError
 
-JPEG_START = b"\xff\xd8"
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
-_PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 
 # The process is out of them, and the frame is not to blame.
@@ -35,6 +33,9 @@ def read_picture_file(path: str) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise PictureError("it is no file")
             content = os.read(descriptor, status.st_size)
+            # Some file systems give a part at a call, and Linux never more than 2 GiB.
+            while len(content) < status.st_size and (more := os.read(descriptor, status.st_size - len(content))):
+                content += more
         finally:
             os.close(descriptor)
     except FileNotFoundError as error:
@@ -61,5 +62,5 @@ def refuse_cut_off(content: bytes | memoryview) -> None:
         # No code within a scan looks like either marker, while a preview in the headers has both.
         if content[-2:] != _JPEG_END and bytes(content).rfind(_JPEG_END) <= bytes(content).rfind(_JPEG_SCAN):
             raise PictureError("it was cut off: the end of the JPEG is not there")
-    elif content[:8] == _PNG_START and content[-8:] != _PNG_END and _PNG_END not in bytes(content):
+    elif content[: len(PNG_START)] == PNG_START and content[-8:] != _PNG_END and _PNG_END not in bytes(content):
         raise PictureError("it was cut off: the end of the PNG is not there")

@@ -1,17 +1,15 @@
 """The checkpoints of a run, and loading one to be evaluated: whole, or not at all."""
 
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from fastreid.utils.checkpoint import _IncompatibleKeys
 from torch import nn
 
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import Checkpointer
-from xreid_plugin.torch_files import NOTE, WeightFileError, load_checkpoint, noted_checkpoint
+from xreid_plugin.torch_files import NOTE, WeightFileError, load_checkpoint, noted_checkpoint, refuse_packed_archive
 
 # What training alone uses: a checkpoint may lack it, and so may a model.
 TRAINING_ONLY = ("mii.cii.", "heads.interactions.cii.", "prototypes.")
@@ -21,6 +19,8 @@ FINAL = "model_final"
 STOPPED = "model_stopped"
 # Names the files of the latest run in its folder, one a line, the oldest first.
 LIST = "checkpoints.txt"
+# Names those of the run before it.
+PREVIOUS_LIST = f"{LIST}.previous"
 
 
 class RunCheckpointer(Checkpointer):
@@ -52,16 +52,7 @@ class RunCheckpointer(Checkpointer):
         """
         if not self.save_dir or not self.save_to_disk:
             return
-        target = Path(self.save_dir) / f"{name}.pth"
-        data = {"model": self.model.state_dict(), **{k: v.state_dict() for k, v in self.checkpointables.items()}}
-        self.logger.info(f"Saving checkpoint to {target}")
-
-        def write(part: Path) -> None:
-            # Given a path, torch would not tell why the disk refuses.
-            with part.open("wb") as file:
-                torch.save({**data, **kwargs}, file)
-
-        replace_atomically(target, write, needed=sum(tensor.nbytes for tensor in _tensors(data)))
+        target = self._write(name, kwargs)
         self._saved = [path for path in self._saved if path != target and path.is_file()] + [target]
         lines = "".join(f"{path.name}\n" for path in self._saved)
         replace_atomically(target.with_name(LIST), lambda part: part.write_text(lines, encoding="utf-8"))
@@ -110,6 +101,21 @@ class RunCheckpointer(Checkpointer):
             "Start anew without --resume, or restore one of them."
         )
 
+    def put_list_aside(self) -> None:
+        """Begins a run that goes on from nothing: what is in the folder is not to be resumed, even if it saves nothing.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        folder = Path(self.save_dir)
+        if not self.save_to_disk or not ((folder / LIST).is_file() or (folder / NOTE).is_file()):
+            return
+        former = (folder / LIST).read_bytes() if (folder / LIST).is_file() else b""
+        if former:
+            # Not renamed: between that and an empty list, a killed run would leave the note of the earlier one alone.
+            replace_atomically(folder / PREVIOUS_LIST, lambda part: part.write_bytes(former))
+        replace_atomically(folder / LIST, lambda part: part.write_bytes(b""))
+
     def has_checkpoint(self) -> bool:
         """Whether there is anything to resume."""
         return bool(run_checkpoints(Path(self.save_dir)))
@@ -148,24 +154,20 @@ def load_whole_checkpoint(path: Path) -> dict[str, Any]:
 def _refuse_damage(path: Path) -> None:
     with path.open("rb") as file:
         try:
+            # A checksum is of what is unpacked.
+            refuse_packed_archive(path)
             if not zipfile.is_zipfile(file):
                 # Cut off, or of a torch before 1.6, which wrote no checksums: whoever reads it will say.
                 return
             with zipfile.ZipFile(file) as archive:
                 damaged = archive.testzip()
+        except WeightFileError:
+            raise
         # What zipfile raises depends on the byte that is wrong.
         except Exception as error:
             raise WeightFileError(f"{path} is damaged: {error}.") from error
     if damaged is not None:
         raise WeightFileError(f"{path} is damaged: the checksum of its part {damaged} is wrong.")
-
-
-def _tensors(state: Any) -> Iterator[torch.Tensor]:
-    if isinstance(state, torch.Tensor):
-        yield state
-    elif isinstance(state, dict | list | tuple):
-        for value in state.values() if isinstance(state, dict) else state:
-            yield from _tensors(value)
 
 
 class EvaluationCheckpointer(Checkpointer):

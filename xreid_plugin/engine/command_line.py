@@ -13,15 +13,16 @@ from contextlib import contextmanager
 import yaml
 
 from xreid_plugin.data.frame_reader import FrameError
+from xreid_plugin.data.pack.format import PackError
 from xreid_plugin.engine.checkpoint import load_for_evaluation
-from xreid_plugin.engine.launch import launch, plan_job, speaks_for_machine
+from xreid_plugin.engine.launch import launch, leave_together, plan_job, speaks_for_machine
 from xreid_plugin.engine.setup import read_config, setup
 from xreid_plugin.engine.signals import RunStopped
 from xreid_plugin.engine.step import NonFiniteLossError
 from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
 from xreid_plugin.files import WriteError
 from xreid_plugin.host import resolve_device
-from xreid_plugin.loader_errors import WorkerDiedError, end_workers, loader_errors_told
+from xreid_plugin.loader_errors import WorkerDiedError, end_workers, from_worker, loader_errors_told
 from xreid_plugin.user_errors import USAGE_ERROR, report_user_error
 
 RUN_FAILED = 1
@@ -48,17 +49,24 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
         with loader_errors_told():
             work()
     except RunStopped as stop:
+        leave_together()
         sys.exit(stop.exit_code)
-    except FrameError as error:
+    except (FrameError, PackError) as error:
         _tell(error, arguments)
         sys.exit(USAGE_ERROR)
     except WorkerDiedError as error:
         end_workers()
         _tell(error, arguments)
         sys.exit(RUN_FAILED)
-    except (NonFiniteLossError, WriteError) as error:
+    except (NonFiniteLossError, WriteError, OSError) as error:
         _tell(error, arguments)
         sys.exit(RUN_FAILED)
+    except ValueError as error:
+        # A worker's is about the data that it read; another is a fault of the program, which wants its traceback.
+        if not from_worker(error):
+            raise
+        _tell(error, arguments)
+        sys.exit(USAGE_ERROR)
 
 
 def _tell(error: Exception, arguments: argparse.Namespace) -> None:

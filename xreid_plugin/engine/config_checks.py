@@ -120,7 +120,9 @@ def _batch_faults(cfg: CfgNode) -> Iterator[Fault]:
         parts = f"2 modalities × DATALOADER.NUM_INSTANCE ({instances}) × {ranks} processes"
     else:
         step, parts = ranks, f"{ranks} processes"
-    shared = {"TEST.IMS_PER_BATCH": cfg.TEST.IMS_PER_BATCH, "MODEL.CPC.REFRESH_BATCH": cfg.MODEL.CPC.REFRESH_BATCH}
+    shared = {"TEST.IMS_PER_BATCH": cfg.TEST.IMS_PER_BATCH}
+    if cfg.MODEL.META_ARCHITECTURE == "XReID" and cfg.MODEL.CPC.ENABLED:
+        shared["MODEL.CPC.REFRESH_BATCH"] = cfg.MODEL.CPC.REFRESH_BATCH
     for key, clips in shared.items():
         if clips < ranks:
             yield Fault(key, clips, f"it is shared by {ranks} processes", ranks)
@@ -210,7 +212,10 @@ def _device_faults(cfg: CfgNode) -> Iterator[Fault]:
     except ValueError:
         yield Fault("MODEL.DEVICE", name, "it must be a device that torch knows, or auto to choose", "auto")
         return
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.index is not None and comm.get_world_size() > 1:
+        rule = f"each of {comm.get_world_size()} processes takes a device of its own, so it must have no number"
+        yield Fault("MODEL.DEVICE", name, rule, device.type)
+    elif device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         there = torch.cuda.device_count()
         yield Fault("MODEL.DEVICE", name, f"this machine shows {there} CUDA devices, so it must be another", "auto")
     elif amp.ENABLED and amp.DTYPE == "float16" and device.type == "cpu":

@@ -137,6 +137,9 @@ REGISTERED: dict[str, Registry] = {
 # The host's, in its Baseline; only the X-ReID architecture asks the registry.
 HOST_LOSSES = ("CrossEntropyLoss", "TripletLoss", "CircleLoss", "Cosface")
 
+# LBFGS asks for a closure, SparseAdam for sparse gradients, Muon for matrices alone.
+_OTHER_OPTIMIZERS = ("LBFGS", "Muon", "SparseAdam")
+
 
 def range_faults(cfg: CfgNode) -> Iterator[Fault]:
     """Numbers out of their range."""
@@ -188,5 +191,7 @@ def _optimizers() -> list[str]:
     return sorted(
         name
         for name, kind in kinds.items()
-        if isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer) and kind is not torch.optim.Optimizer
+        if isinstance(kind, type)
+        and issubclass(kind, torch.optim.Optimizer)
+        and name not in ("Optimizer", *_OTHER_OPTIMIZERS)
     )

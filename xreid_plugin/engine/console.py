@@ -34,14 +34,16 @@ def details_to_file() -> Iterator[None]:
 class ConsoleWriter(EventWriter):
     """Replaces the host's printer, which knows losses alone: also prototypes, clips a second and time left."""
 
-    def __init__(self, max_iter: int, batch_size: int) -> None:
+    def __init__(self, max_iter: int, batch_size: int, device: torch.device) -> None:
         """
         Args:
             max_iter: iterations of the whole run, for the time left.
             batch_size: clips in a global batch, likewise.
+            device: of the model; of a GPU the peak memory is shown.
         """
         self._max_iter = max_iter
         self._batch_size = batch_size
+        self._device = device
         self._last = -1
 
     def write(self) -> None:
@@ -70,6 +72,6 @@ class ConsoleWriter(EventWriter):
             parts.append(f"{rate:.1f} clips/s")
             left = self._batch_size / rate * (self._max_iter - storage.iter - 1)
             parts.append(f"left {datetime.timedelta(seconds=round(left))}")
-        if torch.cuda.is_available():
-            parts.append(f"{torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+        if self._device.type == "cuda":
+            parts.append(f"{torch.cuda.max_memory_allocated(self._device) / 2**30:.1f} GiB")
         return parts

@@ -159,6 +159,15 @@ def speaks_for_machine() -> bool:
         return False
 
 
+def leave_together() -> None:
+    """Ends the connections between the job's processes, if there are any, where all processes have agreed to end.
+
+    A process that ends by itself must not: with NCCL it could wait here for the others.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 _meeting: tuple[Place, dist.Store] | None = None
 
 
@@ -255,7 +264,7 @@ def _run(place: Place, store: dist.Store, on_cuda: bool, main: Main, arguments: 
         if place.world_size == place.local_world_size or not _is_broken_connection(error):
             raise
         sys.exit(f"Rank {place.rank} of {place.world_size} ends: {_who_is_gone(place, store)} ({error})")
-    dist.destroy_process_group()
+    leave_together()
 
 
 def _meet(place: Place, store: dist.Store, word: str) -> None:

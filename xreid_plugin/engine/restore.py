@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import torch
-import yaml
 from fastreid.config import CfgNode
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.setup import adopt_checkpoint_facts
+from xreid_plugin.engine.stored_config import adopt_stored_config
 from xreid_plugin.torch_files import WeightFileError, load_checkpoint
 
 
@@ -25,26 +25,14 @@ def checkpoint_config(path: Path) -> CfgNode:
         raise FileNotFoundError(
             f"No checkpoint at {path}: give one that a training run has saved, such as model_final.pth."
         )
-    text = load_checkpoint(path).get("config")
-    if not isinstance(text, str):
+    checkpoint = load_checkpoint(path)
+    if "config" not in checkpoint:
         raise WeightFileError(
             f"{path} carries no configuration: give the configuration that it was trained with, its MODEL.WEIGHTS set "
             "to the checkpoint."
         )
     cfg = get_cfg()
-    try:
-        cfg.merge_from_other_cfg(CfgNode(yaml.safe_load(text)))
-    except (
-        yaml.YAMLError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        AssertionError,
-        RecursionError,
-    ) as error:
-        reason = " ".join(str(error).split())
-        raise WeightFileError(f"{path} carries a configuration that cannot be read ({reason}).") from error
+    adopt_stored_config(cfg, checkpoint["config"], path)
     cfg.MODEL.WEIGHTS = str(path)
     return cfg
 

@@ -9,11 +9,12 @@ from fastreid.engine import DefaultTrainer
 from fastreid.utils import comm
 from fastreid.utils.events import EventStorage
 
-from xreid_plugin.engine.checkpoint import STOPPED, RunCheckpointer
+from xreid_plugin.engine.checkpoint import PREVIOUS_LIST, STOPPED, RunCheckpointer
 from xreid_plugin.engine.hooks import WriterHook
 from xreid_plugin.engine.metrics import restore_storage, storage_state
 from xreid_plugin.engine.random_state import random_state, restore_random_state
 from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
+from xreid_plugin.engine.statistics import share_batch_statistics
 from xreid_plugin.engine.step import TrainingStep
 from xreid_plugin.files import remove_leftovers
 
@@ -47,6 +48,7 @@ class ResumableTrainer(DefaultTrainer):
         self.start_iter = 0
         self.stop = StopRequest()
         self._saved_at = -1
+        self._resumed = False
         self._restored: dict[str, Any] = {}
 
     @property
@@ -65,9 +67,11 @@ class ResumableTrainer(DefaultTrainer):
             for file in remove_leftovers(Path(self.cfg.OUTPUT_DIR)):
                 logger.info(f"Removed {file}, which a killed run had not finished")
         comm.synchronize()
-        resumed = resume and self.checkpointer.has_checkpoint()
+        self._resumed = resume and self.checkpointer.has_checkpoint()
+        if resume and not self._resumed:
+            logger.info(_nothing_to_resume(Path(self.cfg.OUTPUT_DIR)))
         content = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
-        if resumed:
+        if self._resumed:
             self._restored = content
             self._go_on_from(content.get("epoch", -1) + 1, content.get("step_in_epoch", 0))
         places = comm.all_gather(self.start_iter)
@@ -97,6 +101,9 @@ class ResumableTrainer(DefaultTrainer):
         """
         logger.info(f"Starting training from iteration {self.start_iter + 1} of {self.max_iter}")
         self.iter = self.start_iter
+        if not self._resumed:
+            # Before the first line is written: a checkpoint is never joined to the lines of another run.
+            self.checkpointer.put_list_aside()
         with self.stop, EventStorage(self.start_iter) as self.storage:
             self._restore()
             try:
@@ -163,8 +170,18 @@ class ResumableTrainer(DefaultTrainer):
     def _stop_here(self) -> None:
         self._trainer.read_losses()
         if self._saved_at != self.iter:
+            if comm.get_world_size() > 1:
+                # The main process saves for all of them.
+                share_batch_statistics(self.model)
             self.save_checkpoint(STOPPED)
         comm.synchronize()
         message = f"Stopped after iteration {self.iter} of {self.max_iter}; --resume goes on from there."
         logger.info(message)
         raise RunStopped(message, self.stop.number)
+
+
+def _nothing_to_resume(folder: Path) -> str:
+    message = f"The latest run in {folder} has saved no checkpoint to resume: this one starts from scratch."
+    if (folder / PREVIOUS_LIST).is_file():
+        message += f" The checkpoints of the run before it are named in {PREVIOUS_LIST}."
+    return message

@@ -4,7 +4,6 @@ import argparse
 import logging
 from pathlib import Path
 
-import yaml
 from fastreid.config import CfgNode
 from fastreid.engine import default_setup
 from fastreid.utils import comm
@@ -12,11 +11,13 @@ from fastreid.utils.env import seed_all_rng
 from fastreid.utils.logger import setup_logger
 
 from xreid_plugin.config import get_cfg
+from xreid_plugin.config_files import ConfigError, read_yaml
 from xreid_plugin.data.build import build_training_set
 from xreid_plugin.engine.checkpoint import load_whole_checkpoint
 from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.engine.console import details_to_file
-from xreid_plugin.torch_files import NOTE, WeightFileError, noted_checkpoint
+from xreid_plugin.engine.stored_config import adopt_stored_config
+from xreid_plugin.torch_files import NOTE, noted_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +60,8 @@ def setup(args: argparse.Namespace) -> CfgNode:
 def _seed_before(cfg: CfgNode) -> int | None:
     """What the run that is resumed had drawn, and told in its config.yaml."""
     try:
-        seed = yaml.safe_load((Path(cfg.OUTPUT_DIR) / "config.yaml").read_text(encoding="utf-8"))["SEED"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, LookupError, TypeError):
+        seed = read_yaml(Path(cfg.OUTPUT_DIR) / "config.yaml").keys["SEED"]
+    except (OSError, ConfigError, LookupError):
         return None
     return seed if isinstance(seed, int) and seed >= 0 else None
 
@@ -112,13 +113,4 @@ def adopt_checkpoint_facts(cfg: CfgNode, path: Path) -> None:
     if "config" not in checkpoint:
         logger.info(f"{path} holds no configuration; identities and cameras are those of DATASETS.NAMES.")
         return
-    try:
-        trained = yaml.safe_load(checkpoint["config"])["MODEL"]
-        classes, cameras = trained["HEADS"]["NUM_CLASSES"], trained["BACKBONE"]["CAMERAS"]
-        # As a command line would give them, so that their types are checked too.
-        cfg.merge_from_list(["MODEL.HEADS.NUM_CLASSES", classes, "MODEL.BACKBONE.CAMERAS", cameras])
-    except (yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        raise WeightFileError(
-            f"{path} holds a configuration that cannot be read ({' '.join(str(error).split())}); save the checkpoint "
-            "anew, or remove its entry 'config'."
-        ) from error
+    adopt_stored_config(cfg, checkpoint["config"], path, ["MODEL.HEADS.NUM_CLASSES", "MODEL.BACKBONE.CAMERAS"])

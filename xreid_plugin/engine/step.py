@@ -1,4 +1,7 @@
-"""A step of training that never waits for the device, and the losses, which are read once a period."""
+"""A step of training that does not wait for the device, and the losses, which are read once a period.
+
+Under float16 the host's learning-rate hook asks for the gradients' scale in every step, which waits all the same.
+"""
 
 import time
 from collections.abc import Iterable, Sequence

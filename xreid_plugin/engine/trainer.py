@@ -145,7 +145,7 @@ class XReIDTrainer(ResumableTrainer):
         """Console, metrics.json and TensorBoard, which go on where the run does."""
         metrics = MetricsFile(self._metrics_path, self.start_iter)
         return [
-            ConsoleWriter(self.max_iter, self.cfg.SOLVER.IMS_PER_BATCH),
+            ConsoleWriter(self.max_iter, self.cfg.SOLVER.IMS_PER_BATCH, resolve_device(self.cfg.MODEL.DEVICE)),
             metrics,
             EventsFile(self._metrics_path.parent, self.start_iter, metrics.last_iteration),
         ]

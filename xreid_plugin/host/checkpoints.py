@@ -1,5 +1,6 @@
 """Checkpoints that are whole or not there, and run no code."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,26 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
     """
 
     def save(self, name: str, **kwargs: Any) -> None:
-        """Saves model, checkpointables and ``kwargs`` as ``name.pth``, whole or not at all."""
-        if not self.save_dir or not self.save_to_disk:
-            return
+        """Saves model, checkpointables and ``kwargs`` as ``name.pth``, whole or not at all.
+
+        Raises:
+            WriteError: the disk is full; all earlier checkpoints are as they were.
+        """
+        if self.save_dir and self.save_to_disk:
+            self.tag_last_checkpoint(self._write(name, kwargs).name)
+
+    def _write(self, name: str, extras: dict[str, Any]) -> Path:
         data = {"model": self.model.state_dict(), **{k: v.state_dict() for k, v in self.checkpointables.items()}}
         target = Path(self.save_dir) / f"{name}.pth"
         self.logger.info(f"Saving checkpoint to {target}")
-        replace_atomically(target, lambda part: torch.save({**data, **kwargs}, part))
-        self.tag_last_checkpoint(target.name)
+
+        def write(part: Path) -> None:
+            # Given a path, torch would not tell why the disk refuses.
+            with part.open("wb") as file:
+                torch.save({**data, **extras}, file)
+
+        replace_atomically(target, write, needed=sum(tensor.nbytes for tensor in _tensors(data)))
+        return target
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Names the newest checkpoint, whole or not at all."""
@@ -37,3 +50,11 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
 
     def _load_file(self, f: str) -> Any:
         return load_checkpoint(Path(f))
+
+
+def _tensors(state: Any) -> Iterator[torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        yield state
+    elif isinstance(state, dict | list | tuple):
+        for value in state.values() if isinstance(state, dict) else state:
+            yield from _tensors(value)

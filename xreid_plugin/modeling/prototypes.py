@@ -118,16 +118,12 @@ class PrototypeMemory(nn.Module):
         similarity = self._similarity(features, targets, modalities)
         for modality in Modality:
             memory = self.of(modality)
-            memory.copy_(self._blended(memory, features, targets, self._may_update(modality, modalities)))
-            self._adopt(memory, targets)
-        return similarity
-
-    def _adopt(self, memory: torch.Tensor, targets: torch.Tensor) -> None:
-        """Takes the main process's rows: another machine or device may add in another order, and so round otherwise."""
-        if comm.get_world_size() > 1:
-            rows = memory[targets]
-            torch.distributed.broadcast(rows, src=0)
+            rows = self._blended(memory[targets], features, targets, self._may_update(modality, modalities))
+            if comm.get_world_size() > 1:
+                # Another machine or device may add in another order, and so round otherwise.
+                torch.distributed.broadcast(rows, src=0)
             memory[targets] = rows
+        return similarity
 
     def _similarity(
         self, features: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor
@@ -145,18 +141,16 @@ class PrototypeMemory(nn.Module):
         return (modalities == memory) == (self.rule == "intra")
 
     def _blended(
-        self, memory: torch.Tensor, features: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor
+        self, prototypes: torch.Tensor, features: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor
     ) -> torch.Tensor:
-        """The memory after the update; without a loop over identities and without waiting for the device."""
-        similarity = (features * memory[targets]).sum(1).masked_fill(~allowed, torch.inf)
-        lowest = similarity.new_full((len(memory),), torch.inf).scatter_reduce(0, targets, similarity, "amin")
-        rows = torch.arange(len(targets), device=targets.device)
-        is_lowest = allowed & (similarity == lowest[targets])
-        none = len(targets)
-        row = rows.new_full((len(memory),), none).scatter_reduce(0, targets, rows.where(is_lowest, none), "amin")
-        hardest = features[row.clamp(max=none - 1)]
-        blended = F.normalize(self.momentum * memory + (1 - self.momentum) * hardest)
-        return torch.where((row < none)[:, None], blended, memory)
+        """The clips' prototypes (B, F) after the update, one identity's alike; no loop, no waiting for the device."""
+        similarity = (features * prototypes).sum(1)
+        rivals = allowed & (targets[:, None] == targets)
+        lowest = similarity.where(rivals, torch.inf).amin(1, keepdim=True)
+        rows, none = torch.arange(len(targets), device=targets.device), len(targets)
+        hardest = rows.where(rivals & (similarity == lowest), none).amin(1)
+        blended = self.momentum * prototypes + (1 - self.momentum) * features[hardest.clamp(max=none - 1)]
+        return F.normalize(blended).where((hardest < none)[:, None], prototypes)
 
     def extra_repr(self) -> str:
         """Shown by print(model)."""

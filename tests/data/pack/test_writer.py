@@ -1,3 +1,4 @@
+import contextlib
 import fcntl
 import os
 import resource
@@ -32,6 +33,9 @@ import xreid_plugin
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 from xreid_plugin.data.pack import writer
 writer.BATCH = 20
+read = writer.read_picture_file
+# The packer itself waits for no pipe; here it does, so that the test knows where it is.
+writer.read_picture_file = lambda path: Path(path).read_bytes() if Path(path).is_fifo() else read(path)
 try:
     writer.pack_dataset(HITSZVCM(sys.argv[1], min_length=1), Path(sys.argv[2]), workers=2)
 except writer.PackError as error:
@@ -131,6 +135,23 @@ def test_a_frame_that_cannot_be_read_is_named_and_stops_packing(tmp_path, packed
         pack_dataset(dataset, file, packed_size)
     assert str(path) in str(error.value)
     assert not file.exists()
+
+
+def test_a_pipe_in_place_of_a_frame_is_not_waited_for(tmp_path):
+    dataset, file = read_set(tmp_path), tmp_path / "set.pack"
+    path = dataset.home / "Test/0504/ir/D12/30.jpg"
+    path.unlink()
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        packing = pool.submit(pack_dataset, dataset, file)
+        try:
+            error = packing.exception(timeout=30)
+        finally:
+            # Whoever waits for the pipe's other side waits no longer; nobody does where packing has ended.
+            with contextlib.suppress(OSError):
+                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    assert isinstance(error, FrameError)
+    assert f"{path} of tracklet test00003_0504M1D12 is not usable: it is no file" in str(error)
 
 
 def test_the_same_pack_is_made_once_and_another_refused(tmp_path):

@@ -17,8 +17,10 @@ from tqdm import tqdm
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.frame_files import decode_clip
 from xreid_plugin.data.frame_reader import FrameError
+from xreid_plugin.data.image_header import PictureError
 from xreid_plugin.data.pack.format import INFO_KEY, PackError, PackInfo, digest, key_of, name_of, seal
 from xreid_plugin.data.pack.store import open_pack, part_of, read_info, refuse_truncated
+from xreid_plugin.data.picture_file import read_picture_file
 from xreid_plugin.data.tracklet import Tracklet
 
 # Frames of one transaction: what a cut-off costs, and, decoded, some 64 MB of memory.
@@ -148,9 +150,9 @@ def _fill(part: Path, info: PackInfo, frames: Sequence[_Frame], workers: int) ->
 
 def _load(frame: _Frame, size: tuple[int, int] | None) -> tuple[bytes, bytes]:
     try:
-        content = Path(frame.path).read_bytes()
-    except OSError as error:
-        raise frame.error(f"cannot be read: {error.strerror}") from error
+        content = read_picture_file(frame.path)
+    except PictureError as error:
+        raise frame.error(f"is not usable: {error}") from error
     # Decoded in either case: a pack holds no frame that training would stumble over.
     pixels = decode_clip(frame.tracklet, [frame.position], size or _ANY_SIZE, lambda _: content)
     key = key_of(frame.name)
