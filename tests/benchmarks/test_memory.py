@@ -32,8 +32,8 @@ def test_both_kinds_are_the_same_tracklets():
 
 
 def test_cases_name_functions_that_are_there():
-    for case in memory.cases(["30"]):
-        for function in (case.reference, case.plugin):
+    for case in memory.cases(["400"]):
+        for function in filter(None, (case.reference, case.plugin)):
             getattr(memory, function)(**case.arguments)()
 
 

@@ -1,11 +1,12 @@
-"""Memory of a dataset's paths: as lists of strings, and as the views into one table that parsed datasets have.
+"""Memory of training's batches, and of a dataset's paths: lists of strings, and the views into one table that we have.
 
-Two of the three costs are cases: what the paths take in the process that reads the lists, and in a worker that was
+Of the paths' three costs two are cases: what they take in the process that reads the lists, and in a worker that was
 spawned. What a forked worker comes to own shows in no peak, since the pages are there already before they are copied;
 :func:`forked_worker` measures it.
 """
 
 import gc
+import itertools
 import os
 import pickle
 import sys
@@ -13,14 +14,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from xreid_plugin.benchmarks.report import Case
+from xreid_plugin.data.batches import collate_clips
+from xreid_plugin.data.clips import TrainClips
 from xreid_plugin.data.path_table import share_paths
+from xreid_plugin.data.samplers import CrossModalityIdentitySampler
 from xreid_plugin.data.tracklet import Modality, Tracklet
+from xreid_plugin.data.transforms import ClipAugmentation
 
 # The tracklets of HITSZ-VCM, a tenth of them, and ten times as many.
 GROWTH_SIZES = ("2200", "22000", "220000")
 DEFAULT_SIZES = ("22000",)
 FRAMES = 21  # of a tracklet, the mean of HITSZ-VCM
+
+BATCHES, BATCH, CLIP, SIZE = 20, 16, 10, (288, 144)
 
 _LISTS, _TABLE = "lists", "table"
 
@@ -40,12 +49,26 @@ class WorkerMemory(NamedTuple):
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
-    """Two cases a size, a number of tracklets.
+    """Three cases a size, a number of tracklets: two of the paths, and batches of training, beside the paths.
 
     Raises:
         ValueError: a size is no number of tracklets.
     """
-    return [
+    training = [
+        Case(
+            name=f"training, {BATCHES} batches",
+            size=f"{tracklets} tracklets",
+            module=__name__,
+            reference=None,
+            plugin="batches_of_training",
+            arguments={"tracklets": tracklets},
+            items=BATCHES * BATCH,
+            unit="clips",
+            scale=tracklets,
+        )
+        for tracklets in map(parse_size, sizes)
+    ]
+    return training + [
         Case(
             name=name,
             size=f"{tracklets} tracklets",
@@ -91,6 +114,36 @@ def lists_sent(tracklets: int) -> Callable[[], object]:
 def table_sent(tracklets: int) -> Callable[[], object]:
     content = _pickled(_TABLE, tracklets)
     return _keep(lambda: pickle.loads(content))
+
+
+class BlankFrames:
+    """Reads black frames from nowhere: what is measured is all that is not pixels of a disk."""
+
+    def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """(T, H, W, 3) uint8; asks for the path of each, as a reader of files does."""
+        for index in indices:
+            assert tracklet.paths[index]
+        return np.zeros((len(indices), *size, 3), np.uint8)
+
+
+def batches_of_training(tracklets: int) -> Callable[[], object]:
+    """Draws and makes batches of the paper's size; the tracklets are there before."""
+    made = make(_TABLE, tracklets)
+
+    def work() -> None:
+        sampler = CrossModalityIdentitySampler(
+            pids=[tracklet.pid for tracklet in made],
+            modalities=[tracklet.modality for tracklet in made],
+            batch_size=BATCH,
+            num_instances=2,
+            seed=0,
+        )
+        clips = TrainClips(made, SIZE, CLIP, ClipAugmentation(flip=0.5, erase=0.5), reader=BlankFrames())
+        requests = iter(sampler)
+        for _ in range(BATCHES):
+            collate_clips(clips.__getitems__(list(itertools.islice(requests, BATCH))))
+
+    return work
 
 
 def make(kind: str, tracklets: int) -> list[Tracklet]:
