@@ -22,8 +22,10 @@ $(INSTALLED): pyproject.toml
 	$(PIP) install --quiet --no-deps fastreid==1.4.0
 	touch $@
 
-demo: $(INSTALLED) $(DEMO_DATA)/info  ## make synthetic data, train X-ReID on it, and print the figures before and after
-	$(RUN) tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT $(DEMO_DATA)
+demo: $(INSTALLED) $(DEMO_DATA)/info  ## synthetic data, training, figures before and after, and a page: logs/xreid/synthetic/report.html
+	$(RUN) tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT $(DEMO_DATA) \
+		TEST.SAVE_FEATURES logs/xreid/synthetic/features.npz
+	$(RUN) tools/report.py logs/xreid/synthetic
 
 $(DEMO_DATA)/info: | $(INSTALLED)
 	$(RUN) tools/make_synthetic_vcm.py --output $(DEMO_DATA) --train-identities 150 --test-identities 50 --workers 2
@@ -38,8 +40,9 @@ benchmark: $(INSTALLED)  ## time and memory beside references, at sizes that fit
 	mkdir -p logs
 	$(RUN) tools/benchmark.py startup data pack step refresh inference ranking rerank memory --json logs/benchmark.jsonl
 
+# A process of tests a core, up to four, since each holds up to 4 GB; a file's tests share what it has prepared.
 test: $(INSTALLED)  ## the whole suite
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(INSTALLED)  ## ruff's lint and format
 	$(RUN) -m ruff check .
