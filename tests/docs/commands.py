@@ -155,12 +155,18 @@ def _check_export(namespace, may_run):
     return ["--no-latency"] if may_run and namespace.source.is_file() else None
 
 
-def _check_opts(namespace, may_run):
-    _check_keys(namespace.opts)
-
-
-def _check_gallery(namespace, may_run):
-    _check_keys(getattr(namespace, "settings", []))
+def _check_input(namespace, may_run):
+    """Runs a tool whose files and folders, but for those that it makes, are all there."""
+    given = vars(namespace)
+    _check_keys([*given.get("settings", []), *given.get("opts", [])])
+    made = {"output", "picture", "to"}
+    if "index" in given:
+        # Only building knows it.
+        made.add("gallery")
+    values = [value for name, value in given.items() if name not in made]
+    values = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    there = all(path.exists() for path in values if isinstance(path, Path))
+    return [] if may_run and there else None
 
 
 # The arguments that are to be added for a run, None where a run is not possible here.
@@ -174,9 +180,9 @@ CHECKS = {
     # Reads all configurations and plans all runs, but trains nothing.
     "compare": lambda namespace, may_run: ["--only-report"] if may_run else None,
     "export": _check_export,
-    "report": _check_opts,
-    "visualize": lambda namespace, may_run: _check_keys(getattr(namespace, "opts", [])),
-    "gallery": _check_gallery,
+    "report": _check_input,
+    "visualize": _check_input,
+    "gallery": _check_input,
 }
 
 
@@ -225,24 +231,45 @@ def _outside(words, folder, way):
 
 def _parse(script, arguments):
     """What the tool's own parser makes of the arguments."""
-    originals = {name: getattr(argparse.ArgumentParser, name) for name in ("parse_args", "parse_intermixed_args")}
+    try:
+        with parsers_end():
+            status, said = _execute(script, arguments)
+    except Parsed as parsed:
+        return parsed.namespace
+    raise DocumentError(f"is not understood, status {status}: {said}")
+
+
+@contextmanager
+def parsers_end():
+    """Within it a parser that has read its arguments raises Parsed with them."""
+    kinds = ("parse_args", "parse_intermixed_args", "parse_known_args")
+    originals = {name: getattr(argparse.ArgumentParser, name) for name in kinds}
+    depth = 0
 
     def ending(original):
         def parse(*args, **kwargs):
-            raise Parsed(original(*args, **kwargs))
+            # They call one another, and a tool's commands have parsers of their own.
+            nonlocal depth
+            depth += 1
+            try:
+                found = original(*args, **kwargs)
+            finally:
+                depth -= 1
+            if depth:
+                return found
+            if isinstance(found, tuple):
+                found, found.opts = found
+            raise Parsed(found)
 
         return parse
 
     for name, original in originals.items():
         setattr(argparse.ArgumentParser, name, ending(original))
     try:
-        status, said = _execute(script, arguments)
-    except Parsed as parsed:
-        return parsed.namespace
+        yield
     finally:
         for name, original in originals.items():
             setattr(argparse.ArgumentParser, name, original)
-    raise DocumentError(f"is not understood, status {status}: {said}")
 
 
 def _execute(script, arguments):
