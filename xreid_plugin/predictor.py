@@ -26,13 +26,12 @@ from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, Tracklet
 from xreid_plugin.data.tracklet_input import FrameSource, TrackletInput, VideoTracklet, open_tracklet
 from xreid_plugin.data.transforms import to_planes
-from xreid_plugin.engine.checkpoint import TRAINING_ONLY, load_for_evaluation
+from xreid_plugin.engine.checkpoint import TRAINING_ONLY
 from xreid_plugin.engine.inference import Embedder
-from xreid_plugin.engine.restore import checkpoint_config, complete_for_inference
-from xreid_plugin.engine.setup import checkpoint_to_evaluate
-from xreid_plugin.engine.trainer import precision
+from xreid_plugin.engine.precision import autocast
+from xreid_plugin.engine.restore import restore
 from xreid_plugin.evaluation.evaluator import tracklet_means
-from xreid_plugin.host import build_model, resolve_device
+from xreid_plugin.host import resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint
 
 
@@ -49,35 +48,30 @@ class TrackletPredictor:
         dimensions: F.
     """
 
-    def __init__(self, source: str | Path | CfgNode, device: str = "auto") -> None:
+    def __init__(self, source: str | Path | CfgNode, device: str = "auto", settings: Sequence[str] = ()) -> None:
         """
         Args:
-            source: a checkpoint of a training run, which carries its configuration; or a configuration, whose
-                MODEL.WEIGHTS, or else the last checkpoint in OUTPUT_DIR, is loaded.
+            source: a checkpoint of a training run, which carries its configuration; or a configuration or the file of
+                one (.yml, .yaml), whose MODEL.WEIGHTS, or else the last checkpoint in OUTPUT_DIR, is loaded.
             device: "auto" for the GPU where there is one, or any of torch's names.
+            settings: key, value, key, value: over what the source says, such as TEST.FRAMES, dense.
 
         Raises:
             OSError: a file that is not there.
-            ValueError: a checkpoint that is damaged, is not of this configuration or carries none; or a bad device.
+            ValueError: a checkpoint that is damaged, is not of this configuration or carries none; a bad device;
+                unknown keys, bad values.
         """
-        cfg = source.clone() if isinstance(source, CfgNode) else checkpoint_config(Path(source))
-        cfg.defrost()
-        self.checkpoint = checkpoint_to_evaluate(cfg)
         self.device = resolve_device(device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise ValueError(f'The device is "{device}", but torch finds no GPU here; give cpu or auto.')
-        cfg.MODEL.DEVICE = str(self.device)
-        complete_for_inference(cfg, self.checkpoint)
-        cfg.freeze()
-        self.cfg = cfg
+        restored = restore(source, str(self.device), settings)
+        self.cfg, self._model, self.checkpoint = restored
+        self.cameras = restored.cameras
+        cfg = self.cfg
         if cfg.TEST.FRAMES not in ("even", "dense"):
             raise ValueError(f'TEST.FRAMES is "{cfg.TEST.FRAMES}"; it must be "even" or "dense".')
-        self._model = build_model(cfg).eval()
-        load_for_evaluation(self._model, str(self.checkpoint))
-        self._embedder = Embedder(self._model, cfg.TEST.FLIP.ENABLED, precision(cfg))
+        self._embedder = Embedder(self._model, cfg.TEST.FLIP.ENABLED, autocast(cfg))
         self._one_at_a_time = threading.Lock()
-        numbers = getattr(getattr(self._model, "backbone", None), "camera_numbers", None)
-        self.cameras: tuple[int, ...] = () if numbers is None else tuple(numbers.tolist())
         self._size: tuple[int, int] = tuple(cfg.INPUT.SIZE_TEST)
         blank = torch.zeros((1, cfg.INPUT.CLIP.FRAMES, 3, *self._size), dtype=torch.uint8)
         self.dimensions = int(self._run(blank, [self._no_camera]).shape[1])

@@ -1,118 +1,120 @@
 """Real runs, killed, stopped and starved: what is on the disk stays whole, and a resumed run ends as it would have."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
-import sys
-import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
+import torch
 
 from tests.data.small_set import SMALL
-from tests.e2e.commands import run_tool
+from tests.e2e.runs import FRESH, TORCHRUN, Run, two_ranks
 from tests.engine.same_end import assert_same_end, metrics
 
-TOOL = [sys.executable, "-W", "error", "tools/train_net.py", "--config-file", "projects/XReID/configs/synthetic.yml"]
-EPOCHS = ["SOLVER.ITERS_PER_EPOCH", "4", "SOLVER.MAX_EPOCH", "3", "SOLVER.LOG_PERIOD", "3", "SOLVER.WARMUP_ITERS", "4"]
+# Whoever sends a signal at the first line, of iteration 3, has three steps for it to come in mid-epoch.
+EPOCHS = ["SOLVER.ITERS_PER_EPOCH", "7", "SOLVER.MAX_EPOCH", "2", "SOLVER.LOG_PERIOD", "3", "SOLVER.WARMUP_ITERS", "4"]
+FIRST_LINE = "epoch 1  iteration 3/14"
 
 
 def arguments(root, output, *more):
     return [*SMALL, *EPOCHS, "MODEL.DEVICE", "cpu", "DATASETS.ROOT", str(root), "OUTPUT_DIR", str(output), *more]
 
 
-@contextmanager
-def started(*line, **options):
-    """A run, in a group of its own, of which nothing outlives the test."""
-    process = subprocess.Popen(
-        [*TOOL, *line],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        bufsize=1,
-        start_new_session=True,
-        **options,
-    )
-    with process:
-        try:
-            yield process
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def wait_for(process, condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
-def read_until(process, words):
-    for line in process.stdout:
-        if words in line:
-            return
-    raise AssertionError(f"never said {words!r}")
-
-
-def resumed(root, output, *more):
-    done = run_tool("train_net", *TOOL[4:], "--resume", *arguments(root, output, *more))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+def run_to_its_end(root, output, *more, options=()):
+    with Run(output.parent, *options, *arguments(root, output, *more)) as run:
+        assert run.wait() == 0, run.said()
+    return run.said()
 
 
 @pytest.fixture(scope="module")
 def whole(small_set, tmp_path_factory):
-    output = tmp_path_factory.mktemp("whole")
-    done = run_tool("train_net", *TOOL[4:], *arguments(small_set, output))
-    assert done.returncode == 0, done.stdout + done.stderr
+    output = tmp_path_factory.mktemp("whole") / "run"
+    run_to_its_end(small_set, output)
     return output
 
 
-def test_killed_while_a_checkpoint_is_written(small_set, whole, tmp_path):
-    with started(*arguments(small_set, tmp_path)) as process:
-        wait_for(process, lambda: list(tmp_path.glob("model_0001.pth.*.part")))
-        process.kill()
-    said = resumed(small_set, tmp_path)
-    assert "Starting training from iteration" in said
-    assert not list(tmp_path.glob("*.part"))
-    assert_same_end(whole, tmp_path)
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "run"
 
 
-@pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_terminated_group_of_processes_saves_and_goes_on(small_set, whole, tmp_path, workers):
-    with started(*arguments(small_set, tmp_path, "DATALOADER.NUM_WORKERS", workers)) as process:
-        read_until(process, "epoch 1  iteration 3/12")
-        os.killpg(process.pid, signal.SIGTERM)
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 143, said
-    assert "Traceback" not in said
-    assert "--resume goes on from there" in said
-    assert (tmp_path / "model_stopped.pth").is_file()
-    resumed(small_set, tmp_path, "DATALOADER.NUM_WORKERS", workers)
-    assert_same_end(whole, tmp_path)
+def test_killed_while_a_checkpoint_is_written(small_set, whole, output, tmp_path):
+    with Run(tmp_path, *arguments(small_set, output)) as run:
+        run.wait_for(lambda: list(output.glob("model_final.pth.*.part")), while_it_runs=True)
+        os.kill(run.pid, signal.SIGKILL)
+    said = run_to_its_end(small_set, output, options=["--resume"])
+    assert "Starting training from iteration 8 of 14" in said
+    assert not list(output.glob("*.part"))
+    assert_same_end(whole, output)
 
 
-def test_two_processes_stop_together_on_a_signal_to_the_one_that_started_them(small_set, tmp_path):
-    endless = ["SOLVER.MAX_EPOCH", "10000", "TEST.EVAL_PERIOD", "0", "SOLVER.CHECKPOINT_PERIOD", "10000"]
-    with started("--num-gpus", "2", *arguments(small_set, tmp_path, *endless)) as process:
-        read_until(process, "epoch 2  iteration")
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 143, said
-    assert said.count("Stopped after iteration") == 1
-    assert "Traceback" not in said
-    assert (tmp_path / "last_checkpoint").read_text() == "model_stopped.pth"
+@pytest.mark.parametrize(("workers", "fresh"), [("0", []), ("2", FRESH)], ids=["0 workers", "2 workers"])
+def test_a_terminated_group_of_processes_saves_and_goes_on(small_set, whole, output, tmp_path, workers, fresh):
+    loader = ["DATALOADER.NUM_WORKERS", workers]
+    with Run(tmp_path, *arguments(small_set, output, *loader), fresh=fresh) as run:
+        run.wait_for_words(FIRST_LINE)
+        os.killpg(run.pid, signal.SIGTERM)
+        assert run.wait() == 143, run.said()
+    assert "Traceback" not in run.said()
+    assert "--resume goes on from there" in run.said()
+    assert (output / "model_stopped.pth").is_file()
+    run_to_its_end(small_set, output, *loader, options=["--resume"])
+    assert_same_end(whole, output)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_one_message(small_set, tmp_path):
-    done = run_tool("train_net", *TOOL[4:], *arguments(small_set, tmp_path, "SOLVER.BASE_LR", "1e30"))
-    assert done.returncode == 1
-    (message,) = done.stderr.splitlines()
+@pytest.fixture(scope="module")
+def whole_of_two(small_set, tmp_path_factory):
+    """The folder of a run of two processes that was never interrupted."""
+    folder = tmp_path_factory.mktemp("whole_of_two")
+    two_to_their_end(small_set, folder / "run")
+    return folder / "run"
+
+
+def two_to_their_end(root, output, *more):
+    with two_ranks(output.parent, *more, *arguments(root, output)) as ranks:
+        for rank in ranks:
+            assert rank.wait() == 0, rank.said()
+
+
+STARTERS = {
+    "Ctrl-C to --num-gpus": ([], ["--num-gpus", "2"], signal.SIGINT, 143),
+    # It passes the signal on, waits for the ranks, and ends with a traceback of its own.
+    "SIGTERM to torchrun": (TORCHRUN, [], signal.SIGTERM, 1),
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for orphans in /proc")
+@pytest.mark.parametrize(("fresh", "options", "number", "code"), STARTERS.values(), ids=STARTERS)
+def test_two_processes_stop_together_on_a_signal_to_the_one_that_started_them(
+    fresh, options, number, code, small_set, whole_of_two, output, tmp_path
+):
+    with Run(tmp_path, *options, *arguments(small_set, output), fresh=fresh) as run:
+        run.wait_for_words(FIRST_LINE)
+        os.kill(run.pid, number)
+        assert run.wait() == code, run.said()
+        run.wait_for(lambda: not run.processes(), seconds=10)
+    logs = [(output / name).read_text() for name in ("log.txt", "log.txt.rank1")]
+    (ended_at,) = {stop for log in logs for stop in re.findall(r"Stopped after iteration (\d+) of 14", log)}
+    assert all(log.count("Stopped after iteration") == 1 for log in logs)
+    assert run.said().count("Stopped after iteration") == 1
+    assert run.complaints().count("Traceback") == (fresh == TORCHRUN)
+    assert (output / "last_checkpoint").read_text() == "model_stopped.pth"
+    saved = torch.load(output / "model_stopped.pth", weights_only=True)
+    assert (saved["epoch"] + 1) * 7 + saved["step_in_epoch"] == int(ended_at)
+    two_to_their_end(small_set, output, "--resume")
+    assert_same_end(whole_of_two, output)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_one_message(small_set, output, tmp_path):
+    with Run(tmp_path, *arguments(small_set, output, "SOLVER.BASE_LR", "1e30")) as run:
+        assert run.wait() == 1
+    (message,) = run.complaints().splitlines()
     assert message.startswith("train_net: A loss is not finite at iteration")
-    assert not list(tmp_path.glob("*.pth"))
+    assert not list(output.glob("*.pth"))
 
 
 def least_file_sizes():
@@ -120,16 +122,15 @@ def least_file_sizes():
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
 
-def test_a_disk_that_refuses_a_checkpoint(small_set, whole, tmp_path):
+def test_a_disk_that_refuses_a_checkpoint(small_set, whole, output, tmp_path):
     assert (whole / "model_0000.pth").stat().st_size > 300_000
-    with started(*arguments(small_set, tmp_path), preexec_fn=least_file_sizes) as process:
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, said
-    message = said.splitlines()[-1]
-    assert message.startswith(f"train_net: {tmp_path / 'model_0000.pth'} could not be written: File too large")
+    with Run(tmp_path, *arguments(small_set, output), prepare=least_file_sizes) as run:
+        assert run.wait() == 1, run.said()
+    message = run.said().splitlines()[-1]
+    assert message.startswith(f"train_net: {output / 'model_0000.pth'} could not be written: File too large")
     assert "needed" in message
-    assert "Traceback" not in said
-    assert not [*tmp_path.glob("*.part"), *tmp_path.glob("*.pth")]
+    assert "Traceback" not in run.said()
+    assert not [*output.glob("*.part"), *output.glob("*.pth")]
 
 
 @pytest.fixture
@@ -149,18 +150,17 @@ def fill(ballast):
             file.write(bytes(1 << 16))
 
 
-def test_a_full_disk(small_set, whole, small_disk):
+def test_a_full_disk(small_set, whole, small_disk, tmp_path):
     output = small_disk / "run"
     ballast = small_disk / "ballast"
-    with started(*arguments(small_set, output)) as process:
-        read_until(process, "epoch 1  iteration 3/12")
-        wait_for(process, lambda: (output / "model_0000.pth").is_file())
+    with Run(tmp_path, *arguments(small_set, output)) as run:
+        run.wait_for_words(FIRST_LINE)
+        run.wait_for((output / "model_0000.pth").is_file, while_it_runs=True)
         fill(ballast)
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 1, said
-    assert "could not be written" in said.splitlines()[-1]
-    assert " free" in said.splitlines()[-1]
+        assert run.wait() == 1, run.said()
+    assert "could not be written" in run.said().splitlines()[-1]
+    assert " free" in run.said().splitlines()[-1]
     ballast.unlink()
-    resumed(small_set, output)
+    run_to_its_end(small_set, output, options=["--resume"])
     assert metrics(output) == metrics(whole)
     assert_same_end(whole, output)

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES
-from xreid_plugin.engine.trainer import precision
+from xreid_plugin.engine.precision import autocast
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import build_model
 
@@ -69,7 +69,7 @@ def measure(cfg: Any) -> Cost:
     model = build_model(cfg).eval()
     device = next(model.parameters()).device
     batch_size = cfg.TEST.IMS_PER_BATCH
-    with precision(cfg):
+    with autocast(cfg):
         flops = flops_of(model, random_clips(cfg, 1))
         rate = clips_per_second(model, random_clips(cfg, batch_size), device)
     return Cost(

@@ -15,7 +15,9 @@ import yaml
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.data.pack.format import PackError
 from xreid_plugin.engine.checkpoint import load_for_evaluation
-from xreid_plugin.engine.launch import launch, leave_together, plan_job, speaks_for_machine
+from xreid_plugin.engine.job import plan_job
+from xreid_plugin.engine.launch import launch
+from xreid_plugin.engine.rank import leave_together, speaks_for_machine
 from xreid_plugin.engine.setup import read_config, setup
 from xreid_plugin.engine.signals import RunStopped
 from xreid_plugin.engine.step import NonFiniteLossError
@@ -24,6 +26,8 @@ from xreid_plugin.files import WriteError
 from xreid_plugin.host import resolve_device
 from xreid_plugin.loader_errors import WorkerDiedError, end_workers, from_worker, loader_errors_told
 from xreid_plugin.user_errors import USAGE_ERROR, report_user_error
+
+logger = logging.getLogger(__name__)
 
 RUN_FAILED = 1
 
@@ -70,7 +74,7 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _tell(error: Exception, arguments: argparse.Namespace) -> None:
-    logging.getLogger(__name__).error(str(error))
+    logger.error(str(error))
     if speaks_for_machine():
         report_user_error("train_net", error, arguments.debug)
 
@@ -86,12 +90,17 @@ def _errors_for_people(arguments: argparse.Namespace) -> Iterator[None]:
 
 
 def _prepared(arguments: argparse.Namespace) -> Callable[[], object]:
-    cfg = setup(arguments)
-    if arguments.eval_only:
+    cfg, checkpoint = setup(arguments)
+    if checkpoint is not None:
         show_test_sets(cfg)
         model = XReIDTrainer.build_model(cfg)
-        load_for_evaluation(model, cfg.MODEL.WEIGHTS)
+        load_for_evaluation(model, checkpoint)
         return lambda: XReIDTrainer.test(cfg, model, f"evaluation {cfg.TEST.FRAMES}")
     trainer = XReIDTrainer(cfg)
     trainer.resume_or_load(resume=arguments.resume)
-    return trainer.train
+    return lambda: _train(trainer, cfg.OUTPUT_DIR)
+
+
+def _train(trainer: XReIDTrainer, folder: str) -> None:
+    trainer.train()
+    logger.info(f"Checkpoints, results and log are in {folder}; python tools/report.py {folder} makes a page of them.")

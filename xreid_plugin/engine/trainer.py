@@ -2,7 +2,7 @@
 
 import collections
 import logging
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from xreid_plugin.engine.hooks import (
 from xreid_plugin.engine.inference import Embedder, evaluate
 from xreid_plugin.engine.metrics import EventsFile, MetricsFile, has_evaluation
 from xreid_plugin.engine.optimizer import build_optimizer, freeze_while
+from xreid_plugin.engine.precision import autocast, gradient_scaler
 from xreid_plugin.engine.resumable import ResumableTrainer
 from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.engine.statistics import StatisticsHook
@@ -63,8 +64,7 @@ class XReIDTrainer(ResumableTrainer):
         self.evaluations: dict[str, dict[str, float]] = {}
         show_test_sets(cfg)
         super().__init__(cfg)
-        scaled = cfg.SOLVER.AMP.ENABLED and cfg.SOLVER.AMP.DTYPE == "float16"
-        scaler = torch.amp.GradScaler(resolve_device(cfg.MODEL.DEVICE).type, enabled=scaled)
+        scaler = gradient_scaler(cfg)
         # The host has just made one too, which reads the losses in every step and has no key for the number type.
         self._trainer = TrainingStep(
             self.model, self.data_loader, self.optimizer, self.autocast(), scaler, cfg.SOLVER.LOG_PERIOD
@@ -76,7 +76,7 @@ class XReIDTrainer(ResumableTrainer):
             save_to_disk=comm.is_main_process(),
             optimizer=self.optimizer,
             **self.scheduler,
-            **({"grad_scaler": scaler} if scaled else {}),
+            **({"grad_scaler": scaler} if scaler.is_enabled() else {}),
         )
         freeze_while(self.optimizer, lambda: self.iter < cfg.SOLVER.FREEZE_ITERS)
 
@@ -88,7 +88,7 @@ class XReIDTrainer(ResumableTrainer):
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context that forward passes run in."""
-        return precision(self.cfg)
+        return autocast(self.cfg)
 
     def train(self) -> dict[str, float]:
         """Runs training; at its end the main process logs a table of the first and the last evaluation."""
@@ -108,7 +108,7 @@ class XReIDTrainer(ResumableTrainer):
 
     def build_hooks(self) -> list[HookBase]:
         """The host's hooks in the host's order, with the plugin's among them."""
-        cfg = self.cfg
+        cfg, period, cpc = self.cfg, self.cfg.SOLVER.LOG_PERIOD, self.cfg.MODEL.CPC
         # The host has just computed both from the size of the dataset; hooks and writers read them from here on.
         self.iters_per_epoch = epoch_length(cfg, self.iters_per_epoch)
         self.max_iter = self.max_epoch * self.iters_per_epoch
@@ -117,17 +117,15 @@ class XReIDTrainer(ResumableTrainer):
             built.append(FreezeHook(self.model, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
         if cfg.TEST.EVAL_AT_START:
             built.append(EvalAtStartHook(lambda: self._evaluate(BEFORE_TRAINING)))
-        built.append(ThroughputHook(cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.LOG_PERIOD))
+        built.append(ThroughputHook(cfg.SOLVER.IMS_PER_BATCH, period))
         model = self.bare_model
         if isinstance(model, XReID) and model.prototypes is not None:
             tracklets = build_training_set(cfg).train
-            loader = build_clip_loader(cfg, tracklets, "even", cfg.MODEL.CPC.REFRESH_BATCH, drop_unreadable=True)
-            built.append(
-                PrototypeHook(model, model.prototypes, loader, cfg.MODEL.CPC.REFRESH_EPOCHS, cfg.SOLVER.LOG_PERIOD)
-            )
+            loader = build_clip_loader(cfg, tracklets, "even", cpc.REFRESH_BATCH, drop_unreadable=True)
+            built.append(PrototypeHook(model, model.prototypes, loader, cpc.REFRESH_EPOCHS, period))
         built.append(BadFramesHook())
         if comm.get_world_size() > 1:
-            built.append(StatisticsHook(self.bare_model))
+            built.append(StatisticsHook(model))
         # Before the evaluation: whatever happens there, the epoch is not lost.
         built.append(CheckpointHook(cfg.SOLVER.CHECKPOINT_PERIOD))
         built.append(
@@ -138,7 +136,7 @@ class XReIDTrainer(ResumableTrainer):
             )
         )
         if comm.is_main_process():
-            built.append(WriterHook(self.build_writers, cfg.SOLVER.LOG_PERIOD))
+            built.append(WriterHook(self.build_writers, period))
         return built
 
     def build_writers(self) -> list[EventWriter]:
@@ -165,7 +163,7 @@ class XReIDTrainer(ResumableTrainer):
         with details_to_file():
             model: nn.Module = super().build_model(cfg)
         if cfg.MODEL.COMPILE:
-            compile_blocks(model, resolve_device(cfg.MODEL.DEVICE), precision(cfg))
+            compile_blocks(model, resolve_device(cfg.MODEL.DEVICE), autocast(cfg))
         return model
 
     @classmethod
@@ -215,7 +213,7 @@ class XReIDTrainer(ResumableTrainer):
             dataset = build_dataset(cfg, name)
             evaluator = CrossModalityEvaluator(cfg, dataset)
             loader = build_clip_loader(cfg, evaluator.tracklets, cfg.TEST.FRAMES)
-            figures = evaluate(Embedder(model, cfg.TEST.FLIP.ENABLED, precision(cfg)), loader, evaluator)
+            figures = evaluate(Embedder(model, cfg.TEST.FLIP.ENABLED, autocast(cfg)), loader, evaluator)
             if comm.is_main_process():
                 logger.info(f"{name}, {label}, in percent:\n" + results_table({label: figures}))
                 prefix = f"{name}_" if len(cfg.DATASETS.TESTS) > 1 else ""
@@ -249,10 +247,3 @@ def show_test_sets(cfg: Any) -> None:
 def epoch_length(cfg: Any, host_length: int) -> int:
     """Iterations of an epoch: SOLVER.ITERS_PER_EPOCH, or the host's count if that is 0."""
     return cfg.SOLVER.ITERS_PER_EPOCH or host_length
-
-
-def precision(cfg: Any) -> AbstractContextManager[Any]:
-    """Autocast as SOLVER.AMP says; nothing where it is off."""
-    if not cfg.SOLVER.AMP.ENABLED:
-        return nullcontext()
-    return torch.autocast(resolve_device(cfg.MODEL.DEVICE).type, getattr(torch, cfg.SOLVER.AMP.DTYPE))
