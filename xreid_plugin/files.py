@@ -37,7 +37,7 @@ def replace_atomically(target: Path, write: Callable[[Path], object], needed: in
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     except (OSError, RuntimeError) as error:
         reason = disk_error_within(error)
         if reason is None:
@@ -45,6 +45,17 @@ def replace_atomically(target: Path, write: Callable[[Path], object], needed: in
         raise write_error(target, reason, needed) from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Puts the names in a folder on the disk, where the system can."""
+    # Not every system lets a folder be opened, and some network disks cannot sync one.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_error(target: Path, reason: OSError, needed: int = 0) -> WriteError:
@@ -116,13 +127,3 @@ def _is_another_process(number: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    # Not every system lets a folder be opened, and some network disks cannot sync one.
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from xreid_plugin.data import clips
-from xreid_plugin.data.check import unreadable_frames
+from xreid_plugin.data.check_frames import unreadable_frames
 from xreid_plugin.data.clips import ClipRequest, TrainClips
 from xreid_plugin.data.frame_files import LooseFrames
 from xreid_plugin.data.frame_reader import BadFrameError, FrameError
@@ -102,6 +102,22 @@ def test_a_bad_file_is_an_error_or_is_substituted_and_the_checker_finds_it(tmp_p
     if fault not in ("missing", "pipe", "folder"):
         [line] = unreadable_frames([tracklet], set(), workers=1)
         assert line.startswith(f"{tracklet.paths[2]}: ")
+
+
+@pytest.mark.parametrize("bad", [2, 3], ids=["asked for", "a stand-in"])
+def test_a_link_out_of_the_dataset_is_an_error_under_either_policy(tmp_path, bad):
+    (tmp_path / "set").mkdir()
+    tracklet = make_tracklet(tmp_path / "set", "T")._replace(home=str(tmp_path / "set"))
+    Path(tracklet.paths[2]).write_bytes(b"")
+    frame = Path(tracklet.paths[bad])
+    frame.unlink()
+    picture(0).save(tmp_path / "elsewhere.jpg")
+    frame.symlink_to(tmp_path / "elsewhere.jpg")
+    # Else it would stand in, and the fourth, which is as near, would not be looked at.
+    Path(tracklet.paths[1]).write_bytes(b"")
+    with pytest.raises(FrameError, match=rf"Frame {frame} of tracklet T is refused: .*{tmp_path}/elsewhere") as error:
+        read_substituting(LooseFrames(), tracklet, [2], SIZE, ClipFaults())
+    assert not isinstance(error.value, BadFrameError)
 
 
 def greys(clip):

@@ -19,6 +19,25 @@ def test_strips_show_their_frames_and_what_is_missing(tmp_path):
     assert sheet.shape[0] == 2 * pitch + 6
 
 
+def test_frames_are_read_by_the_rules_of_training(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # its first row is the right side
+    turned = Image.new("RGB", (40, 20), "white")
+    turned.paste("black", (0, 0, 40, 10))
+    turned.save(tmp_path / "turned.png", exif=exif)
+    for name in ("cut.jpg", "whole.jpg"):
+        Image.new("RGB", (64, 128), (250, 0, 0)).save(tmp_path / name)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(cut.read_bytes()[:-20])
+    frames = [FrameRef(str(tmp_path / name)) for name in ("turned.png", "cut.jpg", "whole.jpg")]
+    sheet = np.asarray(draw([Strip("", frames, "black")]))[6 + 30 : 6 + 30 + 128]
+    assert sheet[:, 18 + 16].tolist() == [[255, 255, 255]] * 128
+    assert sheet[:, 18 + 48].tolist() == [[0, 0, 0]] * 128
+    # Of one that was cut off, decoders give a part.
+    assert (sheet[:, 18 + 70 : 18 + 70 + 64] == 200).all()
+    assert (sheet[:, 18 + 140 : 18 + 140 + 64, 0] > 240).all()
+
+
 def test_a_picture_that_cannot_be_written_is_refused(tmp_path):
     for name, fault in (("a.gif", "must end in"), ("none/a.png", "no folder")):
         with pytest.raises(GalleryError, match=fault):

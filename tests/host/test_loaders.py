@@ -1,9 +1,5 @@
 import os
-import subprocess
-import sys
-from pathlib import Path
 
-import cv2
 import pytest
 import torch
 from fastreid.data import build_reid_test_loader, build_reid_train_loader
@@ -115,83 +111,6 @@ def test_batches_are_read_ahead_as_the_configuration_says():
     assert build_reid_train_loader(cfg, train_set=Squares(), sampler=range(4)).prefetch_factor == 3
     cfg.DATALOADER.NUM_WORKERS = 0
     assert_all_squares(list(build_reid_test_loader(cfg, test_set=Squares())[0]), "cpu")
-
-
-class Readers(Squares):
-    """Tells which process reads, and with how many threads."""
-
-    def __getitem__(self, index):
-        tasks = Path("/proc/self/task")
-        threads = len(list(tasks.iterdir())) if tasks.exists() else 1
-        return {
-            "images": torch.zeros(2),
-            "targets": os.getpid(),
-            "threads": max(torch.get_num_threads(), cv2.getNumThreads()),
-            "tasks": threads,
-        }
-
-
-def test_workers_stay_for_the_next_pass_even_if_one_is_abandoned():
-    loader, _ = build_reid_test_loader(config(workers=2), test_set=Readers())
-
-    def readers():
-        return {pid for batch in loader for pid in batch["targets"].tolist()}
-
-    first = readers()
-    assert len(first) == 2
-    assert os.getpid() not in first
-    next(iter(loader))
-    assert readers() == first
-    assert readers() == first
-
-
-def test_workers_have_few_threads():
-    loader, _ = build_reid_test_loader(config(workers=2), test_set=Readers())
-    batches = list(loader)
-    assert {count for batch in batches for count in batch["threads"].tolist()} == {1}
-    # Beside the one that reads, one hands the batches over.
-    assert max(count for batch in batches for count in batch["tasks"].tolist()) <= 3
-
-
-ABANDONED = """
-import itertools
-import os
-import torch
-import xreid_plugin
-from fastreid.data import build_reid_test_loader, build_reid_train_loader
-from xreid_plugin.config import get_cfg
-
-class Readers(torch.utils.data.Dataset):
-    def __len__(self):
-        return 100
-    def __getitem__(self, index):
-        return {"images": torch.zeros(2), "targets": os.getpid()}
-
-cfg = get_cfg()
-cfg.MODEL.DEVICE = "cpu"
-cfg.DATALOADER.NUM_WORKERS = 2
-cfg.TEST.IMS_PER_BATCH = cfg.SOLVER.IMS_PER_BATCH = 4
-training = iter(build_reid_train_loader(cfg, train_set=Readers(), sampler=itertools.cycle(range(100))))
-test, _ = build_reid_test_loader(cfg, test_set=Readers())
-kept = [*itertools.islice(training, 5), *itertools.islice(test, 2), next(iter(test))]
-print(*sorted({pid for batch in kept for pid in batch["targets"].tolist()}), flush=True)
-ENDING
-"""
-
-
-@pytest.mark.parametrize("ending", ["", "1 / 0"], ids=["end", "error"])
-def test_abandoned_workers_end_with_the_process(ending):
-    script = ABANDONED.replace("ENDING", ending)
-    # Workers hold the pipe of standard output as well: that this returns shows that they are gone, or soon will be.
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == (1 if "/" in ending else 0), done.stderr
-    workers = [int(pid) for pid in done.stdout.split()]
-    assert len(workers) == 4
-    for pid in workers:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
 
 
 @pytest.mark.parametrize(("name", "device"), [("cpu", "cpu"), ("auto", "cuda")])

@@ -1,73 +1,17 @@
 """Checks a copy of a dataset before a day of training: its counts, its frames, and whether its queries have answers."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
-from pathlib import Path
 
 from tabulate import tabulate
-from tqdm import tqdm
 
-from xreid_plugin.data.datasets.base import TRAIN, VideoCrossModalityDataset
-from xreid_plugin.data.frame_files import decode_whole
-from xreid_plugin.data.image_header import PictureError
-from xreid_plugin.data.picture_file import read_picture_file
+from xreid_plugin.data.check_counts import compare_with_full_copy
+from xreid_plugin.data.check_frames import frames_led_astray, missing_frames, unreadable_frames
+from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
 
 _EXAMPLES = 5
-_LISTED = "tracklets listed"
-
-# What the datasets' authors and public loaders count in a full copy, under each dataset's default length filter.
-_FULL_COPY = {
-    "HITSZVCM": {
-        "train identities": 500,
-        f"train {_LISTED}": 11_061,
-        "train infrared tracklets": 4_291,
-        "train infrared frames": 98_214,
-        "train visible tracklets": 5_460,
-        "train visible frames": 126_543,
-        "test identities": 427,
-        f"I2V query {_LISTED}": 5_159,
-        "I2V query infrared tracklets": 4_584,
-        "I2V query infrared frames": 105_979,
-        f"I2V gallery {_LISTED}": 5_643,
-        "I2V gallery visible tracklets": 5_099,
-        "I2V gallery visible frames": 118_137,
-    },
-    "BUPTCampus": {
-        "train identities": 1_074,
-        f"train {_LISTED}": 7_148,
-        "train infrared tracklets": 3_574,
-        "train infrared frames": 398_069,
-        "train visible tracklets": 3_574,
-        "train visible frames": 398_069,
-        "test identities": 1_076,
-        f"I2V query {_LISTED}": 536,
-        "I2V query infrared tracklets": 536,
-        "I2V query infrared frames": 53_417,
-        f"I2V gallery {_LISTED}": 2_422,
-        "I2V gallery visible tracklets": 2_422,
-        "I2V gallery visible frames": 298_771,
-        f"V2I query {_LISTED}": 540,
-        "V2I query visible tracklets": 540,
-        "V2I query visible frames": 48_521,
-        f"V2I gallery {_LISTED}": 2_422,
-        "V2I gallery infrared tracklets": 2_422,
-        "V2I gallery infrared frames": 298_771,
-    },
-}
-_AUXILIARY_SET = {
-    "train identities": 930,
-    f"train {_LISTED}": 1_860,
-    "train infrared tracklets": 930,
-    "train infrared frames": 104_575,
-    "train visible tracklets": 930,
-    "train visible frames": 104_575,
-}
 
 
 @dataclass(frozen=True)
@@ -135,7 +79,7 @@ def check_dataset(
     Raises:
         OSError: a folder of frames cannot be read.
     """
-    counts = _compare_with_full_copy(dataset)
+    counts = compare_with_full_copy(dataset)
     differing = [f"{name}: {found}, not {full}" for name, found, full in counts if full not in (None, found)]
     tracklets = [*dataset.train, *dataset.test]
     missing = missing_frames(tracklets)
@@ -144,11 +88,12 @@ def check_dataset(
         for tracklet in dataset.test
         if tracklet.camid not in dataset.cameras
     ]
-    broken = unreadable_frames(tracklets, set(missing), workers) if deep else []
+    astray = frames_led_astray(tracklets)
+    broken = unreadable_frames(tracklets, {*missing, *astray}, workers) if deep else []
     findings = [
         _finding("counts differ from a full copy (see --no-counts)", differing, failure=compare_counts),
         _finding("frames are missing", missing),
-        _finding("frames are links that lead out of the copy", frames_led_astray(tracklets, dataset.home)),
+        _finding("frames are links that lead out of the copy", astray),
         _finding("frames cannot be decoded", broken),
         _finding("training identities are seen in one modality only", one_sided_identities(dataset)),
         _finding("test tracklets come from cameras that training never shows", unseen, failure=False),
@@ -158,62 +103,6 @@ def check_dataset(
         findings += _task_findings(name, task, dataset.test)
     found = [finding for finding in findings if finding.count]
     return Report(counts, sorted(found, key=lambda finding: not finding.failure))
-
-
-def missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
-    """The frames that are not on disk, in order; each folder is listed once, far cheaper than asking for each file."""
-    names_in = lru_cache(maxsize=256)(_names_in)
-    missing = []
-    for path in chain.from_iterable(tracklet.paths for tracklet in tracklets):
-        folder, name = os.path.split(path)
-        if name not in names_in(folder):
-            missing.append(path)
-    return missing
-
-
-def frames_led_astray(tracklets: Sequence[Tracklet], home: Path) -> list[str]:
-    """The frames that are links to files outside the dataset's folder, in order.
-
-    Args:
-        tracklets: whose frames.
-        home: the dataset's folder. What Train, Test or DATA are links to counts as inside, as the owner's own choice.
-    """
-    inside = tuple(f"{os.path.realpath(folder)}{os.sep}" for folder in (home, *home.glob("*/")))
-    links_in = lru_cache(maxsize=256)(_links_in)
-    astray = []
-    for path in chain.from_iterable(tracklet.paths for tracklet in tracklets):
-        folder, name = os.path.split(path)
-        if name in links_in(folder) and not os.path.realpath(path).startswith(inside):
-            astray.append(path)
-    return astray
-
-
-def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: int = 0) -> list[str]:
-    """Decodes every frame as training does: what it finds is what training would stumble over.
-
-    Args:
-        tracklets: whose frames.
-        skip: paths to leave out.
-        workers: threads; decoding and reading let others run. 0: one for each core.
-
-    Returns:
-        A line for each frame that cannot be decoded, in order: path and reason.
-    """
-
-    def decode(tracklet: Tracklet) -> list[str]:
-        reasons = ((path, _reason_unreadable(path)) for path in tracklet.paths if path not in skip)
-        return [f"{path}: {reason}" for path, reason in reasons if reason]
-
-    broken: list[str] = []
-    total = sum(len(tracklet.paths) for tracklet in tracklets)
-    with (
-        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
-        tqdm(total=total, unit="frame", desc="decoding", disable=None) as bar,
-    ):
-        for tracklet, lines in zip(tracklets, pool.map(decode, tracklets), strict=True):
-            broken += lines
-            bar.update(len(tracklet.paths))
-    return broken
 
 
 def one_sided_identities(dataset: VideoCrossModalityDataset) -> list[str]:
@@ -259,58 +148,3 @@ def _task_findings(name: str, task: RetrievalTask, test: Sequence[Tracklet]) -> 
 
 def _finding(what: str, cases: Sequence[str], failure: bool = True) -> Finding:
     return Finding(what, len(cases), cases[:_EXAMPLES], failure)
-
-
-def _compare_with_full_copy(dataset: VideoCrossModalityDataset) -> list[tuple[str, int, int | None]]:
-    full = dict(_FULL_COPY.get(type(dataset).__name__, {}))
-    if dataset.protocol.get("auxiliary"):
-        full |= {name: full[name] + more for name, more in _AUXILIARY_SET.items()}
-    if dataset.protocol["min_length"] != dataset.default_min_length:
-        full = {name: number for name, number in full.items() if name.endswith(_LISTED)}
-    return [(name, found, full.get(name)) for name, found in _measure(dataset).items()]
-
-
-def _measure(dataset: VideoCrossModalityDataset) -> dict[str, int]:
-    measured: dict[str, int] = {}
-    for name, by_modality in dataset.counts.items():
-        if name == TRAIN:
-            measured["train identities"] = dataset.num_train_pids
-            measured["test identities"] = len({tracklet.pid for tracklet in dataset.test})
-        measured[f"{name} {_LISTED}"] = sum(counts.listed for counts in by_modality.values())
-        for modality, counts in by_modality.items():
-            if counts.listed:
-                measured[f"{name} {modality.name.lower()} tracklets"] = counts.kept
-                measured[f"{name} {modality.name.lower()} frames"] = counts.frames
-    return measured
-
-
-def _links_in(folder: str) -> frozenset[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries if entry.is_symlink())
-    except (FileNotFoundError, NotADirectoryError):
-        return frozenset()
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    # A link that leads to itself.
-    except OSError:
-        return False
-
-
-def _names_in(folder: str) -> frozenset[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return frozenset(entry.name for entry in entries if _is_file(entry))
-    except (FileNotFoundError, NotADirectoryError):
-        return frozenset()
-
-
-def _reason_unreadable(path: str) -> str | None:
-    try:
-        decode_whole(read_picture_file(path))
-    except PictureError as error:
-        return str(error)
-    return None

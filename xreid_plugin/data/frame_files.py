@@ -19,8 +19,9 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
-from xreid_plugin.data.frame_reader import BadFrameError
+from xreid_plugin.data.frame_reader import BadFrameError, FrameError
 from xreid_plugin.data.image_header import JPEG_START, PictureError, refuse_huge
+from xreid_plugin.data.links import LinkError
 from xreid_plugin.data.picture_file import read_picture_file, refuse_cut_off
 from xreid_plugin.data.tracklet import Tracklet
 
@@ -56,8 +57,17 @@ class LooseFrames:
 
         Raises:
             BadFrameError: a file is missing, cut off or no picture.
+            FrameError: a file is a link out of the tracklet's dataset.
         """
-        return decode_clip(tracklet, indices, size, lambda index: read_picture_file(tracklet.paths[index]))
+
+        def content(index: int) -> bytes:
+            path = tracklet.paths[index]
+            try:
+                return read_picture_file(path, tracklet.home)
+            except LinkError as error:
+                raise FrameError(f"Frame {path} of tracklet {tracklet.name} is refused: {error}.") from error
+
+        return decode_clip(tracklet, indices, size, content)
 
 
 def decode_clip(

@@ -48,6 +48,6 @@ class FrameReader(Protocol):
 
         Raises:
             BadFrameError: one of these frames is missing, cut off or no picture.
-            FrameError: no frame can be had, whichever is asked for.
+            FrameError: no frame can be had, whichever is asked for; or one is a link out of its dataset.
         """
         ...

@@ -10,24 +10,32 @@ import os
 import stat
 
 from xreid_plugin.data.image_header import JPEG_START, PNG_START, PictureError
+from xreid_plugin.data.links import refuse_outside
 
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
 _PNG_END = b"IEND\xaeB`\x82"
 
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+
 # The process is out of them, and the frame is not to blame.
 _OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
-def read_picture_file(path: str) -> bytes:
+def read_picture_file(path: str, home: str = "") -> bytes:
     """The content of a file; waits for no pipe.
+
+    Args:
+        path: of the file.
+        home: the folder of its dataset, which links must not lead out of; empty where none has named the file.
 
     Raises:
         PictureError: it is missing, is no file, or cannot be read.
+        LinkError: it is a link out of its dataset.
         OSError: the process has no files or no memory left.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = _open(path, home)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -45,6 +53,19 @@ def read_picture_file(path: str) -> bytes:
             raise
         raise PictureError(f"it cannot be read ({error.strerror})") from error
     return content
+
+
+def _open(path: str, home: str) -> int:
+    if not home:
+        return os.open(path, _TO_READ)
+    try:
+        return os.open(path, _TO_READ | os.O_NOFOLLOW)
+    except OSError as error:
+        # Linux and macOS say the one of a link, BSD the other; a file that is none has cost nothing more.
+        if error.errno not in (errno.ELOOP, errno.EMLINK):
+            raise
+    # Whatever takes the place of what was looked at is not followed either.
+    return os.open(refuse_outside(path, home), _TO_READ | os.O_NOFOLLOW)
 
 
 def refuse_cut_off(content: bytes | memoryview) -> None:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from xreid_plugin.data.boxes import Boxes
-from xreid_plugin.data.footage import FootageError
+from xreid_plugin.data.footage import FileFrames, Footage, FootageError
+from xreid_plugin.data.frame_reader import FrameError
+from xreid_plugin.data.tracklet import Modality, Tracklet
 from xreid_plugin.data.video import VideoFrames
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.gallery.records import FrameRef, GalleryError
@@ -83,15 +84,14 @@ def _shortened(line: str) -> str:
 
 
 def _pixels(frame: FrameRef) -> NDArray[np.uint8]:
-    height, width = FRAME
+    try:
+        return next(_footage(frame).clips(np.zeros((1, 1), np.int64), FRAME))[0]
+    except (FootageError, FrameError):
+        return np.full((*FRAME, 3), 200, np.uint8)
+
+
+def _footage(frame: FrameRef) -> Footage:
     if frame.number is not None and frame.box is not None:
-        try:
-            video = VideoFrames(Path(frame.path), Boxes.of([[frame.number, *frame.box]]))
-            return next(video.clips(np.zeros((1, 1), np.int64), FRAME))[0]
-        except FootageError:
-            found = None
-    else:
-        found = cv2.imread(frame.path, cv2.IMREAD_COLOR_RGB)
-    if found is None:
-        return np.full((height, width, 3), 200, np.uint8)
-    return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        return VideoFrames(Path(frame.path), Boxes.of([[frame.number, *frame.box]]))
+    # Of a file, neither identity nor modality matters to whoever reads its pixels.
+    return FileFrames(Tracklet([frame.path], 0, 0, Modality.VISIBLE, frame.path))

@@ -1,6 +1,7 @@
 """Loaders that work without CUDA, keep their workers, and say plainly what ended one of them."""
 
 import os
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,7 +35,8 @@ class DeviceLoader(torch.utils.data.DataLoader):
 
     On CUDA the next batch is copied on a stream of its own while the present one is computed on, as the host meant it;
     elsewhere batches are yielded as they come. Workers start at the first batch, not when the iterator is made, and
-    stay for the next pass over the same loader. A dataset with a ``collate_fn`` of its own is collated by that.
+    stay for the next pass over the same loader; an error ends them, and the pass after it starts others. A dataset with
+    a ``collate_fn`` of its own is collated by that.
     """
 
     def __init__(self, local_rank: int, *, num_workers: int = 0, **kwargs: Any) -> None:
@@ -51,17 +53,42 @@ class DeviceLoader(torch.utils.data.DataLoader):
         changed = {"pin_memory": cuda, "collate_fn": collate, "persistent_workers": workers > 0}
         kwargs.setdefault("worker_init_fn", prepare_worker)
         super().__init__(num_workers=workers, **{**kwargs, **changed})
+        self._end_workers: weakref.finalize[..., Any] | None = None
 
     def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        # Torch draws a seed for the workers here, once more in a run that is resumed than in one never interrupted.
-        with torch.random.fork_rng(devices=[]):
-            batches = _told_plainly(super().__iter__())
+        batches = self._told_plainly()
         yield from _copied_ahead(batches, self.device) if self.device.type == "cuda" else batches
 
+    def _told_plainly(self) -> Iterator[dict[str, Any]]:
+        try:
+            with loader_errors_told():
+                # Torch draws a seed for the workers here, once more in a run that is resumed than in one never
+                # interrupted.
+                with torch.random.fork_rng(devices=[]):
+                    batches = super().__iter__()
+                if self.num_workers and self._end_workers is None:
+                    self._end_workers = weakref.finalize(self, _end_workers_of, batches, os.getpid())
+                    # Torch itself ends those that are left when the process does.
+                    self._end_workers.atexit = False
+                yield from batches
+        except Exception:
+            if self._end_workers is not None:
+                self._end_workers()
+                # The next pass starts others.
+                self._iterator = self._end_workers = None
+            raise
 
-def _told_plainly(batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    with loader_errors_told():
-        yield from batches
+
+def _end_workers_of(batches: Any, owner: int) -> None:
+    """Asks the workers of a loader to end, and waits for them.
+
+    Torch asks them likewise when the iterator is collected as garbage. But where it is part of a cycle, as any that an
+    error's traceback leads to, its queues are closed first: nothing reaches a worker any more, and torch waits five
+    seconds for each before it kills it. So this keeps hold of the iterator until nobody needs its loader.
+    """
+    # A forked process inherits this, but workers are their parent's to end.
+    if os.getpid() == owner:
+        batches._shutdown_workers()
 
 
 def _copied_ahead(batches: Iterator[dict[str, Any]], device: torch.device) -> Iterator[dict[str, Any]]:

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 _POSITIONS = "positional_embedding"
 # Every CLIP ViT has exactly one parameter of this name, and no text tower has it.
 _LANDMARK = "class_embedding"
+# What else a file may hold has been quantised, and means nothing without its scales, or is no weight at all.
+_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class FetchedWeights(NamedTuple):
@@ -118,11 +120,14 @@ def load_clip_weights(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be read without running code, holds no image tower, or holds another one.
+        ValueError: the file cannot be read without running code, holds no image tower, holds another one, or holds
+            numbers that are no weights.
     """
     file = read_weight_file(path)
     prefix = _tower_prefix(file.tensors, path)
     found = {name.removeprefix(prefix): value for name, value in file.tensors.items() if name.startswith(prefix)}
+    wanted = tower.state_dict()
+    _refuse_other_numbers({name: value for name, value in found.items() if name in wanted}, path)
     warnings = _activation_warnings(tower, True if file.torchscript else quick_gelu)
     resized: list[str] = []
     if _POSITIONS in found:
@@ -130,7 +135,6 @@ def load_clip_weights(
         found[_POSITIONS] = positions
         resized += note
 
-    wanted = tower.state_dict()
     mismatched = {name for name in wanted if name in found and found[name].shape != wanted[name].shape}
     loaded = [name for name in wanted if name in found and name not in mismatched]
     report = LoadReport(
@@ -188,11 +192,21 @@ def _tower_prefix(tensors: dict[str, Tensor], path: Path) -> str:
     return prefixes[0]
 
 
+def _refuse_other_numbers(tensors: dict[str, Tensor], path: Path) -> None:
+    for name, value in tensors.items():
+        if value.dtype not in _DTYPES:
+            kind = str(value.dtype).removeprefix("torch.")
+            raise ValueError(
+                f"{path}: '{name}' holds numbers of type {kind}, which no weights of CLIP are: save the model's "
+                "state_dict in float32, or in another float of 16 bits or more."
+            )
+
+
 def _fit_positions(
     positions: Tensor, target: tuple[int, int], source: tuple[int, int] | None, warnings: list[str]
 ) -> tuple[Tensor, list[str]]:
     """Bring positions to the target grid; left as they are, to be reported as a mismatch, if their grid is unknown."""
-    if positions.ndim != 2 or positions.shape[0] < 2:
+    if positions.ndim != 2 or positions.shape[0] < 2 or not positions.shape[1]:
         return positions, []
     count = positions.shape[0] - 1
     side = math.isqrt(count)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from tests.data.datasets.trees import small_bupt, small_vcm
@@ -6,6 +8,8 @@ from xreid_plugin.data.datasets.base import MetadataError
 from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
 from xreid_plugin.data.datasets.files import Enclosure
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
+from xreid_plugin.data.frame_files import LooseFrames
+from xreid_plugin.data.frame_reader import FrameError
 
 
 def moved_and_linked(path, target):
@@ -47,10 +51,37 @@ def test_frames_that_lead_out_are_a_failure_of_the_copy(tmp_path):
     home = small_vcm(tmp_path / "copy").write()
     frame = home / "Train/0007/rgb/D3/5.jpg"
     moved_and_linked(frame, tmp_path / "frame.jpg")
-    report = check_dataset(HITSZVCM(home), compare_counts=False)
-    (finding,) = [finding for finding in report.findings if finding.failure]
-    assert finding.what == "frames are links that lead out of the copy"
-    assert finding.examples == [str(frame)]
+    for deep in (False, True):
+        report = check_dataset(HITSZVCM(home), compare_counts=False, deep=deep)
+        (finding,) = [finding for finding in report.findings if finding.failure]
+        assert finding.what == "frames are links that lead out of the copy"
+        assert finding.examples == [str(frame)]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "frame"),
+    [
+        (small_vcm, HITSZVCM, "Train/0007/rgb/D3/5.jpg"),
+        (small_vcm, HITSZVCM, "Test/0504/ir/D12/30.jpg"),
+        (small_bupt, BUPTCampus, None),
+    ],
+)
+def test_a_frame_that_leads_out_is_refused_when_it_is_read(tmp_path, make, kind, frame):
+    home = make(tmp_path / "copy").write()
+    dataset = kind(home)
+    frame = home / frame if frame else Path(dataset.test[0].paths[0])
+    moved_and_linked(frame, tmp_path / "frame.jpg")
+    [(tracklet, index)] = [
+        (tracklet, list(tracklet.paths).index(str(frame)))
+        for tracklet in (*dataset.train, *dataset.test)
+        if str(frame) in tracklet.paths
+    ]
+    with pytest.raises(
+        FrameError, match=f"{frame} of tracklet {tracklet.name} is refused: .* link to {tmp_path}/frame"
+    ):
+        LooseFrames().read(tracklet, [index], (8, 4))
+    others = [other for other in range(len(tracklet.paths)) if other != index]
+    assert len(LooseFrames().read(tracklet, others, (8, 4))) == len(others)
 
 
 def test_a_frame_that_leads_to_itself_is_missing(tmp_path):

@@ -10,6 +10,7 @@ from tests.data.pack.packs import KINDS, SIZE, damage, loose, pack_set
 from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 from xreid_plugin.data.frame_reader import FrameError
+from xreid_plugin.data.pack import store
 from xreid_plugin.data.pack.reader import PackedFrames
 from xreid_plugin.data.pack.store import open_pack
 from xreid_plugin.data.pack.writer import pack_dataset
@@ -33,6 +34,16 @@ def test_frames_come_in_the_order_asked_for_and_as_often(tmp_path, packed_size):
     assert np.array_equal(clip, loose(tracklet)[order])
     clip[0] = 0
     assert np.array_equal(clip[2], loose(tracklet)[5])
+
+
+@KINDS
+def test_a_repeated_frame_is_read_once(tmp_path, packed_size, monkeypatch):
+    dataset, file = pack_set(tmp_path, packed_size)
+    asked, unseal = [], store.unseal
+    monkeypatch.setattr(store, "unseal", lambda key, value: asked.append(key.decode()) or unseal(key, value))
+    tracklet = dataset.train[0]
+    PackedFrames(file, dataset.home).read(tracklet, [5, 0, 5, 11, 0, 5], SIZE)
+    assert asked == [tracklet.paths[index].removeprefix(f"{dataset.home}/") for index in (5, 0, 11)]
 
 
 def test_packed_files_serve_any_size_and_decoded_frames_their_own(tmp_path):

@@ -35,7 +35,7 @@ from xreid_plugin.data.pack import writer
 writer.BATCH = 20
 read = writer.read_picture_file
 # The packer itself waits for no pipe; here it does, so that the test knows where it is.
-writer.read_picture_file = lambda path: Path(path).read_bytes() if Path(path).is_fifo() else read(path)
+writer.read_picture_file = lambda path, home: Path(path).read_bytes() if Path(path).is_fifo() else read(path, home)
 try:
     writer.pack_dataset(HITSZVCM(sys.argv[1], min_length=1), Path(sys.argv[2]), workers=2)
 except writer.PackError as error:
@@ -134,6 +134,18 @@ def test_a_frame_that_cannot_be_read_is_named_and_stops_packing(tmp_path, packed
     with pytest.raises(FrameError, match="tracklet test00003_0504M1D12") as error:
         pack_dataset(dataset, file, packed_size)
     assert str(path) in str(error.value)
+    assert not file.exists()
+
+
+@KINDS
+def test_a_frame_that_leads_out_of_the_dataset_is_not_packed(tmp_path, packed_size):
+    dataset, file = read_set(tmp_path), tmp_path / "set.pack"
+    path = dataset.home / "Test/0504/ir/D12/30.jpg"
+    path.rename(tmp_path / "elsewhere.jpg")
+    path.symlink_to(tmp_path / "elsewhere.jpg")
+    refusal = f"{path} of tracklet test00003_0504M1D12 is refused: it is a link to {tmp_path}/elsewhere.jpg, outside"
+    with pytest.raises(FrameError, match=refusal):
+        pack_dataset(dataset, file, packed_size)
     assert not file.exists()
 
 

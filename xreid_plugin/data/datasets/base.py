@@ -106,7 +106,8 @@ class VideoCrossModalityDataset(Dataset):
         train = [tracklet._replace(pid=label[tracklet.pid]) for tracklet in long_train]
 
         test = [tracklet for tracklet in listed.test if len(tracklet.paths) >= min_length]
-        shared = share_paths([*train, *test])
+        home = str(self.home)
+        shared = share_paths(tracklet._replace(home=home) for tracklet in (*train, *test))
         train, self.test = shared[: len(train)], shared[len(train) :]
         self.tasks = _tasks_of_long_tracklets(listed, min_length)
         self.cameras = tuple(sorted({tracklet.camid for tracklet in train}))

@@ -48,7 +48,7 @@ class PackedFrames:
 
         Args:
             tracklet: whose frames are wanted.
-            indices: T positions in ``tracklet.paths``.
+            indices: T positions in ``tracklet.paths``; a repeated one is read once.
             size: (H, W) in pixels; that of the pack, if its frames are decoded.
 
         Returns:
@@ -78,8 +78,11 @@ class PackedFrames:
             if packed is None:
                 return decode_clip(tracklet, indices, size, content)
             clip = np.empty((len(indices), *size, 3), np.uint8)
+            first_place: dict[int, int] = {}
             for place, index in enumerate(map(int, indices)):
-                clip[place] = np.frombuffer(content(index), np.uint8).reshape(*size, 3)
+                first = first_place.setdefault(index, place)
+                known = first < place
+                clip[place] = clip[first] if known else np.frombuffer(content(index), np.uint8).reshape(*size, 3)
             return clip
 
     def _error(self, tracklet: Tracklet, index: int, problem: str, remedy: str) -> BadFrameError:

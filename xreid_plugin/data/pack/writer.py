@@ -18,10 +18,12 @@ from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.frame_files import decode_clip
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.data.image_header import PictureError
+from xreid_plugin.data.links import LinkError
 from xreid_plugin.data.pack.format import INFO_KEY, PackError, PackInfo, digest, key_of, name_of, seal
 from xreid_plugin.data.pack.store import open_pack, part_of, read_info, refuse_truncated
 from xreid_plugin.data.picture_file import read_picture_file
 from xreid_plugin.data.tracklet import Tracklet
+from xreid_plugin.files import sync_folder
 
 # Frames of one transaction: what a cut-off costs, and, decoded, some 64 MB of memory.
 BATCH = 512
@@ -94,7 +96,7 @@ def pack_tracklets(
         False where the very pack is there already.
 
     Raises:
-        FrameError: a frame is missing or no picture.
+        FrameError: a frame is missing, no picture, or a link out of ``home``.
         PackError: something else lies at ``output`` or beside it, somebody else is packing there, or the disk is full.
         OSError: a file cannot be read or written.
     """
@@ -105,9 +107,9 @@ def pack_tracklets(
         return False
     part = part_of(output)
     with _alone(part):
-        _fill(part, info, frames, workers)
+        _fill(part, info, frames, str(home), workers)
         part.replace(output)
-    _sync_folder(output.parent)
+    sync_folder(output.parent)
     return True
 
 
@@ -120,7 +122,7 @@ def _frames_of(tracklets: Iterable[Tracklet], home: Path) -> list[_Frame]:
     return list(frames.values())
 
 
-def _fill(part: Path, info: PackInfo, frames: Sequence[_Frame], workers: int) -> None:
+def _fill(part: Path, info: PackInfo, frames: Sequence[_Frame], home: str, workers: int) -> None:
     environment = _open_to_write(part)
     try:
         if part.stat().st_size and environment.stat()["entries"]:
@@ -136,7 +138,7 @@ def _fill(part: Path, info: PackInfo, frames: Sequence[_Frame], workers: int) ->
         bar = tqdm(total=len(frames), initial=len(frames) - len(missing), unit="frame", desc="packing", disable=None)
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool, bar:
             for batch in (missing[start : start + BATCH] for start in range(0, len(missing), BATCH)):
-                _put(environment, dict(pool.map(partial(_load, size=info.size), batch)))
+                _put(environment, dict(pool.map(partial(_load, home=home, size=info.size), batch)))
                 bar.update(len(batch))
         _put(environment, {INFO_KEY: replace(info, complete=True).to_bytes()})
     except lmdb.Error as error:
@@ -148,11 +150,13 @@ def _fill(part: Path, info: PackInfo, frames: Sequence[_Frame], workers: int) ->
         environment.close()
 
 
-def _load(frame: _Frame, size: tuple[int, int] | None) -> tuple[bytes, bytes]:
+def _load(frame: _Frame, home: str, size: tuple[int, int] | None) -> tuple[bytes, bytes]:
     try:
-        content = read_picture_file(frame.path)
+        content = read_picture_file(frame.path, home)
     except PictureError as error:
         raise frame.error(f"is not usable: {error}") from error
+    except LinkError as error:
+        raise frame.error(f"is refused: {error}") from error
     # Decoded in either case: a pack holds no frame that training would stumble over.
     pixels = decode_clip(frame.tracklet, [frame.position], size or _ANY_SIZE, lambda _: content)
     key = key_of(frame.name)
@@ -216,11 +220,3 @@ def _alone(part: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise PackError(f"{part} is being written by another process; wait for it to end.") from error
         yield
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,5 +1,6 @@
 """Draws planned tracklets into image files, on one or several processes."""
 
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -57,9 +59,19 @@ def _mapping(workers: int) -> Iterator:
     # Forking a process that runs threads, as torch's and OpenCV's, can leave the child waiting for ever.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
     try:
-        yield partial(pool.map, chunksize=8)
+        yield partial(_map_unharmed, pool)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _map_unharmed(pool: ProcessPoolExecutor, *arguments: Any) -> Iterator:
+    """``pool.map``, which starts the workers; Ctrl-C reaches this process alone, which ends them."""
+    # At a terminal it goes to all processes, and each worker would print a traceback. They inherit what is blocked.
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.map(*arguments, chunksize=8)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
 
 
 def _draw(settings: SyntheticSettings, drawing: Drawing) -> int:

@@ -11,6 +11,7 @@ from xreid_plugin.data.synthetic.plan import plan_unpaired
 from xreid_plugin.data.synthetic.render import render_tracklet
 from xreid_plugin.data.synthetic.settings import SyntheticError, SyntheticSettings
 from xreid_plugin.data.tracklet import Modality
+from xreid_plugin.files import replace_atomically
 
 _TRACKLETS, _FRAMES = 2, 3
 _GAP = 4
@@ -38,9 +39,7 @@ def write_preview(settings: SyntheticSettings, file: Path, identities: int = 8) 
     done, encoded = cv2.imencode(".png", enlarged)
     if not done:
         raise OSError(f"the preview for {file} could not be encoded")
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_bytes(encoded.tobytes())
-    partial.replace(file)
+    replace_atomically(file, lambda part: part.write_bytes(encoded.tobytes()))
 
 
 def _row(settings: SyntheticSettings, pid: int) -> NDArray[np.uint8]:
