@@ -1,8 +1,6 @@
-import argparse
-
 import pytest
 
-from xreid_plugin.user_errors import add_debug_flag, message_of, report_user_error
+from xreid_plugin.user_errors import message_of, report_user_error
 
 
 def raised(error):
@@ -25,10 +23,4 @@ def test_every_error_has_a_text():
     assert message_of(KeyError("no quotes")) == "no quotes"
     assert message_of(KeyError()) == "KeyError"
     assert message_of(AssertionError()) == "AssertionError"
-
-
-def test_the_flag_is_off_unless_given():
-    parser = argparse.ArgumentParser()
-    add_debug_flag(parser)
-    assert not parser.parse_args([]).debug
-    assert parser.parse_args(["--debug"]).debug
+    assert message_of(FileNotFoundError(2, "No such file", "a.npz")) == "No such file: 'a.npz'"

@@ -11,7 +11,7 @@ Benchmarks: {benchmarks}
 Prints a table, then one JSON object a line. What a size is, each benchmark's --sizes says when it cannot read one. With
 --growth the plugin is measured at 1, 10 and 100 times a number of tracklets, and the exponents are printed as well. A
 reference that would need more than half of the machine's memory is left out. OMP_NUM_THREADS sets the threads of both.
-Exit status: 0 done, 1 a measured process failed, 2 wrong usage.
+Exit status: 0 done, 1 a measured process failed, 2 wrong usage, 130 interrupted.
 """
 
 import argparse
@@ -20,55 +20,54 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
+from _command import ToolFailure, UsageError, run_tool, tool_parser
+from _options import positive
 
-import xreid_plugin  # noqa: F401  (mends the host, which the benchmarks import)
-from xreid_plugin.benchmarks.report import Case, growth, json_lines, run, table, write_json_lines
-from xreid_plugin.user_errors import add_debug_flag, report_user_error
+if TYPE_CHECKING:
+    from xreid_plugin.benchmarks.report import Case
 
 BENCHMARKS = ("data", "gallery", "inference", "memory", "pack", "ranking", "refresh", "rerank", "startup", "step")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs benchmarks; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").format(benchmarks=", ".join(BENCHMARKS)),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("names", nargs="+", choices=BENCHMARKS, metavar="NAME", help="which benchmarks")
-    parser.add_argument("--sizes", nargs="+", metavar="SIZE", help="instead of the benchmark's own")
-    parser.add_argument("--growth", action="store_true", help="the plugin alone, at 1, 10 and 100 times a size")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of which the fastest counts (default: 3)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the JSON lines there as well")
-    add_debug_flag(parser)
-    args = parser.parse_args(arguments)
-    if args.repeats < 1:
-        parser.error("--repeats: at least 1 run is needed")
+    return run_tool(_parser(), _measure, arguments, if_interrupted="nothing was measured to the end")
+
+
+def _measure(args: argparse.Namespace) -> int:
     if args.growth and args.sizes:
-        parser.error("--growth has sizes of its own: leave --sizes out")
+        raise UsageError("--growth has sizes of its own: leave --sizes out")
     if args.json and not args.json.absolute().parent.is_dir():
-        parser.error(f"--json: there is no folder {args.json.absolute().parent}")
+        raise UsageError(f"--json: there is no folder {args.json.absolute().parent}")
     if args.json and args.json.is_dir():
-        parser.error(f"--json: {args.json} is a folder")
+        raise UsageError(f"--json: {args.json} is a folder")
+    from tqdm import tqdm
+
+    from xreid_plugin.benchmarks.report import growth, json_lines, run, table, write_json_lines
+
+    chosen = [case for name in args.names for case in _cases(name, args.sizes, args.growth)]
     try:
-        chosen = [case for name in args.names for case in cases(name, args.sizes, args.growth)]
-        records = list(run(chosen, args.repeats))
-        if args.json:
-            write_json_lines(args.json, records)
-    except (ValueError, OSError) as error:
-        return report_user_error("benchmark", error, args.debug)
+        # None leaves it to tqdm, which is quiet where there is no terminal.
+        bar = tqdm(run(chosen, args.repeats), total=len(chosen), unit="case", leave=False, disable=None)
+        records = list(bar)
     except RuntimeError as error:
-        report_user_error("benchmark", error, args.debug)
-        return 1
+        raise ToolFailure(str(error)) from error
+    if args.json:
+        write_json_lines(args.json, records)
     print(table(records))
     if args.growth:
         print("\n" + growth(records))
+    if args.json:
+        print(f"\nWritten to {args.json}")
+    # Last, for programs that read on from the first brace.
     print("\n" + json_lines(records), end="")
     return 0
 
 
-def cases(name: str, sizes: Sequence[str] | None, grow: bool) -> list[Case]:
+def _cases(name: str, sizes: Sequence[str] | None, grow: bool) -> list["Case"]:
     """The cases of one benchmark; with ``grow`` without their references.
 
     Raises:
@@ -81,6 +80,18 @@ def cases(name: str, sizes: Sequence[str] | None, grow: bool) -> list[Case]:
     if not hasattr(module, "GROWTH_SIZES"):
         raise ValueError(f"{name} measures nothing that grows with the number of tracklets")
     return [replace(case, reference=None) for case in module.cases(module.GROWTH_SIZES)]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = tool_parser(__file__, (__doc__ or "").format(benchmarks=", ".join(BENCHMARKS)))
+    add = parser.add_argument_group("what is measured").add_argument
+    add("names", nargs="+", choices=BENCHMARKS, metavar="NAME", help="which benchmarks, of those listed below")
+    add("--sizes", nargs="+", metavar="SIZE", help="instead of the benchmark's own")
+    add("--growth", action="store_true", help="the plugin alone, at 1, 10 and 100 times a size")
+    add("--repeats", type=positive, default=3, metavar="N", help="runs of which the fastest counts (default: 3)")
+    add = parser.add_argument_group("output").add_argument
+    add("--json", type=Path, metavar="FILE", help="write the JSON lines there as well")
+    return parser
 
 
 if __name__ == "__main__":

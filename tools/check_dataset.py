@@ -6,66 +6,50 @@ Examples:
     python tools/check_dataset.py --dataset BUPTCampus --auxiliary --no-counts
 
 Prints the counts beside those of a full copy, then each finding with a few examples.
-Exit status: 0 clean, 1 failures, 2 wrong usage or lists that cannot be read.
+Exit status: 0 clean, 1 failures, 2 wrong usage or lists that cannot be read, 130 interrupted.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
-
-from xreid_plugin.data.check import check_dataset
-from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
-from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
-from xreid_plugin.user_errors import add_debug_flag, report_user_error
-
-_DATASETS: dict[str, type[VideoCrossModalityDataset]] = {"HITSZVCM": HITSZVCM, "BUPTCampus": BUPTCampus}
+from _command import UsageError, run_tool, tool_parser
+from _options import add_dataset, add_workers, dataset_class, natural
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the check; returns the exit status."""
-    parser = _parser()
-    args = parser.parse_args(arguments)
+    return run_tool(_parser(), _check, arguments, if_interrupted="a check changes nothing")
+
+
+def _check(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {"min_length": args.min_length}
     if args.auxiliary:
         if args.dataset != "BUPTCampus":
-            parser.error("--auxiliary: only BUPTCampus has an auxiliary set")
+            raise UsageError("--auxiliary: only BUPTCampus has an auxiliary set")
         options["auxiliary"] = True
-    try:
-        dataset = _DATASETS[args.dataset](args.root, **options)
-        report = check_dataset(dataset, deep=args.deep, workers=args.workers, compare_counts=args.counts)
-    except (OSError, ValueError) as error:
-        return report_user_error("check_dataset", error, args.debug)
+    # Not at the head, here and in all tools: --help and wrong usage need no import of seconds.
+    from xreid_plugin.data.check import check_dataset
+
+    dataset = dataset_class(args.dataset)(args.root, **options)
+    report = check_dataset(dataset, deep=args.deep, workers=args.workers, compare_counts=args.counts)
     print(report)
     return 1 if report.failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", required=True, choices=sorted(_DATASETS))
-    parser.add_argument(
-        "--root",
-        default=os.getenv("FASTREID_DATASETS", "datasets"),
-        help="the dataset's folder, or the one that holds it (default: FASTREID_DATASETS, else 'datasets')",
-    )
-    parser.add_argument("--deep", action="store_true", help="also decode every frame")
-    parser.add_argument("--workers", type=_natural, default=0, help="threads that decode (default: one for each core)")
-    parser.add_argument("--no-counts", dest="counts", action="store_false", help="a partial copy is no failure")
-    parser.add_argument("--min-length", type=_natural, default=0, help="shortest tracklet (default: the dataset's)")
-    parser.add_argument("--auxiliary", action="store_true", help="with the auxiliary training set of BUPTCampus")
-    add_debug_flag(parser)
+    parser = tool_parser(__file__, __doc__)
+    add = parser.add_argument_group("the copy").add_argument
+    add_dataset(add)
+    add("--auxiliary", action="store_true", help="with the auxiliary training set of BUPTCampus")
+    add = parser.add_argument_group("the check").add_argument
+    add("--deep", action="store_true", help="also decode every frame, which takes minutes")
+    add_workers(add)
+    add("--no-counts", dest="counts", action="store_false", help="a partial copy is no failure")
+    add("--min-length", type=natural, default=0, metavar="N", help="shortest tracklet (default: the dataset's)")
     return parser
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is negative")
-    return number
 
 
 if __name__ == "__main__":

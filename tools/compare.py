@@ -8,9 +8,9 @@ Examples:
     python tools/compare.py projects/XReID/configs/vcm.yml configs/baselines/*.yml --output logs/compare --only-report
 
 A configuration is called by its file's name, or as NAME=FILE says. Each run is a process of its own that writes to
-DIR/NAME/seedK. Runs that are done are skipped, and those that were cut
-off go on: give the same command again. DIR/report.md, results.csv, cmc.png and map.png are written at the end.
-Exit status: 0 done, 1 a run has no results, 2 wrong usage.
+DIR/NAME/seedK. Runs that are done are skipped, and those that were cut off go on: give the same command again.
+DIR/report.md, results.csv, cmc.png and map.png are written at the end.
+Exit status: 0 done, 1 a run has no results, 2 wrong usage, 130 interrupted.
 """
 
 import argparse
@@ -18,49 +18,56 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
-
-import xreid_plugin  # noqa: F401  (mends the host)
-from xreid_plugin.comparison.plan import plan
-from xreid_plugin.comparison.report import write_report
-from xreid_plugin.comparison.run import execute_all
-from xreid_plugin.user_errors import add_debug_flag, report_user_error
+from _command import UsageError, run_tool, tool_parser
 
 TRAIN_NET = Path(__file__).resolve().with_name("train_net.py")
+USAGE = "%(prog)s CONFIG... [--seeds N...] --output DIR [--overlay FILE]... [--only-report] [KEY VALUE]..."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the comparison; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
-    args = parser.parse_intermixed_args(arguments)
+    command = shlex.join(["python", "tools/compare.py", *arguments])
+    return run_tool(
+        parser,
+        partial(_compare, command),
+        arguments,
+        # Keys may stand among the options.
+        parser.parse_intermixed_args,
+        if_interrupted="the same command goes on where it stopped",
+    )
+
+
+def _compare(command: str, args: argparse.Namespace) -> int:
     configs, overrides = _split(args.words)
     if not configs:
-        parser.error("name a configuration, such as projects/XReID/configs/vcm.yml")
-    try:
-        runs = plan(configs, args.seeds, args.output, args.overlay, overrides)
-        if not args.only_report:
-            execute_all(runs, TRAIN_NET, lambda line: print(line, flush=True))
-        report = write_report(runs, args.output, shlex.join(["python", "tools/compare.py", *arguments]))
-    except (ValueError, OSError) as error:
-        return report_user_error("compare", error, args.debug)
-    print(f"\n{report}\nWritten to {args.output}")
-    return int(not all(run.is_done for run in runs))
+        raise UsageError("name a configuration, such as projects/XReID/configs/vcm.yml")
+    import xreid_plugin  # noqa: F401  (mends the host)
+    from xreid_plugin.comparison.plan import plan
+    from xreid_plugin.comparison.report import write_report
+    from xreid_plugin.comparison.run import execute_all
+
+    runs = plan(configs, args.seeds, args.output, args.overlay, overrides)
+    if not args.only_report:
+        execute_all(runs, TRAIN_NET, partial(print, flush=True))
+    print(f"\n{write_report(runs, args.output, command)}\nWritten to {args.output}/report.md")
+    missing = sum(not run.is_done for run in runs)
+    if missing:
+        print(f"{missing} of {len(runs)} runs have no results; the same command goes on with them.")
+    return int(missing > 0)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        usage="%(prog)s CONFIG... [--seeds N...] --output DIR [--overlay FILE]... [--only-report] [KEY VALUE]...",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("words", nargs="*", metavar="CONFIG... KEY VALUE...", help="YAML files, then keys to override")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="N", help="default: 0")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
-    parser.add_argument(
+    parser = tool_parser(__file__, __doc__, usage=USAGE)
+    add = parser.add_argument_group("what is compared").add_argument
+    add("words", nargs="*", metavar="CONFIG... KEY VALUE...", help="YAML files, then keys to override")
+    add("--seeds", type=int, nargs="+", default=[0], metavar="N", help="a run of each for every CONFIG (default: 0)")
+    add(
         "--overlay",
         type=Path,
         action="append",
@@ -68,8 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="YAML whose own keys, not those of its _BASE_, are laid over every configuration; may be repeated",
     )
-    parser.add_argument("--only-report", action="store_true", help="train nothing: report what earlier runs have left")
-    add_debug_flag(parser)
+    add = parser.add_argument_group("output").add_argument
+    add("--output", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
+    add("--only-report", action="store_true", help="train nothing: report what earlier runs have left")
     return parser
 
 

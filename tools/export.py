@@ -21,46 +21,43 @@ embedding (B, F) float32, rows of length 1. B is free, T, H and W are fixed. It 
     similarity = embedding @ embedding.T  # cosines, -1 to 1
 
 The metadata also hold pixel_mean, pixel_std, clips, flip, raw, checkpoint, fingerprint and the whole config. More in
-docs/deployment.md. OMP_NUM_THREADS sets the threads of both sides that are timed. Exit status: 0 done, 1 the file
-disagrees with torch and was not written, 2 wrong usage or what cannot be used.
+docs/deployment.md. OMP_NUM_THREADS sets the threads of both sides that are timed.
+Exit status: 0 done, 1 the file disagrees with torch and was not written, 2 wrong usage or what cannot be used, 130
+interrupted.
 """
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
-from tabulate import tabulate
-from tqdm import tqdm
+from _command import ToolFailure, run_tool, tool_parser
 
-# isort: split
-import xreid_plugin  # noqa: F401  (mends the host)
-from xreid_plugin.export.check import TOLERANCE, Agreement, CheckError, write_checked
-from xreid_plugin.export.embedder import ClipEmbedder
-from xreid_plugin.export.latency import TIMED_BATCHES, latency_table, machine, measure
-from xreid_plugin.export.libraries import ExportError, check_libraries
-from xreid_plugin.export.runtime import Runtime
-from xreid_plugin.export.source import Source, facts, load_source
-from xreid_plugin.export.translation import translate
-from xreid_plugin.files import in_words
-from xreid_plugin.user_errors import add_debug_flag, report_user_error
+if TYPE_CHECKING:
+    from xreid_plugin.export.check import Agreement
+    from xreid_plugin.export.runtime import Runtime
+    from xreid_plugin.export.source import Source
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exports and prints; returns the exit status."""
-    args = _parser().parse_args(arguments)
-    try:
-        _export(args)
-    except CheckError as error:
-        report_user_error("export", error, args.debug)
-        return 1
-    except (OSError, ValueError, KeyError) as error:
-        return report_user_error("export", error, args.debug)
-    return 0
+    return run_tool(_parser(), _export, arguments)
 
 
-def _export(args: argparse.Namespace) -> None:
+def _export(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    import xreid_plugin  # noqa: F401  (mends the host)
+    from xreid_plugin.export.check import CheckError, write_checked
+    from xreid_plugin.export.embedder import ClipEmbedder
+    from xreid_plugin.export.latency import TIMED_BATCHES, latency_table, machine, measure
+    from xreid_plugin.export.libraries import ExportError, check_libraries
+    from xreid_plugin.export.runtime import Runtime
+    from xreid_plugin.export.source import facts, load_source
+    from xreid_plugin.export.translation import translate
+
     if not args.tolerance > 0:
         raise ExportError(f"--tolerance is {args.tolerance:g}; it must be above 0.")
     if args.output.is_dir():
@@ -81,7 +78,10 @@ def _export(args: argparse.Namespace) -> None:
         step("Writing and checking")
         args.output.parent.mkdir(parents=True, exist_ok=True)
         clip = (source.frames, source.size)
-        agreements = write_checked(program, embedder, args.output, clip, source.cameras, args.tolerance)
+        try:
+            agreements = write_checked(program, embedder, args.output, clip, source.cameras, args.tolerance)
+        except CheckError as error:
+            raise ToolFailure(str(error)) from error
         runtime = Runtime(args.output)
         latencies = []
         for clips in timed:
@@ -93,9 +93,13 @@ def _export(args: argparse.Namespace) -> None:
     print(_agreement_table(agreements, args.tolerance))
     if latencies:
         print(f"\nMedian time of a batch ({machine()}):\n{latency_table(latencies)}")
+    print(f"\nWritten to {args.output}; --help shows how to run it.")
+    return 0
 
 
-def _summary(file: Path, source: Source, runtime: Runtime) -> str:
+def _summary(file: Path, source: "Source", runtime: "Runtime") -> str:
+    from xreid_plugin.files import in_words
+
     height, width = source.size
     cameras = ", ".join(map(str, source.cameras)) or "none"
     dimensions = runtime.session.get_outputs()[0].shape[1]
@@ -105,24 +109,25 @@ def _summary(file: Path, source: Source, runtime: Runtime) -> str:
     )
 
 
-def _agreement_table(agreements: list[Agreement], tolerance: float) -> str:
+def _agreement_table(agreements: "list[Agreement]", tolerance: float) -> str:
+    from tabulate import tabulate
+
     rows = [[line.clips, f"{line.difference:.1e}", f"{line.cosine:.7f}"] for line in agreements]
     table = tabulate(rows, ["clips", "max difference", "lowest cosine"], disable_numparse=True, stralign="right")
     return f"\nonnxruntime beside torch, rows of length 1, tolerance {tolerance:g}:\n{table}"
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    add = parser.add_argument
+    parser = tool_parser(__file__, __doc__)
+    add = parser.add_argument_group("the model").add_argument
     add("source", type=Path, metavar="CHECKPOINT|CONFIG.yml", help="of a training run; a config names its checkpoint")
+    add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as INPUT.CLIP.FRAMES 6")
+    add = parser.add_argument_group("the file").add_argument
     add("--output", type=Path, required=True, metavar="FILE.onnx", help="made whole, or left as it was")
     add("--raw", action="store_true", help="rows of any length, to average clips of a tracklet (TEST.FRAMES dense)")
-    add("--tolerance", type=float, default=TOLERANCE, metavar="X", help=f"of the check (default: {TOLERANCE:g})")
+    add = parser.add_argument_group("its check").add_argument
+    add("--tolerance", type=float, default=1e-5, metavar="X", help="largest difference from torch (default: 1e-5)")
     add("--no-latency", action="store_true", help="time nothing")
-    add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as INPUT.CLIP.FRAMES 6")
-    add_debug_flag(parser)
     return parser
 
 

@@ -16,109 +16,116 @@ Examples:
 Scores are cosines, -1 to 1. A threshold that was calibrated on validation people decides what is a match; their
 features come from TEST.SAVE_FEATURES of an evaluation. A gallery knows which model made it, and refuses others.
 Additions show at once and as a whole: readers see the state before or after, a killed one leaves the state before, and
-of two writers the second waits (--wait) or is told. Exit status: 0 done, 2 wrong usage or what cannot be used.
+of two writers the second waits (--wait) or is told.
+Exit status: 0 done, 2 wrong usage or what cannot be used, 130 interrupted.
 """
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
+from _command import add_debug, run_tool, tool_parser
+from _options import positive
 
-import xreid_plugin  # noqa: F401  (mends the host)
-from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.evaluation.features import DIRECTIONS
-from xreid_plugin.gallery import commands, sources
-from xreid_plugin.gallery.export import FORMATS
-from xreid_plugin.gallery.manifest import INDEX_KINDS
-from xreid_plugin.user_errors import add_debug_flag, report_user_error
+DIRECTIONS = ("I2V", "V2I")
+FORMATS = ("npy", "parquet", "duckdb")
+INDEX_KINDS = ("exact", "ivf", "hnsw", "auto")
+LIST_COLUMNS = ("frames", "boxes", "identity", "camera", "time")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and prints what it answers; returns the exit status."""
-    args = _parser().parse_args(arguments)
-    try:
-        print(args.run(args))
-    except (FrameError, OSError, ValueError, KeyError) as error:
-        return report_user_error("gallery", error, args.debug)
+    return run_tool(_parser(), _run, arguments, if_interrupted="a gallery is as it was before")
+
+
+def _run(args: argparse.Namespace) -> int:
+    importlib.import_module("xreid_plugin")  # mends the host
+    commands = importlib.import_module("xreid_plugin.gallery.commands")
+    print(getattr(commands, args.run)(args))
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser = tool_parser(__file__, __doc__)
+    parsers = parser.add_subparsers(required=True, title="commands, each with a --help of its own", metavar="COMMAND")
 
-    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        found = parsers.add_parser(name, help=text, description=text, allow_abbrev=False)
+    def command(name: str, run: str, text: str) -> argparse.ArgumentParser:
+        found = parsers.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
         found.add_argument("gallery", type=Path, metavar="GALLERY", help="its folder")
         found.set_defaults(run=run)
-        add_debug_flag(found)
+        add_debug(found, argparse.SUPPRESS)
         return found
 
-    build = command("build", commands.build, "makes a gallery of tracklets")
+    build = command("build", "build", "makes a gallery of tracklets")
     _add_sources(build, many=True)
-    build.add_argument("--index", choices=INDEX_KINDS, default="exact", help="default: exact; auto goes by the size")
-    build.add_argument("--recall", type=float, default=0.95, metavar="X", help="wanted of an index (default: 0.95)")
+    add = build.add_argument_group("the index").add_argument
+    add("--index", choices=INDEX_KINDS, default="exact", help="auto goes by the size (default: %(default)s)")
+    add("--recall", type=float, default=0.95, metavar="X", help="wanted of an index (default: %(default)s)")
     _add_calibration(build, required=False)
     _add_wait(build)
 
-    add = command("add", commands.add, "adds tracklets to a gallery")
-    _add_sources(add, many=True)
-    _add_wait(add)
+    more = command("add", "add", "adds tracklets to a gallery")
+    _add_sources(more, many=True)
+    _add_wait(more)
 
-    query = command("query", commands.query, "finds the tracklets most like one")
+    query = command("query", "query", "finds the tracklets most like one")
     _add_sources(query, many=False)
-    query.add_argument("--top", type=int, default=10, metavar="K", help="how many (default: 10)")
-    query.add_argument("--all", action="store_true", help="also those below the threshold")
-    query.add_argument("--exact", action="store_true", help="also where the gallery has an approximate index")
-    query.add_argument("--picture", type=Path, metavar="FILE.png", help="the query's frames above those found")
+    add = query.add_argument_group("the answer").add_argument
+    add("--top", type=positive, default=10, metavar="K", help="how many tracklets (default: %(default)s)")
+    add("--all", action="store_true", help="also those below the threshold")
+    add("--exact", action="store_true", help="also where the gallery has an approximate index")
+    add("--picture", type=Path, metavar="FILE.png", help="the query's frames above those found")
 
-    again = command("calibrate", commands.calibrate_again, "sets the threshold of a gallery")
+    again = command("calibrate", "calibrate_again", "sets the threshold of a gallery")
     _add_calibration(again, required=True)
-    again.add_argument("--direction", choices=DIRECTIONS, help="whose pairs; default: all that the file has")
+    again.add_argument("--direction", choices=DIRECTIONS, help="whose pairs (default: all that the file has)")
     _add_wait(again)
 
-    out = command("export", commands.export_gallery, "writes a gallery for other databases")
-    out.add_argument("--to", type=Path, required=True, metavar="FOLDER")
+    out = command("export", "export_gallery", "writes a gallery for other databases")
+    out.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="for the files")
     out.add_argument("--format", nargs="+", choices=FORMATS, default=["npy", "parquet"], help="default: npy parquet")
 
-    command("info", commands.info, "says what a gallery is")
+    command("info", "info", "says what a gallery is")
     return parser
 
 
 def _add_sources(parser: argparse.ArgumentParser, many: bool) -> None:
-    source = parser.add_mutually_exclusive_group(required=True)
+    one = parser.add_argument_group("where from, one of these").add_mutually_exclusive_group(required=True)
     number = "+" if many else 1
-    source.add_argument("--frames", type=Path, nargs=number, metavar="FOLDER", help="of frames, or of such folders")
-    source.add_argument("--video", type=Path, metavar="FILE", help="with --boxes")
-    source.add_argument("--features", type=Path, metavar="FILE.npz", help="as evaluation saves them")
+    one.add_argument("--frames", type=Path, nargs=number, metavar="FOLDER", help="of frames, or of such folders")
+    one.add_argument("--video", type=Path, metavar="FILE", help="with --boxes")
+    one.add_argument("--features", type=Path, metavar="FILE.npz", help="as evaluation saves them")
+    add = parser.add_argument_group("more about it").add_argument
     if many:
-        columns = ", ".join(sources.COLUMNS)
-        source.add_argument("--list", type=Path, metavar="FILE.csv", help=f"a line a tracklet: {columns}")
-        source.add_argument("--dataset", metavar="NAME", help="its test tracklets, such as HITSZVCM")
-        parser.add_argument("--root", type=Path, metavar="FOLDER", help="of the dataset; default: DATASETS.ROOT")
-        parser.add_argument("--direction", choices=DIRECTIONS, help="what it searches alone, and calibrates")
+        columns = ", ".join(LIST_COLUMNS)
+        one.add_argument("--list", type=Path, metavar="FILE.csv", help=f"a line a tracklet: {columns}")
+        one.add_argument("--dataset", metavar="NAME", help="its test tracklets, such as HITSZVCM")
+        add("--root", type=Path, metavar="FOLDER", help="of the dataset (default: DATASETS.ROOT)")
+        add("--direction", choices=DIRECTIONS, help="what it searches alone, and calibrates (default: both)")
     else:
-        parser.add_argument("--row", type=int, metavar="N", help="of --features, from 0")
-    parser.add_argument("--boxes", type=Path, metavar="FILE.csv", help="frame,x1,y1,x2,y2: pixels of the video")
-    parser.add_argument("--identity", metavar="NAME", help="who it is, if that is known")
-    parser.add_argument("--camera", type=int, metavar="N", help="its number in training; unknown ones are left out")
-    parser.add_argument("--time", metavar="TIME", help="ISO 8601, or seconds since 1970")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="of the model; default: the gallery's own")
-    parser.add_argument("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as TEST.FRAMES dense")
-    parser.add_argument("--device", default="auto", help="default: auto")
+        add("--row", type=int, metavar="N", help="of --features, from 0")
+    add("--boxes", type=Path, metavar="FILE.csv", help="frame,x1,y1,x2,y2: pixels of the video")
+    add("--identity", metavar="NAME", help="who it is, if that is known")
+    add("--camera", type=int, metavar="N", help="its number in training; unknown ones are left out")
+    add("--time", metavar="TIME", help="ISO 8601, or seconds since 1970")
+    add = parser.add_argument_group("the model").add_argument
+    add("--checkpoint", type=Path, metavar="FILE", help="default: the gallery's own")
+    add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as TEST.FRAMES dense")
+    add("--device", default="auto", help="such as cpu or cuda:1 (default: %(default)s)")
 
 
 def _add_calibration(parser: argparse.ArgumentParser, required: bool) -> None:
-    parser.add_argument("--calibrate", type=Path, required=required, metavar="FILE.npz", help="validation features")
-    parser.add_argument("--false-match-rate", type=float, default=1e-3, metavar="X", help="default: 1e-3")
+    add = parser.add_argument_group("the threshold").add_argument
+    add("--calibrate", type=Path, required=required, metavar="FILE.npz", help="validation features")
+    add("--false-match-rate", type=float, default=1e-3, metavar="X", help="default: %(default)s")
 
 
 def _add_wait(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--wait", type=float, default=0, metavar="SECONDS", help="for another writer; -1: for ever")
+    text = "for another writer; -1: for ever (default: %(default)s)"
+    parser.add_argument("--wait", type=float, default=0, metavar="SECONDS", help=text)
 
 
 if __name__ == "__main__":

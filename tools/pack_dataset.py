@@ -14,60 +14,60 @@ Exit status: 0 done, 1 the pack is damaged (--verify), 2 wrong usage, lists or f
 """
 
 import argparse
-import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
+from _command import UsageError, run_tool, tool_parser
+from _options import add_dataset, add_workers, dataset_class
 
-from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
-from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
-from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.data.pack.store import open_pack
-from xreid_plugin.data.pack.verify import verify_pack
-from xreid_plugin.data.pack.writer import pack_dataset
-from xreid_plugin.user_errors import add_debug_flag, report_user_error
-
-_DATASETS: dict[str, Callable[..., VideoCrossModalityDataset]] = {"HITSZVCM": HITSZVCM, "BUPTCampus": BUPTCampus}
+if TYPE_CHECKING:
+    from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Packs, verifies, or both; returns the exit status."""
-    parser = _parser()
-    args = parser.parse_args(arguments)
+    return run_tool(_parser(), _pack, arguments, if_interrupted="the same command goes on where it stopped")
+
+
+def _pack(args: argparse.Namespace) -> int:
     if not args.output.absolute().parent.is_dir():
-        parser.error(f"--output: there is no folder {args.output.absolute().parent}")
-    try:
-        dataset = _read_dataset(args.dataset, args.root, args.output)
-        new = pack_dataset(dataset, args.output, args.frames, args.workers)
-        info = open_pack(args.output).info
-        print(f"{args.output}: {info}, {args.output.stat().st_size:,} bytes{'' if new else ', packed before'}.")
-        return _verify(args.output) if args.verify else 0
-    except (OSError, ValueError, FrameError) as error:
-        return report_user_error("pack_dataset", error, args.debug)
-    except KeyboardInterrupt:
-        print("pack_dataset: interrupted; the same command goes on where it stopped.", file=sys.stderr)
-        return 130
+        raise UsageError(f"--output: there is no folder {args.output.absolute().parent}")
+    from xreid_plugin.data.pack.store import open_pack
+    from xreid_plugin.data.pack.writer import pack_dataset
+
+    dataset = _read_dataset(args.dataset, args.root, args.output)
+    new = pack_dataset(dataset, args.output, args.frames, args.workers)
+    info = open_pack(args.output).info
+    print(f"{args.output}: {info}, {args.output.stat().st_size:,} bytes{'' if new else ', packed before'}.")
+    if args.verify and not _verified(args.output):
+        return 1
+    print(f"To train from it, add to the training's command: DATASETS.PACK {args.output}")
+    return 0
 
 
-def _read_dataset(name: str, root: str, output: Path) -> VideoCrossModalityDataset:
+def _read_dataset(name: str, root: str, output: Path) -> "VideoCrossModalityDataset":
     """All that the dataset's lists name, short tracklets and the auxiliary set with them."""
+    from xreid_plugin.data.pack.store import open_pack
+
     options: dict[str, Any] = {"min_length": 1}
     if output.exists():
         pack = open_pack(output)
         if pack.info.dataset == name:
             options["packed"] = pack  # the loose frames may be gone
-    dataset = _DATASETS[name](root, **options)
+    kind = dataset_class(name)
+    dataset = kind(root, **options)
     if name == "BUPTCampus" and (dataset.home / "train_auxiliary.txt").is_file():
-        return BUPTCampus(root, auxiliary=True, **options)
+        return kind(root, auxiliary=True, **options)
     return dataset
 
 
-def _verify(output: Path) -> int:
+def _verified(output: Path) -> bool:
+    from xreid_plugin.data.pack.verify import verify_pack
+
     verdict = verify_pack(output)
     for problem in verdict.problems:
         print(f"FAILURE: {output}: {problem}")
@@ -76,24 +76,18 @@ def _verify(output: Path) -> int:
         if verdict.problems
         else f"{verdict.frames:,} frames verified; all sums agree."
     )
-    return 1 if verdict.problems else 0
+    return not verdict.problems
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", required=True, choices=sorted(_DATASETS))
-    parser.add_argument(
-        "--root",
-        default=os.getenv("FASTREID_DATASETS", "datasets"),
-        help="the dataset's folder, or the one that holds it (default: FASTREID_DATASETS, else 'datasets')",
-    )
-    parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="the pack")
-    parser.add_argument(
-        "--frames", type=_size, metavar="HEIGHTxWIDTH", help="pack decoded frames of this size (default: files)"
-    )
-    parser.add_argument("--workers", type=_natural, default=0, help="threads that decode (default: one for each core)")
-    parser.add_argument("--verify", action="store_true", help="then read all of the pack and check the sums")
-    add_debug_flag(parser)
+    parser = tool_parser(__file__, __doc__)
+    add = parser.add_argument_group("the dataset").add_argument
+    add_dataset(add)
+    add = parser.add_argument_group("the pack").add_argument
+    add("--output", required=True, type=Path, metavar="FILE", help="the pack")
+    add("--frames", type=_size, metavar="HEIGHTxWIDTH", help="pack decoded frames of this size (default: files)")
+    add("--verify", action="store_true", help="then read all of the pack and check the sums")
+    add_workers(add)
     return parser
 
 
@@ -102,13 +96,6 @@ def _size(text: str) -> tuple[int, int]:
     if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no size: write height x width in pixels, such as 288x144")
     return int(match[1]), int(match[2])
-
-
-def _natural(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is negative")
-    return number
 
 
 if __name__ == "__main__":

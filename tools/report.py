@@ -8,8 +8,8 @@ Examples:
 
 RUN is the folder of a run. The page is a single HTML file, pictures included: it needs no network and no script. Rank
 lists and maps are drawn from the features that TEST.SAVE_FEATURES saved, the rank lists and the attention need the
-dataset as well; what is not there is left out, and the page says so. Exit status: 0 done, 2 wrong usage or a folder
-that is no run.
+dataset as well; what is not there is left out, and the page says so.
+Exit status: 0 done, 2 wrong usage or a folder that is no run, 130 interrupted.
 """
 
 import argparse
@@ -18,58 +18,50 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
-
-import xreid_plugin  # noqa: F401  (mends the host)
-from xreid_plugin.user_errors import add_debug_flag, report_user_error
-from xreid_plugin.visualization.page import write_page
-from xreid_plugin.visualization.page_content import PageOptions, page_content
-from xreid_plugin.visualization.run_folder import RunFolder
-
-USUAL = PageOptions()
+from _command import run_tool, tool_parser
+from _options import add_seed, positive
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the page; returns the exit status."""
-    args = _parser().parse_intermixed_args(arguments)
+    parser = _parser()
+    # Keys may stand among the options.
+    return run_tool(parser, _write, arguments, parser.parse_intermixed_args)
+
+
+def _write(args: argparse.Namespace) -> int:
+    if args.features is not None and not args.features.is_file():
+        raise FileNotFoundError(f"--features: there is no {args.features}")
+    import xreid_plugin  # noqa: F401  (mends the host)
+    from xreid_plugin.visualization.page import write_page
+    from xreid_plugin.visualization.page_content import PageOptions, page_content
+    from xreid_plugin.visualization.run_folder import RunFolder
+
+    run = RunFolder.read(args.run, args.opts)
     output = args.output or args.run / "report.html"
-    options = PageOptions(args.features, args.queries, args.depth, args.people, args.seed)
-    try:
-        if args.features is not None and not args.features.is_file():
-            raise FileNotFoundError(f"--features: there is no {args.features}")
-        # Now, and not when all is drawn.
-        output.parent.mkdir(parents=True, exist_ok=True)
-        content = page_content(RunFolder.read(args.run, args.opts), options)
-        write_page(content, output)
-    except (OSError, ValueError, KeyError) as error:
-        return report_user_error("report", error, args.debug)
+    # Now, and not when all is drawn.
+    output.parent.mkdir(parents=True, exist_ok=True)
+    content = page_content(run, PageOptions(args.features, args.queries, args.depth, args.people, args.seed))
+    write_page(content, output)
     for reason in content.missing:
         print(f"left out: {reason}")
-    print(output)
+    print(f"Written to {output}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    add = parser.add_argument
+    parser = tool_parser(__file__, __doc__)
+    add = parser.add_argument_group("the run").add_argument
     add("run", type=Path, metavar="RUN", help="folder of a run")
     add("opts", nargs="*", metavar="KEY VALUE", help="keys to override, such as DATASETS.ROOT /data")
-    add("--output", type=Path, metavar="FILE", help="default: RUN/report.html")
     add("--features", type=Path, metavar="FILE.npz", help="default: what the run saved, or RUN/features.npz")
-    add("--queries", type=_count, default=USUAL.queries, metavar="N", help=f"default: {USUAL.queries}")
-    add("--depth", type=_count, default=USUAL.depth, metavar="N", help=f"of a rank list; default: {USUAL.depth}")
-    add("--people", type=_count, default=USUAL.people, metavar="N", help=f"of the attention; default: {USUAL.people}")
-    add("--seed", type=int, default=USUAL.seed, metavar="N", help="of all that is drawn by lot; default: 0")
-    add_debug_flag(parser)
+    add = parser.add_argument_group("the page").add_argument
+    add("--output", type=Path, metavar="FILE", help="default: RUN/report.html")
+    add("--queries", type=positive, default=5, metavar="N", help="rank lists of each direction (default: %(default)s)")
+    add("--depth", type=positive, default=10, metavar="N", help="tracklets of a rank list (default: %(default)s)")
+    add("--people", type=positive, default=2, metavar="N", help="whose attention is shown (default: %(default)s)")
+    add_seed(add)
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is below 1")
-    return number
 
 
 if __name__ == "__main__":

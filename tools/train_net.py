@@ -1,8 +1,10 @@
 """Trains and evaluates through fast-reid's trainer; the command line is the host's."""
 
 import argparse
+import sys
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
+from _command import add_debug, ends_well
 
 EXAMPLES = """examples:
   python tools/train_net.py --config-file projects/XReID/configs/vcm.yml DATASETS.ROOT /data/HITSZ-VCM
@@ -45,19 +47,24 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--dist-url", default="auto", metavar="URL", help="where several machines meet: tcp://ADDRESS-OF-MACHINE-0:PORT"
     )
-    add("--debug", action="store_true", help="show the traceback of an error as well")
+    add_debug(parser)
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="overrides of the configuration, at the end")
     return parser.parse_args(arguments)
 
 
-def main() -> None:
-    """Runs the job that the command line describes."""
+def main() -> int:
+    """Runs the job that the command line describes; returns the exit status."""
+    return ends_well("train_net", _run, if_interrupted="--resume goes on from the newest checkpoint, if there is one")
+
+
+def _run() -> int:
     arguments = parse_arguments()
     # Not at the head: --help and wrong usage need none of it.
     from xreid_plugin.engine.command_line import run
 
     run(arguments)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

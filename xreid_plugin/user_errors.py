@@ -1,15 +1,16 @@
 """How every tool tells its user what is wrong: one message on stderr and exit code 2; the traceback where asked for."""
 
-import argparse
+import re
 import sys
 import traceback
 
+from xreid_plugin.data.frame_reader import FrameError
+
 USAGE_ERROR = 2
+_ERRNO = re.compile(r"^\[Errno \d+\] ")
 
-
-def add_debug_flag(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--debug``, which :func:`report_user_error` heeds."""
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error as well")
+# What a user can mend: files, values and keys, the host's registries among them, and frames.
+USER_ERRORS = (OSError, ValueError, KeyError, FrameError)
 
 
 def report_user_error(tool: str, error: Exception, debug: bool) -> int:
@@ -30,6 +31,6 @@ def report_user_error(tool: str, error: Exception, debug: bool) -> int:
 
 
 def message_of(error: Exception) -> str:
-    """The text of an error; of a KeyError, which would put it in quotes, the text alone; never empty."""
+    """The text of an error, without quotes around a KeyError's and the number of a system's; never empty."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return text or type(error).__name__
+    return _ERRNO.sub("", text) or type(error).__name__

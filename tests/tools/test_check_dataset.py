@@ -1,22 +1,11 @@
-import importlib.util
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.data.datasets.trees import VISIBLE, small_bupt, small_vcm
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "check_dataset.py"
 
-
-@pytest.fixture
-def main(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    spec = importlib.util.spec_from_file_location("check_dataset", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+@pytest.fixture(scope="module")
+def main(load_tool):
+    return load_tool("check_dataset").main
 
 
 def test_a_clean_copy_exits_0(main, tmp_path, capsys):
@@ -93,10 +82,8 @@ def test_wrong_usage_exits_2(main, arguments):
     assert exit_.value.code == 2
 
 
-def test_the_command_says_in_one_line_that_there_is_no_copy(tmp_path):
-    command = [sys.executable, str(TOOL), "--dataset", "BUPTCampus", "--root", str(tmp_path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert "check_dataset: BUPTCampus was not found" in done.stderr
-    assert "make demo" in done.stderr
+def test_one_line_says_that_there_is_no_copy(main, tmp_path, capsys):
+    assert main(["--dataset", "BUPTCampus", "--root", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("check_dataset: BUPTCampus was not found")
+    assert "make demo" in error

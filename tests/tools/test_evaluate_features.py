@@ -1,8 +1,5 @@
 import csv
-import importlib.util
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +13,9 @@ from xreid_plugin.evaluation.scoring import FIGURES, rankings
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate_features.py"
 
 
-@pytest.fixture
-def main(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    spec = importlib.util.spec_from_file_location("evaluate_features", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+@pytest.fixture(scope="module")
+def main(load_tool):
+    return load_tool("evaluate_features").main
 
 
 @pytest.fixture
@@ -132,13 +125,11 @@ def test_help_states_the_form_of_the_file(main, capsys):
     assert all(name in text for name in ("Examples:", "i2v_gallery", "is_query", "(n, F) floating", "0 infrared"))
 
 
-def test_the_command_says_in_one_line_what_is_wrong_with_a_file(tmp_path):
+def test_one_line_says_what_is_wrong_with_a_file(main, tmp_path, capsys):
     path = tmp_path / "bad.npz"
     np.savez(path, features=np.ones((3, 2), int))
-    command = [sys.executable, "-W", "error", str(TOOL), str(path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 2
-    assert done.stderr == (
+    assert main([str(path)]) == 2
+    assert capsys.readouterr().err == (
         f"evaluate_features: {path}: array 'features' is int64 of shape (3, 2); expected floating numbers of shape "
         "(tracklets, dimensions), neither of them 0.\n"
     )

@@ -1,6 +1,5 @@
 """The export command, run as a user runs it."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -21,13 +20,8 @@ TOWER = ["MODEL.MII.SII.ENABLED", "False", "MODEL.MII.LII.ENABLED", "False"]
 
 
 @pytest.fixture(scope="module")
-def main():
-    spec = importlib.util.spec_from_file_location("export_tool", CHECKOUT / "tools" / "export.py")
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(CHECKOUT / "tools"))
-        spec.loader.exec_module(module)
-    return module.main
+def main(load_tool):
+    return load_tool("export").main
 
 
 @pytest.fixture(scope="module")

@@ -1,25 +1,15 @@
-"""Runs the tool's own file in this process: starting another one would mostly import torch."""
-
-import runpy
-import sys
-from pathlib import Path
-
 import pytest
 
-TOOL = Path(__file__).parents[2] / "tools" / "make_synthetic_vcm.py"
 SMALL = ["--train-identities=1", "--test-identities=1", "--cameras=2", "--tracklets=2", "--frames", "12", "12"]
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(load_tool, capsys):
     """Gives the exit status, standard output and standard error."""
-    monkeypatch.syspath_prepend(TOOL.parent)
 
     def runner(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
-        status = 0
         try:
-            runpy.run_path(str(TOOL), run_name="__main__")
+            status = load_tool("make_synthetic_vcm").main([*map(str, arguments)])
         except SystemExit as end:
             status = end.code
         return status, *capsys.readouterr()
@@ -27,16 +17,16 @@ def run(monkeypatch, capsys):
     return runner
 
 
-def test_help_has_examples(run):
-    status, shown, _ = run("--help")
-    assert status == 0
-    assert "python tools/make_synthetic_vcm.py --output" in shown
-
-
 @pytest.mark.parametrize(("layout", "file"), [("vcm", "info/query_IDX.txt"), ("bupt", "data_paths.json")])
-def test_a_set_and_its_preview_are_written_without_a_word(run, tmp_path, layout, file):
+def test_a_set_and_its_preview_are_written(run, tmp_path, layout, file):
     arguments = ["--output", tmp_path / "set", "--preview", tmp_path / "sheet.png", "--layout", layout]
-    assert run(*arguments, *SMALL) == (0, "", "")
+    status, shown, error = run(*arguments, *SMALL)
+    assert (status, error) == (0, "")
+    sheet, place, command = shown.splitlines()
+    assert sheet == f"Written to {tmp_path / 'sheet.png'}"
+    assert place.startswith(f"Written to {tmp_path / 'set'}; next")
+    assert command.split()[0] == "python"
+    assert command.endswith(f" {tmp_path / 'set'}")
     assert (tmp_path / "set" / file).is_file()
     assert (tmp_path / "sheet.png").is_file()
 

@@ -1,8 +1,4 @@
-import importlib.util
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -10,16 +6,10 @@ from tests.data.datasets.trees import small_bupt, small_vcm
 from tests.data.pack.packs import damage
 from xreid_plugin.data.pack.store import open_pack
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "pack_dataset.py"
 
-
-@pytest.fixture
-def main(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    spec = importlib.util.spec_from_file_location("pack_dataset", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+@pytest.fixture(scope="module")
+def main(load_tool):
+    return load_tool("pack_dataset").main
 
 
 def test_packs_and_verifies_and_then_needs_no_files(main, tmp_path, capsys):
@@ -84,12 +74,12 @@ def test_wrong_usage_exits_2(main, arguments):
     assert exit_.value.code == 2
 
 
-def test_the_command_says_in_one_line_what_is_wrong(tmp_path):
+def test_one_line_says_what_is_wrong(main, tmp_path, capsys):
     frame = small_vcm(tmp_path).write() / "Train/0007/rgb/D3/5.jpg"
     frame.write_bytes(b"")
-    command = [sys.executable, str(TOOL), "--dataset", "HITSZVCM", "--root", str(tmp_path), "--output", "set.pack"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"pack_dataset: Frame {frame} of tracklet train00001_0007M2D3")
-    assert done.stderr.count("\n") == 1
+    output = str(tmp_path / "set.pack")
+    assert main(["--dataset", "HITSZVCM", "--root", str(tmp_path), "--output", output]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"pack_dataset: Frame {frame} of tracklet train00001_0007M2D3")
+    assert error.count("\n") == 1
     assert not (tmp_path / "set.pack").exists()

@@ -1,7 +1,4 @@
-import importlib.util
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,13 +9,9 @@ TOOL = Path(__file__).resolve().parents[2] / "tools" / "report.py"
 SMALL = ["--queries", "1", "--depth", "2", "--people", "1"]
 
 
-@pytest.fixture
-def main(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    spec = importlib.util.spec_from_file_location("report", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+@pytest.fixture(scope="module")
+def main(load_tool):
+    return load_tool("report").main
 
 
 def headings(file):
@@ -27,11 +20,10 @@ def headings(file):
     return [attributes["id"] for attributes in page.all("h2")]
 
 
-def test_the_command_writes_a_page_and_says_nothing_else(small_run, tmp_path):
+def test_a_whole_run_has_a_page_and_nothing_else_is_said(main, small_run, tmp_path, capsys):
     output = tmp_path / "page.html"
-    command = [sys.executable, "-W", "error", str(TOOL), str(small_run), "--output", str(output), *SMALL]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{output}\n", "")
+    assert main([str(small_run), "--output", str(output), *SMALL]) == 0
+    assert capsys.readouterr() == (f"Written to {output}\n", "")
     sections = ["results", "training", "embedding", "ranks", "attention", "configuration", "environment"]
     assert headings(output) == sections
 
@@ -42,7 +34,7 @@ def test_a_run_without_features_checkpoint_and_dataset_has_a_page(main, small_ru
     assert main([str(run), *SMALL]) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert said.out.endswith(f"{run}/report.html\n")
+    assert said.out.endswith(f"Written to {run}/report.html\n")
     for reason in (
         "left out: Map and distances: there is no",
         "TEST.SAVE_FEATURES",

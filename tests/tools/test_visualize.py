@@ -1,23 +1,13 @@
-import importlib.util
-from pathlib import Path
-
-import numpy as np
 import pytest
 from PIL import Image
 
 from tests.evaluation.feature_sets import random_features
 from xreid_plugin.evaluation.features import save_features
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "visualize.py"
 
-
-@pytest.fixture
-def main(monkeypatch):
-    monkeypatch.syspath_prepend(str(TOOL.parent))
-    spec = importlib.util.spec_from_file_location("visualize", TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+@pytest.fixture(scope="module")
+def main(load_tool):
+    return load_tool("visualize").main
 
 
 def arguments(command, run):
@@ -34,9 +24,9 @@ def arguments(command, run):
 def test_pictures_of_a_run(main, small_run, tmp_path, capsys, command):
     png = tmp_path / "a.png"
     assert main([*arguments(command, small_run), "--output", str(png)]) == 0
-    assert capsys.readouterr() == (f"{png}\n", "")
+    assert capsys.readouterr() == (f"Written to {png}\n", "")
     with Image.open(png) as picture:
-        assert len(np.unique(np.array(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 20
+        assert len(picture.convert("RGB").getcolors(2**24)) > 20
 
 
 def test_the_seed_decides_the_lot(main, small_run, tmp_path):
@@ -83,10 +73,3 @@ def test_wrong_usage_exits_2(main, options):
     with pytest.raises(SystemExit) as exit_:
         main(options)
     assert exit_.value.code == 2
-
-
-def test_help_has_examples(main, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(["--help"])
-    assert exit_.value.code == 0
-    assert "Examples:" in capsys.readouterr().out

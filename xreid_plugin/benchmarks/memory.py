@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xreid_plugin.benchmarks.report import Case
+from xreid_plugin.benchmarks.report import Case, parse_tracklets
 from xreid_plugin.data.batches import collate_clips
 from xreid_plugin.data.clips import TrainClips
 from xreid_plugin.data.path_table import share_paths
@@ -66,7 +66,7 @@ def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
             unit="clips",
             scale=tracklets,
         )
-        for tracklets in map(parse_size, sizes)
+        for tracklets in map(parse_tracklets, sizes)
     ]
     return training + [
         Case(
@@ -82,20 +82,9 @@ def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
             unit="paths",
             scale=tracklets,
         )
-        for tracklets in map(parse_size, sizes)
+        for tracklets in map(parse_tracklets, sizes)
         for name, work in (("paths, held", "held"), ("paths, sent to a spawned worker", "sent"))
     ]
-
-
-def parse_size(text: str) -> int:
-    """A number of tracklets.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f'"{text}" is no size: write a number of tracklets, such as {DEFAULT_SIZES[0]}')
-    return int(text)
 
 
 def lists_held(tracklets: int) -> Callable[[], object]:
@@ -222,7 +211,7 @@ def _keep(work: Callable[[], object]) -> Callable[[], None]:
 
 def main() -> None:
     """Prints what ``forked_worker`` finds, per frame; the arguments are its own."""
-    kind, tracklets = sys.argv[1], parse_size(sys.argv[2])
+    kind, tracklets = sys.argv[1], parse_tracklets(sys.argv[2])
     found = forked_worker(kind, tracklets)
     frames, worker = FRAMES * tracklets, found.after - found.before
     print(

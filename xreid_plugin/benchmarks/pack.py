@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from xreid_plugin.benchmarks.report import Case
+from xreid_plugin.benchmarks.report import Case, parse_tracklets
 from xreid_plugin.data.clips import ClipRequest, TrainClips
 from xreid_plugin.data.frame_files import LooseFrames
 from xreid_plugin.data.frame_reader import FrameReader
@@ -71,21 +71,10 @@ def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
             items=CLIP * tracklets,
             unit="frames",
         )
-        for tracklets in map(parse_size, sizes)
+        for tracklets in map(parse_tracklets, sizes)
         for kind in (_FILES, _FRAMES)
         for work, what in (("cold", "cold cache"), ("warm", "warm cache"), ("items", "warm, augmented"))
     ]
-
-
-def parse_size(text: str) -> int:
-    """A number of tracklets.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f'"{text}" is no size: write a number of tracklets, such as {DEFAULT_SIZES[0]}')
-    return int(text)
 
 
 def loose_cold(tracklets: int) -> Callable[[], None]:

@@ -47,6 +47,17 @@ class Case:
     scale: int = 0
 
 
+def parse_tracklets(text: str) -> int:
+    """A size that is a number of tracklets.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f'"{text}" is no size: write a number of tracklets, such as 1000')
+    return int(text)
+
+
 def run(cases: Iterable[Case], repeats: int) -> Iterator[dict[str, Any]]:
     """Measures each case, the reference first.
 

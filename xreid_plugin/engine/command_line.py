@@ -25,7 +25,7 @@ from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
 from xreid_plugin.files import WriteError
 from xreid_plugin.host import resolve_device
 from xreid_plugin.loader_errors import WorkerDiedError, end_workers, from_worker, loader_errors_told
-from xreid_plugin.user_errors import USAGE_ERROR, report_user_error
+from xreid_plugin.user_errors import USAGE_ERROR, message_of, report_user_error
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _tell(error: Exception, arguments: argparse.Namespace) -> None:
-    logger.error(str(error))
+    logger.error(message_of(error))
     if speaks_for_machine():
         report_user_error("train_net", error, arguments.debug)
 

@@ -1,10 +1,12 @@
-"""The line that a run prints once a period."""
+"""What a run prints: a line once a period, and of the host's log what is news."""
 
 import datetime
 import logging
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from fastreid.utils.events import EventStorage, EventWriter, get_event_storage
@@ -14,6 +16,9 @@ logger = logging.getLogger(__name__)
 # Losses and rates wobble from batch to batch; the line shows the median of the latest.
 WINDOW = 20
 
+# Of every evaluation; the host calls tracklets images, and tells the time twice.
+_NO_NEWS = ("Start inference on", "Total inference pure compute time")
+
 
 @contextmanager
 def details_to_file() -> Iterator[None]:
@@ -21,14 +26,40 @@ def details_to_file() -> Iterator[None]:
 
     It tells the whole environment, configuration and model, hundreds of lines before the first that is news.
     """
-    screens = [h for h in logging.getLogger("fastreid").handlers if getattr(h, "stream", None) is sys.stdout]
+    screens = _screens("fastreid")
     for screen in screens:
         screen.setLevel(logging.WARNING)
+        screen.addFilter(_is_news)
+    for screen in screens + _screens("xreid_plugin"):
+        _outlive_reader(screen)
     try:
         yield
     finally:
         for screen in screens:
             screen.setLevel(logging.DEBUG)
+
+
+def _screens(name: str) -> list[Any]:
+    return [h for h in logging.getLogger(name).handlers if getattr(h, "stream", None) is sys.stdout]
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_NO_NEWS)
+
+
+def _outlive_reader(screen: Any) -> None:
+    """Lets a run go on where ``| head`` or a closed terminal reads no further: the log file has all of it."""
+    usual = screen.handleError
+
+    def handle(record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            usual(record)
+            return
+        os.dup2(os.open(os.devnull, os.O_WRONLY), screen.stream.fileno())
+        with suppress(OSError):
+            print("Nobody reads the output any more; the run goes on, and log.txt has it all.", file=sys.stderr)
+
+    screen.handleError = handle
 
 
 class ConsoleWriter(EventWriter):

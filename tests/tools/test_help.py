@@ -1,0 +1,106 @@
+"""--help of every tool: quick, with examples that its own parser understands, and with what the package really does."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.docs.commands import Parsed, parsers_end
+from tests.tools.conftest import TOOLS
+from xreid_plugin.data.synthetic import SyntheticSettings
+from xreid_plugin.evaluation.features import DIRECTIONS
+from xreid_plugin.evaluation.rules import KReciprocal
+from xreid_plugin.export.check import TOLERANCE
+from xreid_plugin.gallery import export, manifest, sources
+from xreid_plugin.visualization.page_content import PageOptions
+from xreid_plugin.visualization.rank_lists import PICKS
+
+NAMES = sorted(file.stem for file in TOOLS.glob("[a-z]*.py"))
+HEAVY = {"torch", "numpy", "fastreid", "xreid_plugin", "tqdm"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_imports_nothing_that_it_does_not_need(name):
+    command = [sys.executable, "-X", "importtime", str(TOOLS / f"{name}.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "argparse" in imported
+    assert not HEAVY & imported
+    assert done.stdout.startswith(f"usage: {name}.py ")
+    assert "--debug" in done.stdout
+    assert "130" in done.stdout
+
+
+@pytest.fixture
+def parsed(load_tool, monkeypatch):
+    """What a tool's own parser makes of arguments; the tool goes no further."""
+
+    def parse(name, arguments):
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+        with parsers_end(), pytest.raises(Parsed) as stop:
+            load_tool(name).main()
+        return vars(stop.value.namespace)
+
+    return parse
+
+
+def help_of(load_tool, name, capsys, *command):
+    with pytest.raises(SystemExit) as end:
+        load_tool(name).main([*command, "--help"])
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def examples_in(text):
+    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+        if line.strip().startswith("python tools/"):
+            _, script, *arguments = shlex.split(line, comments=True)
+            yield script.removeprefix("tools/").removesuffix(".py"), arguments
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_examples_are_understood(name, load_tool, parsed, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit):
+        load_tool(name).main()
+    found = list(examples_in(capsys.readouterr().out))
+    assert name in {tool for tool, _ in found}
+    for tool, arguments in found:
+        parsed(tool, arguments)
+
+
+def test_choices_and_defaults_that_the_help_tells_are_the_packages(load_tool, parsed):
+    gallery = load_tool("gallery")
+    assert gallery.DIRECTIONS == DIRECTIONS
+    assert gallery.FORMATS == export.FORMATS
+    assert gallery.INDEX_KINDS == manifest.INDEX_KINDS
+    assert gallery.LIST_COLUMNS == sources.COLUMNS
+    assert load_tool("visualize").PICKS == PICKS
+    assert parsed("export", ["model.pth", "--output", "model.onnx"])["tolerance"] == TOLERANCE
+    report = parsed("report", ["RUN"])
+    assert PageOptions(**{name: report[name] for name in PageOptions.__dataclass_fields__}) == PageOptions()
+    synthetic = parsed("make_synthetic_vcm", ["--output", "set"])
+    known = {name: synthetic[name] for name in SyntheticSettings.__dataclass_fields__ if name in synthetic}
+    assert len(known) == 8
+    assert SyntheticSettings(**known) == SyntheticSettings()
+
+
+def test_the_setting_of_re_ranking_is_told(load_tool, capsys):
+    usual = KReciprocal()
+    assert f"{usual.k1}, {usual.k2}, {usual.weight}" in help_of(load_tool, "evaluate_features", capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("gallery", ["build", "add", "query", "calibrate", "export", "info"]),
+        ("visualize", ["ranks", "embedding", "attention", "curves"]),
+    ],
+)
+def test_every_command_of_a_tool_has_help(name, commands, load_tool, capsys):
+    for command in commands:
+        text = help_of(load_tool, name, capsys, command)
+        assert text.startswith(f"usage: {name}.py {command} ")
+        assert "--debug" in text

@@ -1,0 +1,167 @@
+"""What all tools have in common: the form of their help, and how they end.
+
+Imports nothing but the standard library: --help and wrong usage need not wait for torch.
+"""
+
+import argparse
+import ast
+import io
+import os
+import select
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+INTERRUPTED = 130
+# As shells count a program that wrote to a pipe that nobody reads any more: 128 and SIGPIPE's number.
+NOBODY_READS = 141
+FAILED = 1
+
+Work = Callable[[argparse.Namespace], int]
+Read = Callable[[Sequence[str] | None], argparse.Namespace]
+
+
+class UsageError(Exception):
+    """Options that do not go together; told below the usage, as argparse tells of the others."""
+
+
+class ToolFailure(Exception):
+    """The usage was right, but what was asked for failed: exit status 1."""
+
+
+def tool_parser(file: str, text: str | None, more: str = "", usage: str | None = None) -> argparse.ArgumentParser:
+    """A parser with ``--debug`` that shows the first paragraph of a text above the options, and the rest below.
+
+    Args:
+        file: of the tool.
+        text: its docstring.
+        more: further text for the end.
+        usage: in place of argparse's.
+    """
+    summary, _, rest = (text or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog=Path(file).name,
+        usage=usage,
+        description=summary,
+        epilog=rest + (f"\n{more}" if more else ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_debug(parser)
+    return parser
+
+
+def add_debug(parser: argparse.ArgumentParser, default: object = False) -> None:
+    """Adds ``--debug``; a tool with commands has it on each, with argparse.SUPPRESS for a default."""
+    text = "show the traceback of an error as well"
+    parser.add_argument("--debug", action="store_true", default=default, help=text)
+
+
+def run_tool(
+    parser: argparse.ArgumentParser,
+    work: Work,
+    arguments: Sequence[str] | None,
+    read: Read | None = None,
+    if_interrupted: str = "nothing was left half-written",
+) -> int:
+    """Reads the arguments and works; whatever happens, the user is told in a line, and finds no traceback.
+
+    Args:
+        parser: of the tool.
+        work: takes the arguments and returns the exit status; prints what it made.
+        arguments: None for those of the process.
+        read: in place of the parser's ``parse_args``.
+        if_interrupted: what Ctrl-C leaves behind.
+
+    Returns:
+        The exit status: that of the work, 1 for a ToolFailure, 2 for other errors that a user can mend, 130 for Ctrl-C,
+        141 where nobody reads what is printed.
+
+    Raises:
+        Exception: a fault of the program, which wants its traceback.
+    """
+    name = Path(parser.prog).stem
+
+    def attempt() -> int:
+        args = (read or parser.parse_args)(arguments)
+        try:
+            status = work(args)
+            # Here, as a full disk below a redirected output is an error of the user's too.
+            sys.stdout.flush()
+            return status
+        except UsageError as error:
+            parser.error(str(error))
+        except Exception as error:
+            return _told(name, error, args.debug)
+
+    return ends_well(name, attempt, if_interrupted)
+
+
+def ends_well(name: str, work: Callable[[], int], if_interrupted: str) -> int:
+    """Runs the work; Ctrl-C, and a reader of the output that leaves, end it without a traceback.
+
+    Args:
+        name: of the tool.
+        work: returns the exit status.
+        if_interrupted: what Ctrl-C leaves behind.
+
+    Returns:
+        That exit status, 130 or 141.
+    """
+    try:
+        try:
+            return work()
+        finally:
+            # Now, and not at the interpreter's end, which would print what it cannot handle.
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; {if_interrupted}.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        return NOBODY_READS
+
+
+def docstring_of(module: str) -> str:
+    """The docstring of one of the package's modules, which is read and not imported.
+
+    Args:
+        module: dotted name.
+    """
+    file = Path(__file__).resolve().parents[1].joinpath(*module.split(".")).with_suffix(".py")
+    return ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+
+
+def _told(name: str, error: Exception, debug: bool) -> int:
+    """Tells of an error that a user can mend; raises any other."""
+    if _nobody_reads() and isinstance(error, BrokenPipeError):
+        return NOBODY_READS
+    from xreid_plugin.user_errors import USER_ERRORS, report_user_error
+
+    if not isinstance(error, (*USER_ERRORS, ToolFailure)):
+        raise error
+    status = report_user_error(name, error, debug)
+    return FAILED if isinstance(error, ToolFailure) else status
+
+
+def _nobody_reads() -> bool:
+    """Whether the pipe of the output is broken; to an output that cannot be written nothing more is."""
+    any_broken = False
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever calls a tool from Python may take what it prints.
+        with suppress(io.UnsupportedOperation):
+            descriptor = stream.fileno()
+            any_broken |= _is_broken(descriptor)
+            try:
+                stream.flush()
+            except OSError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+    return any_broken
+
+
+def _is_broken(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
