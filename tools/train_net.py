@@ -48,8 +48,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--dist-url", default="auto", metavar="URL", help="where several machines meet: tcp://ADDRESS-OF-MACHINE-0:PORT"
     )
     add_debug(parser)
-    add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="overrides of the configuration, at the end")
-    return parser.parse_args(arguments)
+    add("opts", nargs="*", metavar="KEY VALUE", help="overrides of the configuration")
+    return parser.parse_intermixed_args(arguments)
 
 
 def main() -> int:

@@ -131,6 +131,6 @@ def test_a_missing_library_is_told_before_anything_is_read(main, tmp_path, monke
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("export: The export needs onnxruntime")
-    assert printed.err.endswith("pip install xreid-plugin[export]\n")
+    assert printed.err.endswith("pip install onnx onnxscript onnxruntime\n")
     assert printed.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
