@@ -21,7 +21,7 @@ def library(name: str) -> Any:
     except ImportError as error:
         raise ExportError(
             f"The export needs {name.partition('.')[0]}, which cannot be imported ({error}): "
-            f"pip install {" ".join(LIBRARIES)}"
+            f"pip install {' '.join(LIBRARIES)}"
         ) from error
 
 
