@@ -10,7 +10,7 @@ from tests.checkpoints import write_checkpoint
 from xreid_plugin.data.build import build_dataset
 from xreid_plugin.data.footage import FootageError
 from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.engine.checkpoint import load_for_evaluation
+from xreid_plugin.engine.checkpoint import load_for_evaluation, read_checkpoint
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.host import build_model
@@ -48,7 +48,7 @@ def test_embeds_as_evaluation_does(trained, tracklets, tmp_path, frames, flip):
     )
     cfg.OUTPUT_DIR = str(tmp_path)
     model = build_model(cfg)
-    load_for_evaluation(model, str(path))
+    load_for_evaluation(model, read_checkpoint(path))
     XReIDTrainer.test(cfg, model)
     saved = load_features(tmp_path / "features.npz").features
     cfg.MODEL.WEIGHTS = str(path)

@@ -13,16 +13,17 @@ from xreid_plugin.torch_files import WeightFileError, load_checkpoint, load_torc
 WEIGHTS = {"layer.weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(3)}
 
 
+@pytest.mark.parametrize("mapped", [True, False])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_checkpoint_is_read_and_a_hostile_one_is_refused_in_one_line(tmp_path, zipped):
+def test_a_checkpoint_is_read_and_a_hostile_one_is_refused_in_one_line(tmp_path, zipped, mapped):
     torch.save({"model": WEIGHTS, "epoch": 3}, tmp_path / "good.pth", _use_new_zipfile_serialization=zipped)
-    content = load_checkpoint(tmp_path / "good.pth")
+    content = load_checkpoint(tmp_path / "good.pth", mapped)
     assert content["epoch"] == 3
     assert torch.equal(content["model"]["layer.weight"], WEIGHTS["layer.weight"])
     bad = {"model": WEIGHTS, "extra": Hostile(tmp_path / "mark")}
     torch.save(bad, tmp_path / "bad.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(WeightFileError, match=r"bad\.pth is refused.*could run code.*state_dict") as error:
-        load_torch_file(tmp_path / "bad.pth")
+        load_torch_file(tmp_path / "bad.pth", mapped)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "mark").exists()
 
@@ -62,6 +63,15 @@ def test_an_archive_that_unpacks_to_more_than_it_holds_is_refused(tmp_path, monk
         load_checkpoint(tmp_path / "bomb.pth")
 
 
+def test_an_archive_packed_anew_is_read_as_it_was_meant(tmp_path):
+    torch.save({"model": WEIGHTS}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "packed.pth", "w") as packed:
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
+    found = load_checkpoint(tmp_path / "packed.pth", mapped=True)["model"]
+    assert torch.equal(found["layer.weight"], WEIGHTS["layer.weight"])
+
+
 @pytest.fixture(scope="module")
 def checkpoint_bytes(tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "model.pth"
@@ -74,11 +84,12 @@ def checkpoint_bytes(tmp_path_factory):
 
 @settings(max_examples=400, deadline=None)
 @given(
+    mapped=st.booleans(),
     zipped=st.integers(0, 1),
     flips=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
     kept=st.floats(0, 1),
 )
-def test_a_damaged_checkpoint_is_read_or_refused(checkpoint_bytes, zipped, flips, kept):
+def test_a_damaged_checkpoint_is_read_or_refused(checkpoint_bytes, mapped, zipped, flips, kept):
     path, originals = checkpoint_bytes
     content = bytearray(originals[zipped])
     for place, value in flips:
@@ -86,7 +97,7 @@ def test_a_damaged_checkpoint_is_read_or_refused(checkpoint_bytes, zipped, flips
     path.write_bytes(content[: len(content) if kept > 0.3 else int(len(content) * kept * 3)])
     message = ""
     try:
-        found = load_checkpoint(path)
+        found = load_checkpoint(path, mapped)
     except WeightFileError as error:
         found, message = None, str(error)
     if found is None:

@@ -69,13 +69,14 @@ def build_model(cls: Any, cfg: CfgNode) -> torch.nn.Module:
     if cls is not DefaultTrainer or not is_about_clips(cfg):
         model: torch.nn.Module = _build_model(cls, cfg)
         return model
+    from xreid_plugin.engine.checkpoint import read_checkpoint
     from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate, complete_config
     from xreid_plugin.engine.trainer import XReIDTrainer
 
     cfg = cfg.clone()
     cfg.defrost()
     if cfg.MODEL.WEIGHTS:
-        adopt_checkpoint_facts(cfg, checkpoint_to_evaluate(cfg))
+        adopt_checkpoint_facts(cfg, read_checkpoint(checkpoint_to_evaluate(cfg)))
     complete_config(cfg)
     return XReIDTrainer.build_model(cfg)
 

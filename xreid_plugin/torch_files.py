@@ -24,8 +24,13 @@ class WeightFileError(ValueError):
 ROOM_FOR_CODE = 1 << 26
 
 
-def load_torch_file(path: Path) -> Any:
+def load_torch_file(path: Path, mapped: bool = False) -> Any:
     """Tensors and plain containers from a file of ``torch.save``, on the CPU.
+
+    Args:
+        path: of the file.
+        mapped: leave tensors on disk until they are used, where the file allows it. It must not be written over in the
+            meantime; replacing it does no harm.
 
     Raises:
         OSError: it is not there or cannot be opened.
@@ -36,7 +41,7 @@ def load_torch_file(path: Path) -> Any:
         with warnings.catch_warnings():
             # Torch warns of oddities in a file before it fails on them.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and _lies_as_used(path))
     except pickle.UnpicklingError as error:
         # Torch says the same of a pickle that is cut off or is none at all.
         if _is_no_pickle(path):
@@ -50,14 +55,18 @@ def load_torch_file(path: Path) -> Any:
         raise WeightFileError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
+def load_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     """A checkpoint of the host: its weights under "model", and what else was saved with them.
+
+    Args:
+        path: of the file.
+        mapped: see :func:`load_torch_file`.
 
     Raises:
         OSError: see :func:`load_torch_file`.
         WeightFileError: see :func:`load_torch_file`, or there are no weights under "model".
     """
-    content = load_torch_file(path)
+    content = load_torch_file(path, mapped)
     model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, dict) or not all(isinstance(name, str) for name in model):
         raise WeightFileError(
@@ -123,6 +132,40 @@ def refuse_packed_archive(path: Path) -> None:
             f"{path} is refused: it has {held:,} bytes and would unpack to {claimed:,}, while torch stores tensors "
             "uncompressed. Save it anew with torch.save."
         )
+
+
+def refuse_damage(path: Path) -> None:
+    """Refuses an archive whose bytes disagree with its checksums, which torch does not look at.
+
+    Raises:
+        OSError: the file cannot be opened.
+        WeightFileError: it is damaged; names the part.
+    """
+    with path.open("rb") as file:
+        try:
+            # A checksum is of what is unpacked.
+            refuse_packed_archive(path)
+            if not zipfile.is_zipfile(file):
+                # Cut off, or of a torch before 1.6, which wrote no checksums: whoever reads it will say.
+                return
+            with zipfile.ZipFile(file) as archive:
+                damaged = archive.testzip()
+        except WeightFileError:
+            raise
+        # What zipfile raises depends on the byte that is wrong.
+        except Exception as error:
+            raise WeightFileError(f"{path} is damaged: {error}.") from error
+    if damaged is not None:
+        raise WeightFileError(f"{path} is damaged: the checksum of its part {damaged} is wrong.")
+
+
+def _lies_as_used(path: Path) -> bool:
+    """Whether the bytes of tensors are in the file as in memory: not so in an archive packed anew, or of old torch."""
+    with path.open("rb") as file:
+        if not _is_zip(file):
+            return False
+        with zipfile.ZipFile(file) as archive:
+            return all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
 
 
 def _is_zip(file: IO[bytes]) -> bool:

@@ -12,6 +12,7 @@ def test_cases_build_and_then_search_the_same_gallery():
     for case in cases:
         work = getattr(gallery, case.plugin)(**case.arguments)
         work()
+    getattr(gallery, cases[1].reference)(**cases[1].arguments)()
     assert 0.5 < work.recall <= 1
     exact = gallery.search_exactly(**cases[-1].arguments)
     assert exact.recall == 1

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.engine.same_end import assert_equal
-from xreid_plugin.engine.checkpoint import RunCheckpointer, load_for_evaluation, load_whole_checkpoint
+from xreid_plugin.engine.checkpoint import RunCheckpointer, load_for_evaluation, load_whole_checkpoint, read_checkpoint
 from xreid_plugin.files import WriteError
 from xreid_plugin.torch_files import ROOM_FOR_CODE, WeightFileError
 
@@ -22,7 +22,7 @@ class Model(nn.Module):
 
 def saved(path, state):
     torch.save({"model": state, "epoch": 4}, path)
-    return str(path)
+    return read_checkpoint(path)
 
 
 def test_what_training_alone_uses_may_be_absent(tmp_path):

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from tests.data.small_set import TRAIN_IDENTITIES, small_config
+from xreid_plugin.engine.checkpoint import read_checkpoint
 from xreid_plugin.engine.setup import adopt_checkpoint_facts, check_config, checkpoint_to_evaluate, complete_config
 from xreid_plugin.engine.trainer import show_test_sets
 from xreid_plugin.registry import SAMPLER_REGISTRY
@@ -65,14 +66,14 @@ def test_a_checkpoint_brings_its_identities_and_cameras(tmp_path):
     trained.MODEL.BACKBONE.CAMERAS = [2, 11]
     torch.save({"model": {}, "config": trained.dump()}, tmp_path / "model.pth")
     cfg = small_config(tmp_path, tmp_path)
-    adopt_checkpoint_facts(cfg, tmp_path / "model.pth")
+    adopt_checkpoint_facts(cfg, read_checkpoint(tmp_path / "model.pth"))
     assert (cfg.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.BACKBONE.CAMERAS) == (42, [2, 11])
 
 
 def test_a_checkpoint_without_a_configuration_leaves_that_to_the_data(tmp_path):
     torch.save({"model": {}}, tmp_path / "model.pth")
     cfg = small_config(tmp_path, tmp_path)
-    adopt_checkpoint_facts(cfg, tmp_path / "model.pth")
+    adopt_checkpoint_facts(cfg, read_checkpoint(tmp_path / "model.pth"))
     assert cfg.MODEL.HEADS.NUM_CLASSES == 0
 
 

@@ -18,7 +18,7 @@ from xreid_plugin.data.build import build_dataset
 from xreid_plugin.data.frames import even
 from xreid_plugin.export.check import CheckError, compare, write_checked
 from xreid_plugin.export.embedder import ClipEmbedder, random_clips
-from xreid_plugin.export.latency import latency_table, machine, measure
+from xreid_plugin.export.latency import Latency, Spread, latency_table, machine, measure, two_digits
 from xreid_plugin.export.libraries import LIBRARIES, ExportError, check_libraries
 from xreid_plugin.export.runtime import Runtime
 from xreid_plugin.export.source import facts, load_source
@@ -181,13 +181,23 @@ def test_a_model_that_onnx_cannot_express_is_refused():
 def test_both_sides_are_timed(embedder, runtime):
     latency = measure(embedder, runtime, 2, *CLIP)
     assert latency.clips == 2
-    assert min(latency.torch, latency.onnxruntime) > 0
-    assert f"{latency.torch:.1f}" in latency_table([latency])
+    for side in (latency.torch, latency.onnxruntime):
+        assert 0 < side.lower <= side.median <= side.upper
+    assert str(latency.torch) in latency_table([latency])
     assert f"{torch.get_num_threads()} threads of {os.cpu_count()}" in machine()
+
+
+def test_quartiles_and_a_ratio_of_two_digits():
+    torch_ms, runtime_ms = Spread.of([0.009, 0.001, 0.002, 0.004, 0.003]), Spread.of([0.002] * 3)
+    assert str(torch_ms) == "3.0 (2.0 to 4.0)"
+    assert " 1.5 " in latency_table([Latency(1, torch_ms, runtime_ms)])
+    assert [two_digits(ratio) for ratio in (0.0456, 0.996, 1.04, 9.96, 13.4, 202.24)] == [
+        *("0.046", "1.0", "1.0", "10", "13", "200")
+    ]
 
 
 @pytest.mark.parametrize("missing", LIBRARIES)
 def test_a_missing_library_is_named_with_its_remedy(missing, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ExportError, match=rf"needs {missing}, .*pip install xreid-plugin\[export\]"):
+    with pytest.raises(ExportError, match=rf"needs {missing}, .*pip install onnx onnxscript onnxruntime"):
         check_libraries()

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xreid_plugin.benchmarks.report import Case
+from xreid_plugin.faiss_library import import_faiss
+from xreid_plugin.gallery.index import factory
 from xreid_plugin.gallery.manifest import IndexKind, Manifest
 from xreid_plugin.gallery.records import Record
 from xreid_plugin.gallery.store import Batch, Gallery, create
@@ -34,10 +36,10 @@ _ROWS_A_BATCH = 1 << 14
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
-    """Building for every kind of index, and searching for the approximate ones, with exact search as their reference.
+    """Building for every kind of index, and searching: by an index beside exact search, and that beside FAISS's.
 
     Args:
-        sizes: "N", tracklets, or "N:KIND,KIND" for these kinds alone. The graph of hnsw takes long for a million.
+        sizes: "N", tracklets, or "N:KIND,KIND" for these kinds alone.
 
     Raises:
         ValueError: a size cannot be read.
@@ -49,14 +51,15 @@ def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
     for size in sizes:
         rows, kinds = parse_size(size)
         for kind in kinds:
+            index = kind if kind == "exact" else factory(kind, rows)
             arguments = {"folder": folder, "rows": rows, "kind": kind}
             case = partial(Case, size=f"{rows} tracklets", module=__name__, arguments=arguments, scale=rows)
-            built = case(name=f"gallery, build, {kind}", reference=None, plugin="build", items=rows, unit="tracklets")
+            built = case(name=f"gallery, build, {index}", reference=None, plugin="build", items=rows, unit="tracklets")
             searched = case(
-                name=f"gallery, {QUERIES} queries, {kind}",
-                reference=None if kind == "exact" else "search_exactly",
+                name=f"gallery, {QUERIES} queries, {index}",
+                reference="search_with_faiss" if kind == "exact" else "search_exactly",
                 plugin="search",
-                against="exact search",
+                against="faiss.knn" if kind == "exact" else "exact search",
                 items=QUERIES,
                 unit="queries",
             )
@@ -109,6 +112,22 @@ def search(folder: str, rows: int, kind: IndexKind, exact: bool = False) -> Call
 def search_exactly(folder: str, rows: int, kind: IndexKind) -> Callable[[], object]:
     """The same gallery, without its index."""
     return search(folder, rows, kind, exact=True)
+
+
+def search_with_faiss(folder: str, rows: int, kind: IndexKind) -> Callable[[], object]:
+    """The same rows, by FAISS's own exact search."""
+    home, faiss = _home(folder, rows, kind), import_faiss()
+    if not home.is_dir():
+        build(folder, rows, kind)()
+    # What is just built lies in one segment.
+    (segment,) = Gallery(home).segments
+    queries = next(people(rows, of_queries=True))[0]
+
+    def work() -> None:
+        for query in queries:
+            faiss.knn(query[None], segment.embeddings, NEIGHBOURS, metric=faiss.METRIC_INNER_PRODUCT)
+
+    return work
 
 
 def people(rows: int, of_queries: bool = False) -> Iterator[Batch]:

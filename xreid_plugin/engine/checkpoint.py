@@ -1,6 +1,7 @@
 """The checkpoints of a run, and loading one to be evaluated: whole, or not at all."""
 
-import zipfile
+import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import Checkpointer
-from xreid_plugin.torch_files import NOTE, WeightFileError, load_checkpoint, noted_checkpoint, refuse_packed_archive
+from xreid_plugin.torch_files import NOTE, WeightFileError, load_checkpoint, noted_checkpoint, refuse_damage
 
 # What training alone uses: a checkpoint may lack it, and so may a model.
 TRAINING_ONLY = ("mii.cii.", "heads.interactions.cii.", "prototypes.")
@@ -134,16 +135,20 @@ def run_checkpoints(folder: Path) -> list[Path]:
     return [noted] if noted is not None and noted.is_file() else []
 
 
-def load_whole_checkpoint(path: Path) -> dict[str, Any]:
+def load_whole_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     """As :func:`load_checkpoint`, once every byte agrees with the file's checksums, which torch does not look at.
+
+    Args:
+        path: of the file.
+        mapped: see :func:`~xreid_plugin.torch_files.load_torch_file`.
 
     Raises:
         OSError: it cannot be opened.
         WeightFileError: it is damaged or none of the host's; names the one before it, if there is one.
     """
     try:
-        _refuse_damage(path)
-        return load_checkpoint(path)
+        refuse_damage(path)
+        return load_checkpoint(path, mapped)
     except WeightFileError as error:
         earlier = run_checkpoints(path.parent)
         before = earlier[: earlier.index(path)] if path in earlier else []
@@ -151,30 +156,49 @@ def load_whole_checkpoint(path: Path) -> dict[str, Any]:
         raise WeightFileError(f"{error}{hint}") from error
 
 
-def _refuse_damage(path: Path) -> None:
-    with path.open("rb") as file:
-        try:
-            # A checksum is of what is unpacked.
-            refuse_packed_archive(path)
-            if not zipfile.is_zipfile(file):
-                # Cut off, or of a torch before 1.6, which wrote no checksums: whoever reads it will say.
-                return
-            with zipfile.ZipFile(file) as archive:
-                damaged = archive.testzip()
-        except WeightFileError:
-            raise
-        # What zipfile raises depends on the byte that is wrong.
-        except Exception as error:
-            raise WeightFileError(f"{path} is damaged: {error}.") from error
-    if damaged is not None:
-        raise WeightFileError(f"{path} is damaged: the checksum of its part {damaged} is wrong.")
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint to evaluate, read once for all who want something of it: configuration, cameras, weights.
+
+    Attributes:
+        path: of the file.
+        content: the weights under "model", and what was saved with them.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """Tensors by name."""
+        found: dict[str, Any] = self.content["model"]
+        return found
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads and checks a file; its tensors stay there until they are used.
+
+    Raises:
+        OSError, WeightFileError: see :func:`load_whole_checkpoint`.
+    """
+    return Checkpoint(path, load_whole_checkpoint(path, mapped=True))
 
 
 class EvaluationCheckpointer(Checkpointer):
-    """The host's ranks with whatever weights it could not load; this one refuses."""
+    """The host's ranks with whatever weights it could not load; this one refuses. It reads no file."""
+
+    def __init__(self, model: nn.Module, checkpoint: Checkpoint) -> None:
+        """
+        Args:
+            model: to fill.
+            checkpoint: that is loaded.
+        """
+        super().__init__(model)
+        self._content = checkpoint.content
 
     def _load_file(self, f: str) -> Any:
-        return load_whole_checkpoint(Path(f))
+        # The host takes out of both what it has loaded.
+        return {**self._content, "model": copy.copy(self._content["model"])}
 
     def _log_incompatible_keys(self, incompatible: _IncompatibleKeys) -> None:
         missing = [key for key in incompatible.missing_keys if _matters(key)]
@@ -196,12 +220,12 @@ def _matters(key: str) -> bool:
     return not key.startswith(TRAINING_ONLY) and "classifier" not in key
 
 
-def load_for_evaluation(model: nn.Module, path: str) -> Any:
+def load_for_evaluation(model: nn.Module, checkpoint: Checkpoint) -> Any:
     """Loads a checkpoint's weights.
 
     Args:
         model: to fill; not wrapped.
-        path: of the checkpoint.
+        checkpoint: stays as it is.
 
     Returns:
         What else the checkpoint holds.
@@ -209,4 +233,4 @@ def load_for_evaluation(model: nn.Module, path: str) -> Any:
     Raises:
         ValueError: something that evaluation uses is missing or has another shape.
     """
-    return EvaluationCheckpointer(model).load(path, checkpointables=[])
+    return EvaluationCheckpointer(model, checkpoint).load(str(checkpoint.path), checkpointables=[])

@@ -9,6 +9,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import yaml
 
@@ -103,4 +104,16 @@ def _prepared(arguments: argparse.Namespace) -> Callable[[], object]:
 
 def _train(trainer: XReIDTrainer, folder: str) -> None:
     trainer.train()
+    if trainer.is_finished:
+        logger.info(_finished(Path(folder), trainer))
+        return
     logger.info(f"Checkpoints, results and log are in {folder}; python tools/report.py {folder} makes a page of them.")
+
+
+def _finished(folder: Path, trainer: XReIDTrainer) -> str:
+    figures = sorted(map(str, folder.glob(f"results_*epoch_{trainer.start_epoch}.json"))) or ["none"]
+    return (
+        f"The run is finished: it stands at iteration {trainer.start_iter} of {trainer.max_iter}, and has had "
+        f"{trainer.start_epoch} of its {trainer.max_epoch} epochs. Figures of the last: {', '.join(figures)}. "
+        "A larger SOLVER.MAX_EPOCH trains on; --eval-only in place of --resume evaluates."
+    )

@@ -1,43 +1,107 @@
-"""A configuration for a trained model, from its checkpoint and without its data."""
+"""A trained model for inference, from its checkpoint and without its data."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from fastreid.config import CfgNode
+from torch import nn
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.setup import adopt_checkpoint_facts
+from xreid_plugin.engine.checkpoint import Checkpoint, load_for_evaluation, read_checkpoint
+from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate
 from xreid_plugin.engine.stored_config import adopt_stored_config
-from xreid_plugin.torch_files import WeightFileError, load_checkpoint
+from xreid_plugin.host import build_model
+from xreid_plugin.torch_files import WeightFileError
+
+CONFIG_SUFFIXES = (".yml", ".yaml")
 
 
-def checkpoint_config(path: Path) -> CfgNode:
-    """The configuration that a checkpoint carries, with MODEL.WEIGHTS set to the checkpoint.
+class RestoredModel(NamedTuple):
+    """A model with its weights.
+
+    Attributes:
+        cfg: frozen; what it was built from.
+        model: in eval mode; maps a batch to (B, F) embeddings.
+        path: of the checkpoint.
+    """
+
+    cfg: CfgNode
+    model: nn.Module
+    path: Path
+
+    @property
+    def cameras(self) -> tuple[int, ...]:
+        """Numbers of the cameras that have an embedding, ascending; empty where the model uses none."""
+        numbers = getattr(getattr(self.model, "backbone", None), "camera_numbers", None)
+        return () if numbers is None else tuple(numbers.tolist())
+
+
+def restore(source: str | Path | CfgNode, device: str, settings: Sequence[str] = ()) -> RestoredModel:
+    """Builds a model and loads its weights; the checkpoint is read once.
 
     Args:
-        path: of a checkpoint that a training run has saved.
+        source: a checkpoint of a training run, which carries its configuration; or a configuration or the file of one
+            (.yml, .yaml), whose MODEL.WEIGHTS, or else the last checkpoint in OUTPUT_DIR, is loaded.
+        device: torch's name of it.
+        settings: key, value, key, value: over what the source says.
 
     Raises:
-        OSError: it is not there.
-        ValueError: it is damaged, would run code, carries no configuration or one that cannot be read.
+        OSError: a file that is not there.
+        ValueError: a checkpoint that is damaged, would run code, is not of this configuration or carries none; unknown
+            keys, bad values.
     """
+    cfg, checkpoint = _configuration(source)
+    cfg.merge_from_list(list(settings))
+    path = checkpoint_to_evaluate(cfg)
+    if checkpoint is None or checkpoint.path != path:
+        checkpoint = read_checkpoint(path)
+    cfg.MODEL.DEVICE = device
+    complete_for_inference(cfg, checkpoint)
+    cfg.freeze()
+    model = build_model(cfg).eval()
+    load_for_evaluation(model, checkpoint)
+    return RestoredModel(cfg, model, path)
+
+
+def _configuration(source: str | Path | CfgNode) -> tuple[CfgNode, Checkpoint | None]:
+    if isinstance(source, CfgNode):
+        cfg = source.clone()
+        cfg.defrost()
+        return cfg, None
+    path = Path(source)
+    if path.suffix in CONFIG_SUFFIXES:
+        cfg = get_cfg()
+        cfg.merge_from_file(str(path))
+        return cfg, None
     if not path.is_file():
         raise FileNotFoundError(
             f"No checkpoint at {path}: give one that a training run has saved, such as model_final.pth."
         )
-    checkpoint = load_checkpoint(path)
-    if "config" not in checkpoint:
+    checkpoint = read_checkpoint(path)
+    return checkpoint_config(checkpoint), checkpoint
+
+
+def checkpoint_config(checkpoint: Checkpoint) -> CfgNode:
+    """The configuration that a checkpoint carries, with MODEL.WEIGHTS set to the checkpoint.
+
+    Raises:
+        WeightFileError: it carries none, or one that cannot be read.
+    """
+    path = checkpoint.path
+    if "config" not in checkpoint.content:
         raise WeightFileError(
             f"{path} carries no configuration: give the configuration that it was trained with, its MODEL.WEIGHTS set "
             "to the checkpoint."
         )
     cfg = get_cfg()
-    adopt_stored_config(cfg, checkpoint["config"], path)
+    adopt_stored_config(cfg, checkpoint.content["config"], path)
     cfg.MODEL.WEIGHTS = str(path)
     return cfg
 
 
-def complete_for_inference(cfg: CfgNode, checkpoint: Path) -> None:
+def complete_for_inference(cfg: CfgNode, checkpoint: Checkpoint) -> None:
     """Sets, in place, what evaluation would take from the checkpoint or from the data, which is not needed here.
 
     Args:
@@ -45,15 +109,14 @@ def complete_for_inference(cfg: CfgNode, checkpoint: Path) -> None:
         checkpoint: whose weights are to be loaded.
 
     Raises:
-        OSError: it is not there.
-        ValueError: it is damaged, or would run code.
+        WeightFileError: it carries a configuration that cannot be read.
     """
     adopt_checkpoint_facts(cfg, checkpoint)
-    cfg.MODEL.WEIGHTS = str(checkpoint)
+    cfg.MODEL.WEIGHTS = str(checkpoint.path)
     cfg.MODEL.BACKBONE.PRETRAIN = False
     cfg.MODEL.BACKBONE.UNSEEN_CAMERA = "none"
     if cfg.MODEL.BACKBONE.CAMERA_EMBEDDING and not cfg.MODEL.BACKBONE.CAMERAS:
-        numbers = load_checkpoint(checkpoint)["model"].get("backbone.camera_numbers", torch.empty(0))
+        numbers = checkpoint.weights.get("backbone.camera_numbers", torch.empty(0))
         cfg.MODEL.BACKBONE.CAMERAS = [int(number) for number in numbers]
     if not cfg.MODEL.HEADS.NUM_CLASSES:
         # Classifiers are built and not used.

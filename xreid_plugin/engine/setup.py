@@ -3,6 +3,7 @@
 import argparse
 import logging
 from pathlib import Path
+from typing import NamedTuple
 
 from fastreid.config import CfgNode
 from fastreid.engine import default_setup
@@ -13,7 +14,7 @@ from fastreid.utils.logger import setup_logger
 from xreid_plugin.config import get_cfg
 from xreid_plugin.config_files import ConfigError, read_yaml
 from xreid_plugin.data.build import build_training_set
-from xreid_plugin.engine.checkpoint import load_whole_checkpoint
+from xreid_plugin.engine.checkpoint import Checkpoint, read_checkpoint
 from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.engine.console import details_to_file
 from xreid_plugin.engine.stored_config import adopt_stored_config
@@ -22,25 +23,35 @@ from xreid_plugin.torch_files import NOTE, noted_checkpoint
 logger = logging.getLogger(__name__)
 
 
-def setup(args: argparse.Namespace) -> CfgNode:
+class Prepared(NamedTuple):
+    """What a job starts from.
+
+    Attributes:
+        cfg: frozen.
+        checkpoint: to be evaluated; None for training.
+    """
+
+    cfg: CfgNode
+    checkpoint: Checkpoint | None
+
+
+def setup(args: argparse.Namespace) -> Prepared:
     """Reads, completes and checks the configuration, and runs the host's setup: log, environment, config.yaml.
 
     Args:
         args: of the host's ``default_argument_parser``.
 
-    Returns:
-        A frozen configuration.
-
     Raises:
         ValueError: unknown keys, and keys that contradict one another, each named with a value that works.
         OSError: a configuration, checkpoint or dataset that is not there.
     """
-    cfg = read_config(args)
+    cfg, checkpoint = read_config(args), None
     check_config(cfg)
     if args.eval_only:
-        cfg.MODEL.WEIGHTS = str(checkpoint_to_evaluate(cfg))
+        checkpoint = read_checkpoint(checkpoint_to_evaluate(cfg))
+        cfg.MODEL.WEIGHTS = str(checkpoint.path)
         cfg.MODEL.BACKBONE.PRETRAIN = False
-        adopt_checkpoint_facts(cfg, Path(cfg.MODEL.WEIGHTS))
+        adopt_checkpoint_facts(cfg, checkpoint)
     complete_config(cfg)
     if cfg.SEED < 0:
         former = comm.all_gather(_seed_before(cfg))[0] if args.resume else None
@@ -54,7 +65,7 @@ def setup(args: argparse.Namespace) -> CfgNode:
         default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))
     logger.info(f"Environment and configuration: {cfg.OUTPUT_DIR}/log.txt and config.yaml; seed {cfg.SEED}")
     seed_all_rng(cfg.SEED)
-    return cfg
+    return Prepared(cfg, checkpoint)
 
 
 def _seed_before(cfg: CfgNode) -> int | None:
@@ -107,10 +118,14 @@ def checkpoint_to_evaluate(cfg: CfgNode) -> Path:
     return path
 
 
-def adopt_checkpoint_facts(cfg: CfgNode, path: Path) -> None:
-    """Takes the number of identities and the cameras from a checkpoint, where they shape its tensors."""
-    checkpoint = load_whole_checkpoint(path)
-    if "config" not in checkpoint:
+def adopt_checkpoint_facts(cfg: CfgNode, checkpoint: Checkpoint) -> None:
+    """Takes the number of identities and the cameras from a checkpoint, where they shape its tensors.
+
+    Raises:
+        WeightFileError: it carries a configuration that cannot be read.
+    """
+    path, keys = checkpoint.path, ["MODEL.HEADS.NUM_CLASSES", "MODEL.BACKBONE.CAMERAS"]
+    if "config" not in checkpoint.content:
         logger.info(f"{path} holds no configuration; identities and cameras are those of DATASETS.NAMES.")
         return
-    adopt_stored_config(cfg, checkpoint["config"], path, ["MODEL.HEADS.NUM_CLASSES", "MODEL.BACKBONE.CAMERAS"])
+    adopt_stored_config(cfg, checkpoint.content["config"], path, keys)

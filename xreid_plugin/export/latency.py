@@ -1,12 +1,13 @@
 """How long a batch takes in torch and in onnxruntime, on this machine."""
 
+import math
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from tabulate import tabulate
@@ -16,11 +17,33 @@ from xreid_plugin.export.libraries import library
 from xreid_plugin.export.runtime import Runtime
 
 TIMED_BATCHES = (1, 8)
-_RUNS, _FEWEST, _SECONDS = 20, 3, 10.0
+_RUNS, _FEWEST, _SECONDS = 20, 3, 20.0
+
+
+class Spread(NamedTuple):
+    """Milliseconds of a batch, over all runs.
+
+    Attributes:
+        lower: the first quartile.
+        median: as it is.
+        upper: the third quartile.
+    """
+
+    lower: float
+    median: float
+    upper: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Self:
+        """Of two runs at least."""
+        return cls(*(1000 * cut for cut in statistics.quantiles(seconds, n=4, method="inclusive")))
+
+    def __str__(self) -> str:
+        return f"{self.median:.1f} ({self.lower:.1f} to {self.upper:.1f})"
 
 
 class Latency(NamedTuple):
-    """Median milliseconds of a batch.
+    """Time of a batch.
 
     Attributes:
         clips: B.
@@ -29,32 +52,44 @@ class Latency(NamedTuple):
     """
 
     clips: int
-    torch: float
-    onnxruntime: float
+    torch: Spread
+    onnxruntime: Spread
 
 
 def measure(embedder: ClipEmbedder, runtime: Runtime, clips: int, frames: int, size: tuple[int, int]) -> Latency:
-    """Times one batch of noise: 20 runs, or as many as fit 10 s, but 3 at least; one before does not count."""
+    """Times one batch of noise in both, in turn: whatever else the machine does hits both.
+
+    20 runs each, or as many as fit 20 s, but 3 at least; one before does not count.
+    """
     inputs = random_clips(clips, frames, size), torch.zeros(clips, dtype=torch.int64)
     with torch.inference_mode():
-        in_torch = _median_ms(lambda: embedder(*inputs))
-    return Latency(clips, in_torch, _median_ms(lambda: runtime(*inputs)))
+        in_torch, in_onnxruntime = _timed_in_turn(lambda: embedder(*inputs), lambda: runtime(*inputs))
+    return Latency(clips, Spread.of(in_torch), Spread.of(in_onnxruntime))
 
 
 def latency_table(found: list[Latency]) -> str:
-    """For the eye."""
+    """For the eye: medians and, in brackets, quartiles; no more digits of a ratio than noise leaves."""
     rows = [
         [
             line.clips,
-            f"{line.torch:.1f}",
-            f"{line.onnxruntime:.1f}",
-            f"{line.torch / line.onnxruntime:.2f}",
-            f"{1000 * line.clips / line.onnxruntime:.2f}",
+            line.torch,
+            line.onnxruntime,
+            two_digits(line.torch.median / line.onnxruntime.median),
+            f"{1000 * line.clips / line.onnxruntime.median:.2f}",
         ]
         for line in found
     ]
     headers = ["clips", "torch, ms", "onnxruntime, ms", "times faster", "clips/s"]
     return tabulate(rows, headers, disable_numparse=True, stralign="right")
+
+
+def two_digits(ratio: float) -> str:
+    """A positive number, rounded to two significant digits: "0.95", "1.0", "13", "200"."""
+    places = 1 - math.floor(math.log10(ratio))
+    rounded = round(ratio, places)
+    # 9.96 becomes 10, which has a digit more before the point.
+    places = 1 - math.floor(math.log10(rounded))
+    return f"{rounded:.{max(0, places)}f}"
 
 
 def machine() -> str:
@@ -65,14 +100,17 @@ def machine() -> str:
     )
 
 
-def _median_ms(run: Callable[[], object]) -> float:
-    run()
-    times: list[float] = []
-    while len(times) < _FEWEST or (len(times) < _RUNS and sum(times) < _SECONDS):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
+def _timed_in_turn(*works: Callable[[], object]) -> list[list[float]]:
+    """Seconds of every run of each."""
+    for work in works:
+        work()
+    seconds: list[list[float]] = [[] for _ in works]
+    while len(seconds[0]) < _FEWEST or (len(seconds[0]) < _RUNS and sum(map(sum, seconds)) < _SECONDS):
+        for work, taken in zip(works, seconds, strict=True):
+            start = time.perf_counter()
+            work()
+            taken.append(time.perf_counter() - start)
+    return seconds
 
 
 def _processor() -> str:

@@ -30,6 +30,8 @@ class Runtime:
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERROR
+        # Threads that wait for more work with all their might hold up those of torch, which are measured in turn.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self.session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
     @property

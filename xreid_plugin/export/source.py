@@ -8,11 +8,8 @@ from typing import Any, NamedTuple
 from fastreid.config import CfgNode
 from torch import nn
 
-from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.checkpoint import TRAINING_ONLY, load_for_evaluation
-from xreid_plugin.engine.restore import checkpoint_config, complete_for_inference
-from xreid_plugin.engine.setup import checkpoint_to_evaluate
-from xreid_plugin.host import build_model
+from xreid_plugin.engine.checkpoint import TRAINING_ONLY
+from xreid_plugin.engine.restore import restore
 from xreid_plugin.modeling.fingerprint import fingerprint
 
 
@@ -23,11 +20,13 @@ class Source(NamedTuple):
         cfg: frozen; what it was built from.
         model: maps a batch to (B, F) embeddings.
         checkpoint: whose weights it has.
+        cameras: numbers of the cameras that have an embedding, ascending; empty where the model uses none.
     """
 
     cfg: CfgNode
     model: nn.Module
     checkpoint: Path
+    cameras: list[int]
 
     @property
     def frames(self) -> int:
@@ -40,38 +39,17 @@ class Source(NamedTuple):
         height, width = self.cfg.INPUT.SIZE_TEST
         return int(height), int(width)
 
-    @property
-    def cameras(self) -> list[int]:
-        """Numbers of the cameras that have an embedding, ascending; empty where the model uses none."""
-        numbers = getattr(getattr(self.model, "backbone", None), "camera_numbers", None)
-        return [] if numbers is None else [int(number) for number in numbers]
-
 
 def load_source(file: Path, settings: Sequence[str] = ()) -> Source:
-    """Builds the model and loads its weights, without its data.
+    """The model of a file; see :func:`~xreid_plugin.engine.restore.restore`, which raises the same.
 
     Args:
         file: a checkpoint of a training run; or a configuration (.yml, .yaml), whose MODEL.WEIGHTS, or else the last
             checkpoint in OUTPUT_DIR, is loaded.
         settings: key, value, key, value: over what the file says.
-
-    Raises:
-        OSError: a file that is not there.
-        ValueError: a checkpoint that is damaged or is not of this configuration, unknown keys, bad values.
     """
-    if file.suffix in (".yml", ".yaml"):
-        cfg = get_cfg()
-        cfg.merge_from_file(str(file))
-    else:
-        cfg = checkpoint_config(file)
-    cfg.merge_from_list(list(settings))
-    checkpoint = checkpoint_to_evaluate(cfg)
-    cfg.MODEL.DEVICE = "cpu"
-    complete_for_inference(cfg, checkpoint)
-    cfg.freeze()
-    model = build_model(cfg).eval()
-    load_for_evaluation(model, str(checkpoint))
-    return Source(cfg, model, checkpoint)
+    restored = restore(file, "cpu", settings)
+    return Source(restored.cfg, restored.model, restored.path, list(restored.cameras))
 
 
 def facts(source: Source, raw: bool) -> dict[str, str]:

@@ -10,6 +10,9 @@ from xreid_plugin.gallery.picture import Strip
 from xreid_plugin.gallery.records import Record
 
 _SHOWN_OF_A_FINGERPRINT = 12
+# A threshold that finds fewer of the pairs of one person lets "no match" say little.
+_SURE = 0.9
+_REMEDY = "tools/gallery.py calibrate sets one."
 
 
 class Hit(NamedTuple):
@@ -20,58 +23,86 @@ class Hit(NamedTuple):
     record: Record
 
 
-def answer(matches: list[Hit], hits: list[Hit], calibration: Calibration | None, size: int) -> str:
-    """The table of a search, and by which rule it ends.
+def answer(hits: list[Hit], calibration: Calibration | None, everything: bool, size: int) -> str:
+    """The table of a search, and what a threshold makes of it.
 
     Args:
-        matches: what is to be shown.
-        hits: the nearest, of which those are some.
-        calibration: by which they were chosen; None where all are shown.
+        hits: the nearest.
+        calibration: which of them match; None where the gallery has no threshold.
+        everything: show those too that do not match.
         size: tracklets in the gallery.
     """
+    if calibration is None:
+        return f"{_table(hits, None)}\nNo threshold: which of them are the same person is not told. {_REMEDY}"
+    matches = [hit for hit in hits if calibration.accepts(hit.score)]
+    threshold, meaning = f"the threshold {calibration.threshold:.4f}.", _meaning(calibration, size)
+    if everything:
+        return f"{_table(hits, calibration)}\n{len(matches)} of these {len(hits)} reach {threshold}\n{meaning}"
+    if matches:
+        more = " --top shows more." if len(matches) == len(hits) < size else ""
+        nearest = f"{len(matches)} of the {len(hits)} nearest reach {threshold}{more}"
+        return f"{_table(matches, None)}\n{nearest}\n{meaning}"
+    best = f"the best score is {hits[0].score:.4f}. " if hits else ""
+    return f"No match: {best}Nothing reaches {threshold} --all shows the nearest.\n{meaning}"
+
+
+def _table(hits: list[Hit], calibration: Calibration | None) -> str:
+    """With a column for what the calibration says, if there is one."""
     rows = [
         [
             hit.rank,
             f"{hit.score:.4f}",
+            *([] if calibration is None else ["yes" if calibration.accepts(hit.score) else "no"]),
             hit.record.identity or hit.record.source,
             "" if hit.record.camera is None else hit.record.camera,
             hit.record.when,
         ]
-        for hit in matches
+        for hit in hits
     ]
-    table = tabulate(rows, ["rank", "score", "identity or source", "camera", "time"], disable_numparse=True)
-    if calibration is None:
-        return f"{table}\nEvery score is shown: no threshold was applied."
+    headers = ["rank", "score", *([] if calibration is None else ["match"]), "identity or source", "camera", "time"]
+    return tabulate(rows, headers, disable_numparse=True)
+
+
+def _meaning(calibration: Calibration, size: int) -> str:
+    """What a threshold lets through and what it misses."""
     by_chance = calibration.false_match_rate * size
-    rule = (
-        f"the threshold {calibration.threshold:.4f} (false-match rate {calibration.asked:g} a pair, so about "
-        f"{by_chance:.2g} of these {size:,} by chance)"
+    count = f"{by_chance:,.0f}" if by_chance >= 10 else f"{by_chance:.2g}"
+    through = (
+        f"Of pairs of different people {calibration.false_match_rate:.2g} reach it: for somebody who is not here, "
+        f"about {count} of these {size:,} tracklets."
     )
-    if not matches:
-        best = f"; the best score is {hits[0].score:.4f}" if hits else ""
-        return f"No match: nothing reaches {rule}{best}. --all shows the nearest."
-    return f"{table}\n{len(matches)} of the {len(hits)} nearest reach {rule}."
+    kept = calibration.true_match_rate
+    if kept is None:
+        return through
+    doubt = ": a person without a match may be here all the same" if kept < _SURE else ""
+    return f"{through}\nIt misses {1 - kept:.1%} of the pairs of one person{doubt}."
 
 
-def strips(asking: Record, matches: list[Hit], hits: list[Hit]) -> list[Strip]:
-    """The rows of the picture of a search: the query, then what matches it."""
-    title = "query" if matches else f"query: no match (best score {hits[0].score:.4f})" if hits else "query: no match"
+def strips(asking: Record, hits: list[Hit], calibration: Calibration | None, everything: bool) -> list[Strip]:
+    """The rows of the picture of a search: the query, then what :func:`answer` shows, green where it matches."""
+    shown = [hit for hit in hits if everything or calibration is None or calibration.accepts(hit.score)]
+    title = "query" if shown else f"query: no match (best score {hits[0].score:.4f})" if hits else "query: no match"
     rows = [Strip(f"{title}\n{asking.source}", asking.frames, "black")]
-    for hit in matches:
+    for hit in shown:
+        below = calibration is not None and not calibration.accepts(hit.score)
         place = ", ".join(
             filter(None, [hit.record.identity, f"camera {hit.record.camera}" if hit.record.camera is not None else ""])
         )
-        caption = f"{hit.rank}: {hit.score:.4f}  {place}  {hit.record.when}\n{hit.record.source}"
-        rows.append(Strip(caption, hit.record.frames, "seagreen"))
+        verdict = " no match" if below else ""
+        caption = f"{hit.rank}: {hit.score:.4f}{verdict}  {place}  {hit.record.when}\n{hit.record.source}"
+        # Without a threshold nothing is said to match.
+        colour = "grey" if calibration is None else "firebrick" if below else "seagreen"
+        rows.append(Strip(caption, hit.record.frames, colour))
     return rows
 
 
 def facts(folder: Path, manifest: Manifest, size: int) -> str:
     """What a gallery is, a line a fact; ``size`` is in bytes."""
-    index = manifest.index
+    index, parts = manifest.index, len(manifest.segments)
+    segments = "1 segment" if parts == 1 else f"{parts} segments"
     lines = [
         ("gallery", str(folder)),
-        ("tracklets", f"{manifest.rows:,} of {manifest.dimensions} dimensions, in {len(manifest.segments)} segments"),
+        ("tracklets", f"{manifest.rows:,} of {manifest.dimensions} dimensions, in {segments}"),
         ("on disk", f"{size / 2**20:,.1f} MiB"),
         ("model", describe_model(manifest)),
         ("search", "exact" + (f" ({manifest.kind} from more tracklets on)" if manifest.kind != "exact" else "")),

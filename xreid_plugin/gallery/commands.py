@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from fastreid.config import CfgNode
 from numpy.typing import NDArray
 
-from xreid_plugin.engine.restore import checkpoint_config
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.gallery import sources, store
 from xreid_plugin.gallery.answers import Hit, answer, describe_model, facts, shortened, strips
@@ -96,17 +94,16 @@ def query(args: argparse.Namespace) -> str:
     gallery = Gallery(args.gallery)
     embedding, asking, note = _query(args, gallery.manifest)
     found = gallery.search(embedding[None], args.top, exact=args.exact)
-    calibration = None if args.all else gallery.manifest.calibration
+    calibration = gallery.manifest.calibration
     hits = [
         Hit(rank, float(score), gallery.record(int(row)))
         for rank, (score, row) in enumerate(zip(found.scores[0], found.rows[0], strict=True), start=1)
         if row >= 0
     ]
-    matches = [hit for hit in hits if calibration is None or hit.score >= calibration.threshold]
     if args.picture is not None:
-        write(args.picture, strips(asking, matches, hits))
+        write(args.picture, strips(asking, hits, calibration, args.all))
     picture = f"\nPicture: {args.picture}" if args.picture else ""
-    return answer(matches, hits, calibration, len(gallery)) + note + picture
+    return answer(hits, calibration, args.all, len(gallery)) + note + picture
 
 
 def info(args: argparse.Namespace) -> str:
@@ -202,9 +199,7 @@ def _entries(args: argparse.Namespace) -> Iterator[sources.Entry]:
 def _predictor(checkpoint: Path | None, settings: Sequence[str], device: str) -> TrackletPredictor | None:
     if checkpoint is None:
         return None
-    cfg: CfgNode = checkpoint_config(checkpoint)
-    cfg.merge_from_list(list(settings))
-    return TrackletPredictor(cfg, device)
+    return TrackletPredictor(checkpoint, device, settings)
 
 
 def _predictor_of(manifest: Manifest, args: argparse.Namespace, needed: bool) -> TrackletPredictor | None:

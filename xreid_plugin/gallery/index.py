@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from xreid_plugin.faiss_library import import_faiss
 from xreid_plugin.gallery.exact import Found, Rows, nearest, search_exactly
 from xreid_plugin.gallery.manifest import IndexEntry, IndexKind
 from xreid_plugin.gallery.records import GalleryError
 
-# From so many rows on "auto" takes an inverted file; below, exact search answers within tenths of a second.
-AUTO_ROWS = 100_000
+# From so many rows on "auto" takes an inverted file. Exact search reads all rows, a GB of them in some 0.04 s on two
+# cores: so many of the paper's 2,816 dimensions take a tenth of a second. It never takes a graph, which for a million
+# rows took ten times the work to build, and found no more in the same time (docs/performance.md).
+AUTO_ROWS = 250_000
 # So many rows at least does an approximate index need, for its clusters to be any.
 LEAST_ROWS = 1000
 # An index is built anew once so large a share of the rows lies behind it.
@@ -29,8 +32,12 @@ CANDIDATES = 4
 RECALL_AT = 10
 SAMPLE = 200
 _TRAINING_ROWS_A_LIST = 48
+# Of the graph: links a row, and candidates while a row finds its own. For 50,000 rows 200 instead of 40 took six times
+# as long, and found no more.
 _LINKS = 32
-_ADD_ROWS = 1 << 16
+_CANDIDATES_OF_LINKS = 40
+# Some seconds' work for a graph, so that its progress shows.
+_ADD_ROWS = 1 << 14
 
 
 def wanted_kind(kind: IndexKind, rows: int) -> IndexKind:
@@ -91,25 +98,37 @@ def build_index(path: Path, kind: IndexKind, rows: Rows, recall: float, seed: in
         what it reaches.
     """
     faiss, rng = import_faiss(), np.random.default_rng(seed)
-    # FAISS wants 39 rows a list at least, to find its centre.
-    lists = min(2 * math.isqrt(len(rows)), len(rows) // 39)
+    lists = _lists(len(rows))
     dimensions = rows.take(np.zeros(1, np.int64)).shape[1]
-    text = f"IVF{lists},SQ8" if kind == "ivf" else f"HNSW{_LINKS}_SQ8"
-    index = faiss.index_factory(dimensions, text, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.index_factory(dimensions, factory(kind, len(rows)), faiss.METRIC_INNER_PRODUCT)
     if kind == "ivf":
         # Rows of length 1 have their clusters' centres there too.
         index.cp.spherical = True
         index.cp.seed = seed + 1
+    else:
+        index.hnsw.efConstruction = _CANDIDATES_OF_LINKS
     chosen = rng.choice(len(rows), min(len(rows), _TRAINING_ROWS_A_LIST * lists), replace=False)
     index.train(rows.take(np.sort(chosen)))
-    for start in range(0, len(rows), _ADD_ROWS):
-        for _, block in rows.blocks(start, min(start + _ADD_ROWS, len(rows))):
-            index.add(block)
+    with tqdm(total=len(rows), desc=f"Indexing ({kind})", unit="row", leave=False, disable=None) as bar:
+        for start in range(0, len(rows), _ADD_ROWS):
+            for _, block in rows.blocks(start, min(start + _ADD_ROWS, len(rows))):
+                index.add(block)
+                bar.update(len(block))
     effort, measured, sample = _least_effort(index, kind, rows, recall, rng, lists)
     faiss.write_index(index, str(path))
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return IndexEntry(path.name, kind, len(rows), effort, measured, sample)
+
+
+def factory(kind: IndexKind, rows: int) -> str:
+    """FAISS's name of what :func:`build_index` makes of so many rows."""
+    return f"IVF{_lists(rows)},SQ8" if kind == "ivf" else f"HNSW{_LINKS}_SQ8"
+
+
+def _lists(rows: int) -> int:
+    # FAISS wants 39 rows a list at least, to find its centre.
+    return min(2 * math.isqrt(rows), rows // 39)
 
 
 def _least_effort(

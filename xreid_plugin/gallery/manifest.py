@@ -71,6 +71,10 @@ class Calibration:
     different: int
     same: int
 
+    def accepts(self, score: float) -> bool:
+        """Whether a cosine counts as a match."""
+        return score >= self.threshold
+
 
 @dataclass(frozen=True)
 class Manifest:

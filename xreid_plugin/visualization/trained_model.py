@@ -1,13 +1,11 @@
 """The X-ReID model of a run, to look into."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from xreid_plugin.engine.checkpoint import load_for_evaluation
+from xreid_plugin.engine.checkpoint import load_for_evaluation, read_checkpoint
 from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate, complete_config
 from xreid_plugin.host import build_model
 from xreid_plugin.modeling.xreid import XReID
-from xreid_plugin.torch_files import load_checkpoint
 
 
 class TrainedModel(NamedTuple):
@@ -36,12 +34,12 @@ def load_trained_model(cfg: Any) -> TrainedModel:
         raise ValueError(
             f"MODEL.META_ARCHITECTURE is {cfg.MODEL.META_ARCHITECTURE}: SII, LII and CII are parts of XReID alone."
         )
-    weights: Path = checkpoint_to_evaluate(cfg)
+    checkpoint = read_checkpoint(checkpoint_to_evaluate(cfg))
     cfg.MODEL.BACKBONE.PRETRAIN = False
-    adopt_checkpoint_facts(cfg, weights)
+    adopt_checkpoint_facts(cfg, checkpoint)
     complete_config(cfg)
     model = build_model(cfg)
     assert isinstance(model, XReID)
-    load_for_evaluation(model, str(weights))
-    has_cii = any(name.startswith("mii.cii.") for name in load_checkpoint(weights)["model"])
+    load_for_evaluation(model, checkpoint)
+    has_cii = any(name.startswith("mii.cii.") for name in checkpoint.weights)
     return TrainedModel(model.eval(), has_cii)
