@@ -18,14 +18,17 @@ install: $(INSTALLED)  ## virtual environment with every dependency, in VENV (de
 $(INSTALLED): pyproject.toml
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(RUN) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['dev'], sep='\n')" > $(VENV)/requirements.txt
-	$(PIP) install --quiet --requirement $(VENV)/requirements.txt
-	$(PIP) install --quiet --no-deps fastreid==1.4.0
+	@echo "Installing torch, faiss, OpenCV and the rest into $(VENV), about 8 GB: 5 to 10 minutes."
+	$(PIP) install --requirement $(VENV)/requirements.txt
+	$(PIP) install --no-deps fastreid==1.4.0
 	touch $@
 
 demo: $(INSTALLED) $(DEMO_DATA)/info  ## synthetic data, training, figures before and after, and a page: logs/xreid/synthetic/report.html
 	$(RUN) tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT $(DEMO_DATA) \
 		TEST.SAVE_FEATURES logs/xreid/synthetic/features.npz
 	$(RUN) tools/report.py logs/xreid/synthetic
+	@echo "Done: a model trained on drawn people, logs/xreid/synthetic/model_final.pth, and its page, report.html beside it."
+	@echo "Next: search with it by tools/gallery.py, as docs/search.md shows; or train on real data, as README.md does."
 
 $(DEMO_DATA)/info: | $(INSTALLED)
 	$(RUN) tools/make_synthetic_vcm.py --output $(DEMO_DATA) --train-identities 150 --test-identities 50 --workers 2

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from xreid_plugin.benchmarks.measure import Measurement
-from xreid_plugin.benchmarks.report import Case, growth, record, table, write_json_lines
+from xreid_plugin.benchmarks.report import Case, growth, line_of, record, table, write_json_lines
 
 CASE = Case("ranking", "2x3", "module", "host", "plugin", {"queries": 2})
 HOST = Measurement(seconds=6.0, peak_mib=1000.0, added_mib=400.0, runs=2)
@@ -27,12 +27,30 @@ def test_no_ratio_without_a_reference_or_without_added_memory():
     assert record(CASE, HOST._replace(added_mib=0.0), PLUGIN)["added_ratio"] is None
 
 
+def words(text):
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
 def test_table_shows_every_case():
-    lines = table([record(CASE, HOST, PLUGIN), record(CASE, None, PLUGIN)]).splitlines()
-    assert [" ".join(line.split()) for line in lines[2:]] == [
-        "ranking 2x3 host 6.000 0.500 12.0 - 1000 (+400) 700 (+100) 0.25 -",
+    worked = PLUGIN._replace(flops=2e12)
+    lines = words(table([record(replace(CASE, items=3, unit="rows"), HOST, worked), record(CASE, None, PLUGIN)]))
+    assert lines[0] == "case size against its s our s faster × our rate its MiB our MiB added × our TFLOP/s"
+    assert lines[2:] == [
+        "ranking 2x3 host 6.000 0.500 12.0 6 rows/s 1000 (+400) 700 (+100) 0.25 4.00",
         "ranking 2x3 host - 0.500 - - - 700 (+100) - -",
     ]
+
+
+def test_table_leaves_out_what_no_case_has():
+    started = PLUGIN._replace(added_mib=None)
+    lines = words(table([record(replace(CASE, reference=None), None, started)]))
+    assert [lines[0], lines[2]] == ["case size our s our MiB", "ranking 2x3 0.500 700"]
+    assert table([]) == ""
+
+
+def test_a_line_for_each_case():
+    assert line_of(record(CASE, HOST, PLUGIN)) == "ranking, 2x3: 0.500 s, host 6.000 s: 12.0 times faster"
+    assert line_of(record(CASE, None, PLUGIN)) == "ranking, 2x3: 0.500 s"
 
 
 def test_json_lines_round_trip(tmp_path):

@@ -23,7 +23,7 @@ def model():
 def pair():
     images = torch.randint(256, (2, T, 3, 32, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     tracklets = [Tracklet(["a.jpg"], 4, camid, modality, "t") for camid, modality in zip((3, 8), Modality, strict=True)]
-    return ClipPair(images, tuple(tracklets))
+    return ClipPair(images, tuple(tracklets), torch.tensor([tracklet.camid for tracklet in tracklets]))
 
 
 def tokens_of(model, pair):

@@ -17,7 +17,7 @@ def write(folder, *names):
 def test_evaluations_come_in_the_order_of_training(tmp_path):
     write(tmp_path, "epoch_10", "epoch_9", "evaluation_dense", "before_training")
     found = read_evaluations(tmp_path)
-    assert [evaluation.label for evaluation in found] == ["before training", "epoch 9", "epoch 10", "evaluation dense"]
+    assert [evaluation.label for evaluation in found] == ["before training", "epoch 9", "epoch 10", "dense frames"]
     assert [evaluation.figures["I2V/mAP"] for evaluation in found] == [3, 1, 0, 2]
 
 

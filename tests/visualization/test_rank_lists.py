@@ -30,6 +30,7 @@ def test_lists_are_those_of_a_plain_loop(direction, same_camera):
         assert [(entry.tracklet, entry.right) for entry in ranked.found] == [(t, right) for _, t, right in expected[:5]]
         assert [entry.distance for entry in ranked.found] == pytest.approx([d for d, _, _ in expected[:5]], abs=1e-5)
         assert ranked.average_precision == pytest.approx(precision)
+        assert ranked.first_match == 1 + [right for _, _, right in expected].index(True)
 
 
 def test_a_query_without_a_match_is_left_out():
@@ -51,6 +52,12 @@ def test_queries_are_picked_by_their_precision():
     assert picked["worst"] == every[-3:]
     assert (picked["spread"][0], picked["spread"][-1]) == (every[0], every[-1])
     assert picked["random"] == sorted(picked["random"], reverse=True)
+
+
+def test_the_first_match_may_lie_below_what_is_shown():
+    found = rank_lists(random_features(), "I2V", 100, 1)
+    assert {ranked.first_match == 1 for ranked in found} == {True, False}
+    assert all((ranked.first_match == 1) == ranked.found[0].right for ranked in found)
 
 
 def test_the_lot_depends_on_the_seed_alone():

@@ -21,7 +21,8 @@ def source(small_set, small_run, tmp_path):
 
 
 def found(*rights):
-    return RankList(0, tuple(Found(number + 1, right, 0.25) for number, right in enumerate(rights)), 0.5)
+    first = rights.index(True) + 1 if any(rights) else 23
+    return RankList(0, tuple(Found(number + 1, right, 0.25) for number, right in enumerate(rights)), first, 0.5)
 
 
 def has(picture, colour):
@@ -32,11 +33,22 @@ def has(picture, colour):
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("rights", [(True, True), (False, False), (True, False)])
 def test_right_and_wrong_are_framed(source, theme, rights):
-    panel = strips_panel("I2V", [found(*rights)], *source)
+    # The key has both colours.
+    panel = strips_panel("I2V", [found(*rights)], *source, with_key=False)
     with Image.open(io.BytesIO(render([panel], "png", theme, width=strip_width(2)))) as image:
         picture = np.array(image.convert("RGB"))
     assert has(picture, theme.right) == any(rights)
     assert has(picture, theme.wrong) == (not all(rights))
+
+
+def test_the_key_says_what_the_signs_mean(source):
+    def drawn(with_key):
+        panel = strips_panel("I2V", [found(True)], *source, with_key=with_key)
+        return render([panel], "svg", width=strip_width(1)).decode()
+
+    for text in ("solid: the same person", "dashed: another person", "below a frame: place and cosine distance"):
+        assert text in drawn(with_key=True)
+        assert text not in drawn(with_key=False)
 
 
 def test_more_frames_make_a_taller_strip(source):
@@ -48,7 +60,7 @@ def test_what_is_said_about_a_list(source):
     data, _ = source
     text = heading(found(False, True), data)
     assert text.startswith(f"Person {data.pids[0]}, ")
-    assert text.endswith("first match at place 2; average precision 50 %")
-    assert "no match among the first 2" in heading(found(False, False), data)
+    assert text.endswith("first match at place 2; average precision 50\N{NO-BREAK SPACE}%")
+    assert "first match at place 23;" in heading(found(False, False), data)
     panel = strips_panel("I2V", [found(True), found(False)], *source)
     assert "2 queries, of which 1 have" in panel.alt

@@ -25,8 +25,9 @@ class Measurement(NamedTuple):
 
     Attributes:
         seconds: the fastest run.
-        peak_mib: peak resident memory of the whole process, imports and input included.
-        added_mib: by how much the work raised that peak.
+        peak_mib: peak resident memory of the whole process, imports and input included; where the work has an attribute
+            of this name, that, of a process that it starts.
+        added_mib: by how much the work raised that peak; None where it is another process's.
         runs: how many runs there were.
         cpu_seconds: processor time of the fastest run, over all threads and finished child processes.
         device_mib: peak memory of torch's tensors on the GPU, 0 without one.
@@ -37,7 +38,7 @@ class Measurement(NamedTuple):
 
     seconds: float
     peak_mib: float
-    added_mib: float
+    added_mib: float | None
     runs: int
     cpu_seconds: float = 0.0
     device_mib: float = 0.0
@@ -83,10 +84,11 @@ def measure_here(module: str, function: str, arguments: Mapping[str, object], re
         _wait_for_device()
         timings.append((time.perf_counter() - start, sum(os.times()[:4]) - cpu_start))
     seconds, cpu_seconds = min(timings)
+    of_started = getattr(work, "peak_mib", None)
     return Measurement(
         seconds,
-        _peak_mib(),
-        _peak_mib() - before,
+        _peak_mib() if of_started is None else of_started,
+        _peak_mib() - before if of_started is None else None,
         len(timings),
         cpu_seconds,
         _device_peak_mib(),

@@ -59,7 +59,7 @@ def parse_tracklets(text: str) -> int:
 
 
 def run(cases: Iterable[Case], repeats: int) -> Iterator[dict[str, Any]]:
-    """Measures each case, the reference first.
+    """Measures each case, the reference first, one when the next is asked for.
 
     Yields:
         What :func:`record` makes of it.
@@ -99,26 +99,39 @@ def record(case: Case, reference: Measurement | None, plugin: Measurement) -> di
     }
 
 
+def line_of(record: Mapping[str, Any]) -> str:
+    """A record in a line, to be told as soon as it is there: seconds, and how many times faster."""
+    seconds = f"{record['plugin']['seconds']:.3f} s"
+    if record["reference"]:
+        seconds += f", {record['against']} {record['reference']['seconds']:.3f} s"
+    ratio = f": {record['speedup']:.1f} times faster" if record["speedup"] else ""
+    return f"{record['case']}, {record['size']}: {seconds}{ratio}"
+
+
 def table(records: Iterable[Mapping[str, Any]]) -> str:
-    """The records for the eye: seconds, rates, ratios, and MiB of the whole process and (added by the work)."""
+    """The records for the eye: seconds, rates, ratios, and MiB of the whole process and (added by the work).
+
+    A column in which no record has anything is left out.
+    """
     rows = [
-        [
-            line["case"],
-            line["size"],
-            line["against"],
-            line["reference"] and f"{line['reference']['seconds']:.3f}",
-            f"{line['plugin']['seconds']:.3f}",
-            line["speedup"] and f"{line['speedup']:.1f}",
-            _rate(line),
-            line["reference"] and _memory(line["reference"]),
-            _memory(line["plugin"]),
-            line["added_ratio"] and f"{line['added_ratio']:.2f}",
-            _arithmetic(line["plugin"]),
-        ]
+        {
+            "case": line["case"],
+            "size": line["size"],
+            "against": line["against"],
+            "its s": line["reference"] and f"{line['reference']['seconds']:.3f}",
+            "our s": f"{line['plugin']['seconds']:.3f}",
+            "faster ×": line["speedup"] and f"{line['speedup']:.1f}",
+            "our rate": _rate(line),
+            "its MiB": line["reference"] and _memory(line["reference"]),
+            "our MiB": _memory(line["plugin"]),
+            "added ×": line["added_ratio"] and f"{line['added_ratio']:.2f}",
+            "our TFLOP/s": _arithmetic(line["plugin"]),
+        }
         for line in records
     ]
-    sides = ["its s", "our s", "faster ×", "our rate", "its MiB", "our MiB", "added ×", "our TFLOP/s"]
-    return tabulate(rows, ["case", "size", "against", *sides], missingval="-", disable_numparse=True)
+    columns = [name for name in rows[0] if any(row[name] is not None for row in rows)] if rows else []
+    shown = [[row[name] for name in columns] for row in rows]
+    return tabulate(shown, columns, missingval="-", disable_numparse=True)
 
 
 def growth(records: Iterable[Mapping[str, Any]]) -> str:
@@ -158,8 +171,8 @@ def write_json_lines(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     replace_atomically(path, lambda part: part.write_text(json_lines(records)))
 
 
-def _ratio(numerator: float, denominator: float) -> float | None:
-    return numerator / denominator if denominator > 0 else None
+def _ratio(numerator: float | None, denominator: float | None) -> float | None:
+    return numerator / denominator if numerator is not None and denominator else None
 
 
 def _rate(line: Mapping[str, Any]) -> str | None:
@@ -169,9 +182,10 @@ def _rate(line: Mapping[str, Any]) -> str | None:
     return f"{line['items'] / line['plugin']['seconds']:,.0f} {line['unit']}/s{recall}"
 
 
-def _memory(measurement: Mapping[str, float]) -> str:
+def _memory(measurement: Mapping[str, Any]) -> str:
+    added = "" if measurement["added_mib"] is None else f" (+{measurement['added_mib']:.0f})"
     on_device = f", {measurement['device_mib']:.0f} on the GPU" if measurement["device_mib"] else ""
-    return f"{measurement['peak_mib']:.0f} (+{measurement['added_mib']:.0f}){on_device}"
+    return f"{measurement['peak_mib']:.0f}{added}{on_device}"
 
 
 def _arithmetic(measurement: Mapping[str, float]) -> str | None:

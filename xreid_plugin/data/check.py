@@ -10,6 +10,7 @@ from xreid_plugin.data.check_counts import compare_with_full_copy
 from xreid_plugin.data.check_frames import frames_led_astray, missing_frames, unreadable_frames
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
+from xreid_plugin.words import counted
 
 _EXAMPLES = 5
 
@@ -19,20 +20,24 @@ class Finding:
     """Something that a user should know before training.
 
     Attributes:
-        what: a phrase that follows a number.
+        what: a phrase that follows a number other than 1.
+        one: a phrase that follows a 1.
         count: that number, at least 1.
         examples: at most a handful.
         failure: whether the copy is at fault; False for a fact of the protocol.
     """
 
     what: str
+    one: str
     count: int
     examples: Sequence[str]
     failure: bool = True
 
     def __str__(self) -> str:
         mark = "FAILURE" if self.failure else "note"
-        return "\n".join([f"{mark}: {self.count} {self.what}", *(f"    {example}" for example in self.examples)])
+        return "\n".join(
+            [f"{mark}: {counted(self.count, self.one, self.what)}", *(f"    {example}" for example in self.examples)]
+        )
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,8 @@ class Report:
     """The outcome of a check.
 
     Attributes:
-        counts: rows of what was counted: its name, the number found, the number in a full copy or None.
+        counts: rows of what was counted: its name, the number found, the number in a full copy, or None where the two
+            are not compared.
         findings: failures first.
     """
 
@@ -53,13 +59,19 @@ class Report:
         return any(finding.failure for finding in self.findings)
 
     def __str__(self) -> str:
-        rows = [
-            (name, found, "" if full is None else full, "" if full in (None, found) else "differs")
-            for name, found, full in self.counts
-        ]
-        table = tabulate(rows, headers=["counted", "found", "full copy", ""], tablefmt="simple", intfmt=",")
+        table = tabulate(self._rows(), headers="keys", tablefmt="simple", intfmt=",")
         verdict = "The copy has failures." if self.failed else "The copy is clean."
         return "\n\n".join([table, *map(str, self.findings), verdict])
+
+    def _rows(self) -> list[dict[str, object]]:
+        compares = any(full is not None for _, _, full in self.counts)
+        rows = []
+        for name, found, full in self.counts:
+            row: dict[str, object] = {"counted": name, "found": found}
+            if compares:
+                row |= {"full copy": "" if full is None else full, "": "" if full in (None, found) else "differs"}
+            rows.append(row)
+        return rows
 
 
 def check_dataset(
@@ -71,7 +83,7 @@ def check_dataset(
         dataset: what the lists say; reading them has already refused malformed lines and shared identities.
         deep: also decode every frame, which takes minutes.
         workers: threads that decode; 0: one for each core.
-        compare_counts: whether a count that differs from a full copy is a failure (else a note).
+        compare_counts: whether a count that differs from a full copy is a failure; else counts are not compared.
 
     Returns:
         The counts and all findings.
@@ -80,6 +92,8 @@ def check_dataset(
         OSError: a folder of frames cannot be read.
     """
     counts = compare_with_full_copy(dataset)
+    if not compare_counts:
+        counts = [(name, found, None) for name, found, _ in counts]
     differing = [f"{name}: {found}, not {full}" for name, found, full in counts if full not in (None, found)]
     tracklets = [*dataset.train, *dataset.test]
     missing = missing_frames(tracklets)
@@ -91,13 +105,31 @@ def check_dataset(
     astray = frames_led_astray(tracklets)
     broken = unreadable_frames(tracklets, {*missing, *astray}, workers) if deep else []
     findings = [
-        _finding("counts differ from a full copy (see --no-counts)", differing, failure=compare_counts),
-        _finding("frames are missing", missing),
-        _finding("frames are links that lead out of the copy", astray),
-        _finding("frames cannot be decoded", broken),
-        _finding("training identities are seen in one modality only", one_sided_identities(dataset)),
-        _finding("test tracklets come from cameras that training never shows", unseen, failure=False),
-        _finding("tracklets hold frames of another identity, camera or modality", dataset.mixed, failure=False),
+        _finding(
+            "counts differ from a full copy (see --no-counts)",
+            "count differs from a full copy (see --no-counts)",
+            differing,
+        ),
+        _finding("frames are missing", "frame is missing", missing),
+        _finding("frames are links that lead out of the copy", "frame is a link that leads out of the copy", astray),
+        _finding("frames cannot be decoded", "frame cannot be decoded", broken),
+        _finding(
+            "training identities are seen in one modality only",
+            "training identity is seen in one modality only",
+            one_sided_identities(dataset),
+        ),
+        _finding(
+            "test tracklets come from cameras that training never shows",
+            "test tracklet comes from a camera that training never shows",
+            unseen,
+            failure=False,
+        ),
+        _finding(
+            "tracklets hold frames of another identity, camera or modality",
+            "tracklet holds frames of another identity, camera or modality",
+            dataset.mixed,
+            failure=False,
+        ),
     ]
     for name, task in dataset.tasks.items():
         findings += _task_findings(name, task, dataset.test)
@@ -129,16 +161,25 @@ def _task_findings(name: str, task: RetrievalTask, test: Sequence[Tracklet]) -> 
     dropped = [q.name for q in queries if 0 < matches[q.pid] == beside[q.pid, q.camid]]
     affected = [q.name for q in queries if beside[q.pid, q.camid]]
     pairs = sum(beside[query.pid, query.camid] for query in queries)
+    over = f"over {counted(len(affected), 'query', 'queries')}; 'exclude' ignores"
     return [
-        _finding(f"{name} tracklets stand on the side of the other modality", misplaced),
-        _finding(f"{name} queries have no match in the gallery", unmatched),
+        _finding(
+            f"{name} tracklets stand on the side of the other modality",
+            f"{name} tracklet stands on the side of the other modality",
+            misplaced,
+        ),
+        _finding(
+            f"{name} queries have no match in the gallery", f"{name} query has no match in the gallery", unmatched
+        ),
         _finding(
             f"{name} queries have matches in their own camera only; the 'exclude' protocol leaves them out",
+            f"{name} query has matches in its own camera only; the 'exclude' protocol leaves it out",
             dropped,
             failure=False,
         ),
         Finding(
-            f"{name} pairs show one identity in one camera, over {len(affected)} queries; 'exclude' ignores them",
+            f"{name} pairs show one identity in one camera, {over} them",
+            f"{name} pair shows one identity in one camera, {over} it",
             pairs,
             affected[:_EXAMPLES],
             failure=False,
@@ -146,5 +187,5 @@ def _task_findings(name: str, task: RetrievalTask, test: Sequence[Tracklet]) -> 
     ]
 
 
-def _finding(what: str, cases: Sequence[str], failure: bool = True) -> Finding:
-    return Finding(what, len(cases), cases[:_EXAMPLES], failure)
+def _finding(many: str, one: str, cases: Sequence[str], failure: bool = True) -> Finding:
+    return Finding(many, one, len(cases), cases[:_EXAMPLES], failure)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.clips import TestClips
 from xreid_plugin.data.tracklet import IMAGES, Modality, Tracklet
+from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them
 from xreid_plugin.modeling.xreid import XReID
 from xreid_plugin.visualization.attention_weights import recorded_weights
 
@@ -25,10 +26,12 @@ class ClipPair:
     Attributes:
         images: (2, T, 3, H, W) uint8, RGB, the infrared clip first.
         tracklets: that they are of.
+        camids: (2,) int64, their cameras, as the model is to know them.
     """
 
     images: torch.Tensor
     tracklets: tuple[Tracklet, Tracklet]
+    camids: torch.Tensor
 
 
 def choose_pairs(cfg: Any, count: int, seed: int = 0) -> list[ClipPair]:
@@ -41,7 +44,7 @@ def choose_pairs(cfg: Any, count: int, seed: int = 0) -> list[ClipPair]:
 
     Raises:
         FileNotFoundError: the dataset is not there.
-        ValueError: no test identity has both.
+        ValueError: no test identity has both, or a camera that the model has no embedding of.
         FrameError: a frame is missing or cannot be decoded.
     """
     by_person: dict[int, dict[Modality, list[Tracklet]]] = {}
@@ -54,10 +57,14 @@ def choose_pairs(cfg: Any, count: int, seed: int = 0) -> list[ClipPair]:
     people = sorted(rng.choice(both, min(count, len(both)), replace=False).tolist())
     chosen = [by_person[pid][modality] for pid in people for modality in Modality]
     tracklets = [candidates[rng.integers(len(candidates))] for candidates in chosen]
+    known = as_the_model_knows_them(cfg, cfg.DATASETS.TESTS[0], tracklets)
+    camids = torch.tensor([tracklet.camid for tracklet in known])
     reader = build_frame_reader(cfg, "SIZE_TEST")
     clips = TestClips(tracklets, tuple(cfg.INPUT.SIZE_TEST), cfg.INPUT.CLIP.FRAMES, "even", reader=reader)
     return [
-        ClipPair(torch.stack([clips[i][IMAGES], clips[i + 1][IMAGES]]), (tracklets[i], tracklets[i + 1]))
+        ClipPair(
+            torch.stack([clips[i][IMAGES], clips[i + 1][IMAGES]]), (tracklets[i], tracklets[i + 1]), camids[i : i + 2]
+        )
         for i in range(0, len(tracklets), 2)
     ]
 
@@ -80,12 +87,11 @@ def attention_maps(model: XReID, pair: ClipPair, with_cii: bool) -> Mapping[str,
     Raises:
         ValueError: the model has none of the interactions, or does not know a camera.
     """
-    camids = torch.tensor([tracklet.camid for tracklet in pair.tracklets])
     kept: list[torch.Tensor] = []
     catch = model.backbone.register_forward_hook(lambda _, __, output: kept.append(output.tokens))
     try:
         with torch.inference_mode(), recorded_weights(dict(model.mii.items())) as weights:
-            model.frame_features(pair.images, camids)
+            model.frame_features(pair.images, pair.camids)
             if with_cii and "cii" in model.mii:
                 model.mii["cii"](kept[0].unflatten(0, pair.images.shape[:2]))
     finally:

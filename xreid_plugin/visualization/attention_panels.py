@@ -21,7 +21,8 @@ _COLOURS = mpl.colormaps["inferno"]
 _STRENGTH = 0.72
 _GAP = 0.08
 _LABEL = 0.8  # room for the names of rows, in widths of a frame
-_BAR_INCHES = 0.65
+_BAR_INCHES, _MARGINS = 0.72, 0.16
+SCALE_NOTE = "1 = what every patch would get\nif the model looked everywhere alike"
 
 
 def attention_panels(pair: ClipPair, maps: Mapping[str, NDArray[np.float32]]) -> list[Panel]:
@@ -69,7 +70,7 @@ def _panel(modality: Modality, pair: ClipPair, maps: Mapping[str, NDArray[np.flo
             extend="max",
             pad=0.01,
         )
-        bar.set_label("attention, in multiples of an even share", fontsize=9)
+        bar.set_label(SCALE_NOTE, fontsize=8.5)
 
     tracklet = pair.tracklets[modality]
     return Panel(
@@ -77,7 +78,7 @@ def _panel(modality: Modality, pair: ClipPair, maps: Mapping[str, NDArray[np.flo
         f"{len(frames)} frames of the {modality.name.lower()} clip, and below them heat maps of where "
         f"{', '.join(maps)} look on them.",
         draw,
-        height=height / width * PANEL_WIDTH + _BAR_INCHES,
+        height=height / width * (PANEL_WIDTH - _MARGINS) + _BAR_INCHES,
         photographic=True,
     )
 

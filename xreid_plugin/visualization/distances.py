@@ -1,9 +1,9 @@
 """How far tracklets of one person and of different people lie apart, within a modality and across."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import FigureBase
@@ -35,11 +35,8 @@ class PairCounts:
     same: NDArray[np.int64]
     different: NDArray[np.int64]
 
-    @property
-    def coarse(self) -> "PairCounts":
-        """Bins joined where there are so few pairs that most would hold none or one."""
-        fewest = min(self.same.sum(), self.different.sum())
-        joined = 5 if fewest < 500 else 2 if fewest < 5000 else 1
+    def coarse(self, joined: int) -> "PairCounts":
+        """With as many bins joined to one; a divisor of their number."""
         return PairCounts(*(counts.reshape(-1, joined).sum(1) for counts in (self.same, self.different)))
 
     @property
@@ -84,23 +81,60 @@ def pair_counts(data: TrackletFeatures, same_camera: SameCamera = "exclude") -> 
 
 
 def distance_panels(counts: Mapping[bool, PairCounts]) -> list[Panel]:
-    """Within a modality, and across."""
-    limits = _limits(counts)
+    """Within a modality, and across: with the same bins and axes, so that the two can be compared."""
+    joined = bins_to_join(counts.values())
+    parts = {across: part.coarse(joined) for across, part in counts.items()}
+    limits = limits_of(parts.values())
     return [
         Panel(
             _TITLES[across],
             f"Histograms of cosine distances: {part.same.sum()} pairs of the same person and {part.different.sum()} "
-            f"of different people; they overlap by {_percent(part.coarse.overlap)}.",
+            f"of different people; they overlap by {_percent(part.overlap)}.",
             functools.partial(_draw, part=part, limits=limits),
         )
-        for across, part in counts.items()
+        for across, part in parts.items()
     ]
 
 
-def _draw(figure: FigureBase, theme: Theme, part: PairCounts, limits: tuple[float, float]) -> None:
+def bins_to_join(parts: Iterable[PairCounts]) -> int:
+    """How many, where there are so few pairs of one kind that most bins would hold none or one."""
+    fewest = min(counts.sum() for part in parts for counts in (part.same, part.different))
+    return 5 if fewest < 500 else 2 if fewest < 5000 else 1
+
+
+class Limits(NamedTuple):
+    """Of the axes of a histogram.
+
+    Attributes:
+        distances: the lowest and the highest.
+        share: the highest, 0..1.
+    """
+
+    distances: tuple[float, float]
+    share: float
+
+
+def limits_of(parts: Collection[PairCounts]) -> Limits:
+    """Around all bins of all parts in which there is something."""
+    histograms = [counts for part in parts for counts in (part.same, part.different)]
+    filled = np.flatnonzero(sum(histograms))
+    if not len(filled):
+        return Limits((EDGES[0], EDGES[-1]), 1.0)
+    edges = _edges(len(histograms[0]))
+    highest = max(float(_shares(counts).max()) for counts in histograms)
+    return Limits((edges[filled[0]] - _ROOM, edges[filled[-1] + 1] + _ROOM), 1.05 * highest)
+
+
+def _edges(bins: int) -> NDArray[np.float64]:
+    return np.linspace(EDGES[0], EDGES[-1], bins + 1)
+
+
+def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    return counts / max(1, counts.sum())
+
+
+def _draw(figure: FigureBase, theme: Theme, part: PairCounts, limits: Limits) -> None:
     axes = figure.subplots()
-    part = part.coarse
-    edges = np.linspace(EDGES[0], EDGES[-1], len(part.same) + 1)
     styles: dict[str, dict[str, Any]] = {
         "same": {"fill": True, "alpha": 0.55, "color": theme.series[0], "linewidth": 0},
         "different": {"fill": False, "edgecolor": theme.series[1], "linewidth": 1.8},
@@ -108,23 +142,15 @@ def _draw(figure: FigureBase, theme: Theme, part: PairCounts, limits: tuple[floa
     labels = {"same": "the same person", "different": "different people"}
     for name, style in styles.items():
         found = getattr(part, name)
-        axes.stairs(found / max(1, found.sum()), edges, label=f"{labels[name]} ({found.sum():,} pairs)", **style)
-    axes.set_xlim(limits)
-    axes.set_ylim(bottom=0)
+        label = f"{labels[name]} ({found.sum():,} pairs)"
+        axes.stairs(_shares(found), _edges(len(found)), label=label, **style)
+    axes.set(xlim=limits.distances, ylim=(0, limits.share))
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
     axes.set_xlabel(f"cosine distance; the two overlap by {_percent(part.overlap)}")
     axes.set_ylabel("share of the pairs")
     axes.grid(axis="y")
     legend_below(figure, axes)
-
-
-def _limits(counts: Mapping[bool, PairCounts]) -> tuple[float, float]:
-    """Both panels have the same, around all that there is."""
-    filled = np.flatnonzero(sum(part.same + part.different for part in counts.values()))
-    if not len(filled):
-        return 0.0, 2.0
-    return float(EDGES[filled[0]]) - _ROOM, float(EDGES[filled[-1] + 1]) + _ROOM
 
 
 def _percent(share: float) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xreid_plugin.evaluation.report import title_of
+
 BEFORE_TRAINING = "before training"
 _NAME = re.compile(r"results_(?:(?P<set>.+)_)?(?P<label>before_training|epoch_\d+|evaluation_\w+)")
 
@@ -17,7 +19,7 @@ class Evaluation:
     """One evaluation of a run.
 
     Attributes:
-        label: such as "epoch 12".
+        label: such as "epoch 12" or "dense frames".
         dataset: that its file names; empty in a run with one test set.
         figures: in percent, by names such as "I2V/mAP".
         curves: by direction, the CMC in percent at ranks 1, 2, ...
@@ -31,11 +33,16 @@ class Evaluation:
     protocol: Mapping[str, Any]
 
     @property
-    def order(self) -> tuple[str, int, int]:
+    def epoch(self) -> int | None:
+        """After which training made it, 0 before the first; None for one that was asked for by itself."""
+        if self.label == BEFORE_TRAINING:
+            return 0
+        return int(self.label.removeprefix("epoch ")) if self.label.startswith("epoch ") else None
+
+    @property
+    def order(self) -> tuple[str, bool, int]:
         """By which a run's evaluations are sorted: training first, evaluations of their own after."""
-        if self.label.startswith("epoch "):
-            return self.dataset, 1, int(self.label.removeprefix("epoch "))
-        return self.dataset, 0 if self.label == BEFORE_TRAINING else 2, 0
+        return self.dataset, self.epoch is None, self.epoch or 0
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
@@ -61,7 +68,7 @@ def _read(file: Path, match: re.Match[str]) -> Evaluation:
             f"{file} is not as an evaluation writes it, figures, protocol and curves as JSON "
             f"({' '.join(str(error).split())}): evaluate again, or remove it."
         ) from error
-    return Evaluation(match["label"].replace("_", " "), match["set"] or "", figures, curves, protocol)
+    return Evaluation(title_of(match["label"].replace("_", " ")), match["set"] or "", figures, curves, protocol)
 
 
 def _finite(value: Any) -> float:

@@ -9,8 +9,10 @@ from tqdm import tqdm
 
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.engine.config_checks import check_config
-from xreid_plugin.evaluation.features import TrackletFeatures, load_features
+from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.evaluation.rules import RankingRules
+from xreid_plugin.loader_errors import WorkerDiedError
+from xreid_plugin.user_errors import message_of
 from xreid_plugin.visualization.attention_maps import attention_maps, choose_pairs
 from xreid_plugin.visualization.attention_panels import attention_panels
 from xreid_plugin.visualization.cmc import cmc_panels
@@ -23,10 +25,11 @@ from xreid_plugin.visualization.page_pictures import PageDirection, PagePicture,
 from xreid_plugin.visualization.page_tables import Headline, ResultTable, headlines, protocol_rows, result_tables
 from xreid_plugin.visualization.panels import Panel
 from xreid_plugin.visualization.rank_lists import rank_lists
+from xreid_plugin.visualization.run_features import run_features
 from xreid_plugin.visualization.run_folder import RunFolder
 from xreid_plugin.visualization.trained_model import load_trained_model
+from xreid_plugin.words import counted
 
-DEFAULT_FEATURES = "features.npz"
 Part = TypeVar("Part")
 
 
@@ -71,6 +74,7 @@ class PageOptions:
 
     Attributes:
         features: file; None for the one that the run saved.
+        make_features: where there is none, embed the test set, which takes as long as an evaluation.
         queries: rank lists of each direction.
         depth: gallery tracklets of each.
         people: whose attention is shown.
@@ -78,37 +82,48 @@ class PageOptions:
     """
 
     features: Path | None = None
+    make_features: bool = True
     queries: int = 5
     depth: int = 10
     people: int = 2
     seed: int = 0
 
 
-def page_content(run: RunFolder, options: PageOptions) -> PageContent:
-    """Collects the page; what cannot be made for want of data is named in ``missing`` instead."""
+def page_content(run: RunFolder, options: PageOptions, tell: Callable[[str], None] = print) -> PageContent:
+    """Collects the page; what cannot be made for want of data is named in ``missing`` instead.
+
+    Args:
+        run: that it is about.
+        options: what the reader wants otherwise.
+        tell: takes a line about what may take long.
+    """
     missing: list[str] = []
     # None leaves it to tqdm, which is quiet where there is no terminal.
-    with tqdm(total=4, desc="Report", unit="part", leave=False, disable=None) as progress:
+    with tqdm(total=5, desc="Report", unit="part", leave=False, disable=None) as progress:
 
         def attempt(what: str, make: Callable[[], list[Part]]) -> list[Part]:
             try:
                 return make()
-            except (OSError, ValueError, KeyError, FrameError) as error:
-                missing.append(f"{what}: {error.args[0] if isinstance(error, KeyError) else error}")
+            except (OSError, ValueError, KeyError, FrameError, WorkerDiedError) as error:
+                missing.append(f"{what}: {message_of(error)}")
                 return []
             finally:
                 progress.update()
 
         panels = [*training_panels(run.history, run.evaluations), *cmc_panels(run.evaluations)]
         training = attempt("Curves", lambda: pictures(panels))
-        embedding = attempt("Map and distances", lambda: pictures(_embedding(run, options)))
-        ranks = attempt("Rank lists", lambda: _ranks(run, options))
+        features = attempt(
+            "Map, distances and rank lists",
+            lambda: [run_features(run, options.features, options.make_features, tell)],
+        )
+        embedding = attempt("Map and distances", lambda: [p for f in features for p in _embedding(f, options)])
+        ranks = attempt("Rank lists", lambda: [d for f in features for d in _ranks(f, run, options)])
         attention = attempt("Attention", lambda: pictures(_attention(run, options)))
     return PageContent(
         title=run.path.resolve().name,
         subtitle=(
             f"{run.cfg.MODEL.META_ARCHITECTURE} on {', '.join(run.cfg.DATASETS.NAMES)}, "
-            f"{run.cfg.SOLVER.MAX_EPOCH} epochs, seed {run.cfg.SEED}"
+            f"{epochs_in_words(run.epochs, run.cfg.SOLVER.MAX_EPOCH)}, seed {run.cfg.SEED}"
         ),
         headlines=headlines(run),
         tables=result_tables(run.evaluations),
@@ -129,24 +144,19 @@ def pictures(panels: Sequence[Panel]) -> list[PagePicture]:
     return [page_picture(panel) for panel in panels]
 
 
-def _features(run: RunFolder, options: PageOptions) -> TrackletFeatures:
-    saved = run.cfg.TEST.SAVE_FEATURES
-    file = options.features or (run.path / Path(saved).name if saved else run.path / DEFAULT_FEATURES)
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"there is no {file}; tools/train_net.py --eval-only with TEST.SAVE_FEATURES {file} saves the features."
-        )
-    return load_features(file)
+def epochs_in_words(done: int | None, planned: int) -> str:
+    """How long the run was: "12 epochs", or "6 of 12 epochs" where it is not at its end."""
+    if done is None:
+        return f"{counted(planned, 'epoch')} planned"
+    return counted(planned, "epoch") if done >= planned else f"{done} of {counted(planned, 'epoch')}"
 
 
-def _embedding(run: RunFolder, options: PageOptions) -> list[Panel]:
-    data = _features(run, options)
+def _embedding(data: TrackletFeatures, options: PageOptions) -> list[PagePicture]:
     counts = pair_counts(data, RankingRules.from_json(data.protocol).same_camera)
-    return [*map_panels(embedding_map(data, options.seed)), *distance_panels(counts)]
+    return pictures([*map_panels(embedding_map(data, options.seed)), *distance_panels(counts)])
 
 
-def _ranks(run: RunFolder, options: PageOptions) -> list[PageDirection]:
-    data = _features(run, options)
+def _ranks(data: TrackletFeatures, run: RunFolder, options: PageOptions) -> list[PageDirection]:
     rules = RankingRules.from_json(data.protocol)
     frames = FrameSource(run.cfg, data)
     found = []
@@ -157,9 +167,13 @@ def _ranks(run: RunFolder, options: PageOptions) -> list[PageDirection]:
 
 
 def _attention(run: RunFolder, options: PageOptions) -> list[Panel]:
-    cfg = run.cfg.clone()
+    cfg = run.trained_config
     check_config(cfg)
-    trained = load_trained_model(cfg)
+    try:
+        trained = load_trained_model(cfg)
+    except FileNotFoundError as error:
+        command = f"python tools/report.py {run.path} MODEL.WEIGHTS FILE DATASETS.ROOT DIR"
+        raise FileNotFoundError(f"{error} To draw it: {command}") from error
     return [
         panel
         for pair in choose_pairs(cfg, options.people, options.seed)

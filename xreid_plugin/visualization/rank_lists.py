@@ -39,11 +39,13 @@ class RankList:
     Attributes:
         query: row of the features.
         found: the nearest first, without what the same-camera rule hides.
+        first_match: the best place of a right one in the whole ranking, from 1.
         average_precision: of the whole ranking, 0..1.
     """
 
     query: int
     found: tuple[Found, ...]
+    first_match: int
     average_precision: float
 
 
@@ -90,7 +92,7 @@ def rank_lists(
     chosen = _choose(precision, count, pick, seed)
     distances = cosine_distance(queries[torch.from_numpy(chosen)], gallery).cpu().numpy()
     return [
-        RankList(task.query[place], _nearest(data, task, task.query[place], row, depth, same_camera), precision[place])
+        RankList(task.query[place], *_nearest(data, task, task.query[place], row, depth, same_camera), precision[place])
         for place, row in zip(chosen.tolist(), distances, strict=True)
     ]
 
@@ -116,10 +118,12 @@ def _nearest(
     distances: NDArray[np.float32],
     depth: int,
     same_camera: SameCamera,
-) -> tuple[Found, ...]:
+) -> tuple[tuple[Found, ...], int]:
+    """What is found, and the place of the first right one, which may lie below."""
     gallery = np.array(task.gallery)
     same = data.pids[gallery] == data.pids[query]
     hidden = same & (data.camids[gallery] == data.camids[query]) & (same_camera == "exclude")
     order = np.argsort(distances, kind="stable")
-    order = order[~hidden[order]][:depth]
-    return tuple(Found(int(gallery[i]), bool(same[i]), float(distances[i])) for i in order)
+    order = order[~hidden[order]]
+    found = tuple(Found(int(gallery[i]), bool(same[i]), float(distances[i])) for i in order[:depth])
+    return found, int(same[order].argmax()) + 1

@@ -12,7 +12,7 @@ from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.visualization.frame_source import FrameSource
 from xreid_plugin.visualization.panels import Panel, drawable
-from xreid_plugin.visualization.rank_lists import Found, RankList
+from xreid_plugin.visualization.rank_lists import RankList
 from xreid_plugin.visualization.theme import Theme
 
 RIGHT_MARK, WRONG_MARK = "✓", "✗"
@@ -21,13 +21,19 @@ DIRECTION_TITLES = {
     "V2I": "V2I: visible queries, infrared gallery",
 }
 # Of the strip, in widths of a frame.
-_GAP, _QUERY_GAP, _HEADING, _CAPTION = 0.16, 0.5, 0.5, 0.42
+_GAP, _QUERY_GAP, _HEADING, _CAPTION, _KEY = 0.16, 0.5, 0.5, 0.42, 0.5
+_MARK = 0.16  # radius
 _CELL_INCHES = 0.95
 _LEAST_INCHES = 7.0
 
 
 def strips_panel(
-    direction: str, lists: Sequence[RankList], data: TrackletFeatures, frames: FrameSource, per_tracklet: int = 1
+    direction: str,
+    lists: Sequence[RankList],
+    data: TrackletFeatures,
+    frames: FrameSource,
+    per_tracklet: int = 1,
+    with_key: bool = True,
 ) -> Panel:
     """A row a query.
 
@@ -37,6 +43,7 @@ def strips_panel(
         data: that they index.
         frames: likewise.
         per_tracklet: frames that are shown of a tracklet, one below the other.
+        with_key: say above the rows what their signs mean.
     """
     pictures = {
         index: np.concatenate(list(frames.read(index, per_tracklet)))
@@ -46,19 +53,23 @@ def strips_panel(
     picture = next(iter(pictures.values()))
     tall = picture.shape[0] / picture.shape[1]
     wide = max(len(rank_list.found) for rank_list in lists)
+    above = _KEY if with_key else 0
+    height = above + len(lists) * _row_height(tall)
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
+        if with_key:
+            _draw_key(axes, theme)
         for number, rank_list in enumerate(lists):
-            _draw_row(axes, number * _row_height(tall), rank_list, data, pictures, theme)
-        axes.set(xlim=(-0.1, _row_width(wide)), ylim=(len(lists) * _row_height(tall), 0), aspect="equal", anchor="N")
+            _draw_row(axes, above + number * _row_height(tall), rank_list, data, pictures, theme)
+        axes.set(xlim=(-0.1, _row_width(wide)), ylim=(height, 0), aspect="equal", anchor="N")
         axes.set_axis_off()
 
     return Panel(
         title=DIRECTION_TITLES.get(direction, direction),
         alt=alt_text(lists),
         draw=draw,
-        height=len(lists) * _row_height(tall) * strip_width(wide) / (_row_width(wide) + 0.1),
+        height=height * strip_width(wide) / (_row_width(wide) + 0.1),
         photographic=True,
     )
 
@@ -78,11 +89,10 @@ def heading(rank_list: RankList, data: TrackletFeatures) -> str:
     """Who asks, and how well it is answered, in a line."""
     query = rank_list.query
     modality = Modality(int(data.modalities[query])).name.lower()
-    places = [place for place, found in enumerate(rank_list.found, 1) if found.right]
-    first = f"first match at place {places[0]}" if places else f"no match among the first {len(rank_list.found)}"
+    percent = f"{100 * rank_list.average_precision:.0f}\N{NO-BREAK SPACE}%"
     return (
         f"Person {data.pids[query]}, {modality} camera {data.camids[query]}: "
-        f"{first}; average precision {100 * rank_list.average_precision:.0f} %"
+        f"first match at place {rank_list.first_match}; average precision {percent}"
     )
 
 
@@ -93,6 +103,17 @@ def _row_height(tall: float) -> float:
 def _row_width(depth: int) -> float:
     # Room for the line above the row, too.
     return max(_LEAST_INCHES / _CELL_INCHES, 1 + _QUERY_GAP + depth * (1 + _GAP))
+
+
+def _draw_key(axes: Axes, theme: Theme) -> None:
+    """One line: what the frames' edges and signs mean, and the numbers below them."""
+    middle = _KEY / 2
+    for left, right, text in ((0.0, True, "solid: the same person"), (2.15, False, "dashed: another person")):
+        _draw_mark(axes, left, middle - _MARK, right, theme)
+        axes.text(
+            left + 0.42, middle, text, fontsize=9, va="center_baseline", color=theme.right if right else theme.wrong
+        )
+    axes.text(4.45, middle, "below a frame: place and cosine distance", fontsize=9, va="center_baseline")
 
 
 def _draw_row(
@@ -111,7 +132,7 @@ def _draw_row(
         left = 1 + _QUERY_GAP + (place - 1) * (1 + _GAP)
         picture = pictures[found.tracklet]
         _draw_picture(axes, left, top, picture, theme.right if found.right else theme.wrong, dashed=not found.right)
-        _draw_mark(axes, left, top, found, theme)
+        _draw_mark(axes, left, top, found.right, theme)
         _caption(axes, left, top, picture, f"{place}.  {found.distance:.2f}")
 
 
@@ -124,11 +145,11 @@ def _draw_picture(
     axes.add_patch(Rectangle((left, top), 1, height, fill=False, edgecolor=colour, linewidth=2.4, linestyle=style))
 
 
-def _draw_mark(axes: Axes, left: float, top: float, found: Found, theme: Theme) -> None:
+def _draw_mark(axes: Axes, left: float, top: float, right: bool, theme: Theme) -> None:
     """A sign in the corner, which does not depend on seeing colours."""
-    centre = (left + 0.16, top + 0.16)
-    axes.add_patch(Circle(centre, 0.16, facecolor=theme.right if found.right else theme.wrong, edgecolor=theme.paper))
-    mark = RIGHT_MARK if found.right else WRONG_MARK
+    centre = (left + _MARK, top + _MARK)
+    axes.add_patch(Circle(centre, _MARK, facecolor=theme.right if right else theme.wrong, edgecolor=theme.paper))
+    mark = RIGHT_MARK if right else WRONG_MARK
     axes.text(*centre, mark, color=theme.paper, fontsize=9, fontweight="bold", ha="center", va="center_baseline")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from fastreid.config import CfgNode
 
 from xreid_plugin.config import get_cfg
+from xreid_plugin.torch_files import NOTE
 from xreid_plugin.visualization.evaluations import Evaluation, read_evaluations
 from xreid_plugin.visualization.history import METRICS_FILE, Series, read_history
 
@@ -29,6 +30,7 @@ class RunFolder:
         evaluations: in the order of training.
         history: of metrics.json.
         environment: (what, version) as the log tells them; empty without a log.
+        weights_chosen: the command line has MODEL.WEIGHTS.
     """
 
     path: Path
@@ -36,6 +38,7 @@ class RunFolder:
     evaluations: list[Evaluation]
     history: Mapping[str, Series]
     environment: list[tuple[str, str]]
+    weights_chosen: bool = False
 
     @classmethod
     def read(cls, path: Path, overrides: list[str]) -> "RunFolder":
@@ -56,13 +59,36 @@ class RunFolder:
         cfg.merge_from_file(str(config_file))
         cfg.merge_from_list(overrides)
         cfg.OUTPUT_DIR = str(path)
-        return cls(path, cfg, read_evaluations(path), read_history(path / METRICS_FILE), read_environment(path))
+        chosen = "MODEL.WEIGHTS" in overrides[::2]
+        history = read_history(path / METRICS_FILE)
+        return cls(path, cfg, read_evaluations(path), history, read_environment(path), chosen)
+
+    @property
+    def trained_config(self) -> CfgNode:
+        """The configuration with the checkpoint to look into: that of the command line, or else the run's last."""
+        cfg = self.cfg.clone()
+        # The run's own configuration names the weights that it began with, or those that were evaluated last.
+        if not self.weights_chosen and (self.path / NOTE).is_file():
+            cfg.MODEL.WEIGHTS = ""
+        return cfg
 
     @property
     def last(self) -> list[Evaluation]:
         """The last evaluation of each test set that training itself made, or else of any."""
-        trained = [evaluation for evaluation in self.evaluations if not evaluation.label.startswith("evaluation")]
+        trained = [evaluation for evaluation in self.evaluations if evaluation.epoch is not None]
         return list({evaluation.dataset: evaluation for evaluation in trained or self.evaluations}.values())
+
+    @property
+    def epochs(self) -> int | None:
+        """Whole epochs that the run has had, as far as metrics.json and results tell; None where they do not."""
+        evaluated = max((evaluation.epoch or 0 for evaluation in self.evaluations), default=0)
+        length = self.cfg.SOLVER.ITERS_PER_EPOCH
+        if not length and evaluated:
+            length = max(s.iterations[-1] for name, s in self.history.items() if name.endswith("mAP")) // evaluated
+        if not length:
+            return None
+        last = max((series.iterations[-1] for series in self.history.values()), default=0)
+        return max(evaluated, last // length)
 
     @property
     def highlights(self) -> list[tuple[str, str]]:

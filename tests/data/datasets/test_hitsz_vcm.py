@@ -154,6 +154,59 @@ def test_malformed_lines_are_named(tree, file, line, text, expected):
     assert repr(text) in message
 
 
+def change_line(file, line, lines):
+    rows = file.read_text().splitlines()
+    rows[line - 1 : line] = lines * [rows[line - 1]]
+    file.write_text("\n".join(rows))
+
+
+def test_a_lost_name_is_looked_for_where_names_cease_to_fit(tree):
+    tree.write()
+    change_line(tree.info / "train_name.txt", 15, 0)
+    with pytest.raises(MetadataError, match="line 4: '1 37 48 2 11': first 37 and last 48") as error:
+        HITSZVCM(tree.home)
+    message = str(error.value)
+    assert "train_name.txt has 47 lines, 1 line too few for track_train_info.txt, which ends at 48" in message
+    # The second tracklet is of lines 13 to 24, and its last line is now the first of the third.
+    assert "line 24 of train_name.txt is the first that does not fit its tracklet, line 2 of" in message
+    assert "2 of 3 tracklets up to here have such lines" in message
+    assert "begins at" not in message
+
+
+def test_a_lost_tracklet_is_looked_for_where_the_ranges_leave_a_gap(tree):
+    first, _, third, _ = tree.tracks["train"]
+    tree.tracks["train"] = [first, third, "1 37 49 2 11"]
+    tree.write()
+    with pytest.raises(MetadataError, match="line 3: '1 37 49 2 11'") as error:
+        HITSZVCM(tree.home)
+    message = str(error.value)
+    assert "line 2 of track_train_info.txt begins at 25, and the line before it ends at 12" in message
+    assert "48 lines, 1 line too few" in message
+    assert "does not fit" not in message
+
+
+def test_a_doubled_name_shifts_most_tracklets_and_is_refused(tmp_path):
+    tree = small_vcm(tmp_path)
+    for pid in range(20, 30):
+        tree.track("train", VISIBLE, pid, 1)
+        tree.track("train", INFRARED, pid, 1)
+    tree.write()
+    change_line(tree.info / "train_name.txt", 3, 2)
+    with pytest.raises(MetadataError, match=r"track_train_info\.txt: most tracklets hold frames") as error:
+        HITSZVCM(tree.home)
+    message = str(error.value)
+    assert "train_name.txt has 289 lines, 1 line too many for track_train_info.txt, which ends at 288" in message
+    assert "line 13 of train_name.txt is the first that does not fit its tracklet, line 2 of" in message
+    assert "23 of 24 tracklets" in message
+
+
+def test_a_shift_without_a_sign_is_still_thought_of(tree):
+    tree.tracks["train"][0] = "2 1 12 8 3"
+    tree.write()
+    with pytest.raises(MetadataError, match=r"missing or doubled further up: in track_train_info\.txt or train_name"):
+        HITSZVCM(tree.home)
+
+
 @pytest.mark.parametrize(
     "file", ["train_name.txt", "test_name.txt", "track_train_info.txt", "track_test_info.txt", "query_IDX.txt"]
 )
@@ -180,7 +233,7 @@ def test_stray_frames_are_kept_counted_and_logged(tree, caplog):
 def test_an_identity_in_training_and_test_is_refused(tree):
     tree.track("train", VISIBLE, 504, 1)
     tree.write()
-    with pytest.raises(MetadataError, match="1 identities are in both training and test, such as 504"):
+    with pytest.raises(MetadataError, match="1 identity is in both training and test, such as 504"):
         HITSZVCM(tree.home)
 
 

@@ -41,7 +41,7 @@ def test_an_empty_folder_is_filled(tmp_path):
 
 def test_a_set_is_replaced_only_when_allowed(tmp_path):
     fill(tmp_path / "set", "old")
-    with pytest.raises(FileExistsError, match="not empty"):
+    with pytest.raises(FileExistsError, match="--overwrite"):
         fill(tmp_path / "set")
     fill(tmp_path / "set", overwrite=True)
     assert (tmp_path / "set" / "file").read_text() == "new"

@@ -11,6 +11,7 @@ from tabulate import tabulate
 from xreid_plugin.data.datasets.files import MetadataError
 from xreid_plugin.data.path_table import share_paths
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
+from xreid_plugin.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -120,10 +121,10 @@ class VideoCrossModalityDataset(Dataset):
         self.mixed = tuple(t.name for t in (*train, *self.test) if t.name in listed.mixed)
         if self.mixed:
             logger.warning(
-                "%s: %d tracklets hold frames of another identity, camera or modality than their line says, such as "
-                "%s. They are kept as listed, as published results keep them.",
+                "%s: %s frames of another identity, camera or modality than the list says, such as %s; kept as listed, "
+                "as published results keep them.",
                 type(self).__name__,
-                len(self.mixed),
+                counted(len(self.mixed), "tracklet holds", "tracklets hold"),
                 ", ".join(self.mixed[:_NAMES_SHOWN]),
             )
         self.protocol = self._describe(min_length, options or {})
@@ -174,8 +175,8 @@ class VideoCrossModalityDataset(Dataset):
         shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
         if shared:
             raise MetadataError(
-                f"{type(self).__name__}: {len(shared)} identities are in both training and test, such as "
-                f"{', '.join(map(str, shared[:_NAMES_SHOWN]))}: no result on them would mean anything. "
+                f"{type(self).__name__}: {counted(len(shared), 'identity is', 'identities are')} in both training and "
+                f"test, such as {', '.join(map(str, shared[:_NAMES_SHOWN]))}: no result on them would mean anything. "
                 "Take the training and test lists from the same release of the dataset."
             )
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from xreid_plugin.data.synthetic.drawing import Drawing, draw_all
+from xreid_plugin.data.synthetic.drawing import Drawing, SetSize, draw_all
 from xreid_plugin.data.synthetic.person import require_outfits
 from xreid_plugin.data.synthetic.plan import TrackletPlan, plan_paired
 from xreid_plugin.data.synthetic.settings import SyntheticError, SyntheticSettings
@@ -17,7 +17,7 @@ _NAMES = {Modality.INFRARED: "IR", Modality.VISIBLE: "RGB"}
 Paths = dict[str, dict[str, dict[str, dict[str, list[str]]]]]
 
 
-def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> None:
+def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> SetSize:
     """Writes a set as BUPTCampus comes: DATA, data_paths.json and the lists of its four parts.
 
     Both modalities of a tracklet show one walk, frame by frame. The auxiliary identities, which come on top of the
@@ -30,6 +30,9 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
         root: folder that shall hold the set; absent or empty, unless ``overwrite``.
         workers: processes.
         overwrite: replaces a synthetic set at ``root``.
+
+    Returns:
+        What was drawn.
 
     Raises:
         FileExistsError: ``root`` is occupied.
@@ -59,7 +62,7 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
         # The unused half of a query's pair is on disk and in the JSON, but in no list.
         drawings = [_place(plan, partial / "DATA", paths) for plan in [*plans, *extra, *tests]]
         (partial / "data_paths.json").write_text(json.dumps(paths), encoding="ascii")
-        draw_all(settings, drawings, workers)
+        return draw_all(settings, drawings, workers)
 
 
 def _asks(plan: TrackletPlan) -> bool:

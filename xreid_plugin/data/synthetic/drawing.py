@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from xreid_plugin.data.synthetic.person import draw_person
 from xreid_plugin.data.synthetic.plan import TrackletPlan
 from xreid_plugin.data.synthetic.render import render_tracklet
 from xreid_plugin.data.synthetic.settings import SyntheticError, SyntheticSettings
+from xreid_plugin.progress import ProgressBar
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,27 @@ class Drawing:
     files: tuple[Path, ...]
 
 
-def draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers: int) -> None:
+class SetSize(NamedTuple):
+    """How much has been drawn."""
+
+    identities: int
+    tracklets: int
+    frames: int
+
+    def __str__(self) -> str:
+        return f"{self.identities:,} identities, {self.tracklets:,} tracklets, {self.frames:,} frames"
+
+
+def draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers: int) -> SetSize:
     """Writes the frames of all tracklets; the files do not depend on the number of workers.
 
     Args:
         settings: of the set.
         drawings: what goes where; folders are made.
         workers: processes; 1 draws in this one.
+
+    Returns:
+        What was drawn.
 
     Raises:
         SyntheticError: ``workers`` is below 1.
@@ -45,10 +59,13 @@ def draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers: 
         raise SyntheticError(f"workers must be at least 1, not {workers}")
     for folder in sorted({file.parent for drawing in drawings for file in drawing.files}):
         folder.mkdir(parents=True, exist_ok=True)
-    total = sum(len(drawing.files) for drawing in drawings)
-    with _mapping(workers) as mapping, tqdm(total=total, unit="frame", disable=None) as bar:
+    people = {drawing.plan.pid for drawing in drawings}
+    size = SetSize(len(people), len(drawings), sum(len(drawing.files) for drawing in drawings))
+    what = f"Drawing {size.identities:,} people"
+    with _mapping(workers) as mapping, ProgressBar(what, size.frames, "frame") as bar:
         for written in mapping(partial(_draw, settings), drawings):
             bar.update(written)
+    return size
 
 
 @contextmanager

@@ -47,10 +47,12 @@ def refuse_occupied(root: Path, *, overwrite: bool) -> None:
         raise FileExistsError(f"{root} is not a folder: name another output")
     if not root.exists() or not any(root.iterdir()):
         return
-    if not overwrite:
-        raise FileExistsError(f"{root} is not empty: name another output, or allow it to be overwritten")
     if not (root / MARK).is_file():
-        raise FileExistsError(f"{root} holds no {MARK}, so it is no synthetic set: it is left as it is")
+        raise FileExistsError(
+            f"{root} is not empty, and without {MARK} it is no synthetic set that may be replaced: name another output"
+        )
+    if not overwrite:
+        raise FileExistsError(f"{root} holds a synthetic set: name another output, or replace it with --overwrite")
 
 
 def _replace(root: Path, partial: Path, *, overwrite: bool) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from xreid_plugin.data.synthetic.drawing import Drawing, draw_all
+from xreid_plugin.data.synthetic.drawing import Drawing, SetSize, draw_all
 from xreid_plugin.data.synthetic.person import require_outfits
 from xreid_plugin.data.synthetic.plan import TrackletPlan, plan_unpaired
 from xreid_plugin.data.synthetic.settings import SyntheticSettings
@@ -15,7 +15,7 @@ _CODES = {Modality.INFRARED: 1, Modality.VISIBLE: 2}
 _FOLDERS = {Modality.INFRARED: "ir", Modality.VISIBLE: "rgb"}
 
 
-def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> None:
+def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> SetSize:
     """Writes a set as HITSZ-VCM comes: Train, Test and info. All infrared test tracklets are queries.
 
     Args:
@@ -23,6 +23,9 @@ def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, over
         root: folder that shall hold the set; absent or empty, unless ``overwrite``.
         workers: processes.
         overwrite: replaces a synthetic set at ``root``.
+
+    Returns:
+        What was drawn.
 
     Raises:
         FileExistsError: ``root`` is occupied.
@@ -42,7 +45,7 @@ def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, over
             if split == "test":
                 queries = [str(n) for n, plan in enumerate(plans, start=1) if plan.modality is Modality.INFRARED]
                 (info / "query_IDX.txt").write_text(" ".join(queries) + "\n", encoding="ascii")
-        draw_all(settings, drawings, workers)
+        return draw_all(settings, drawings, workers)
 
 
 def _list_split(plans: Sequence[TrackletPlan], split: str, root: Path) -> list[Drawing]:
