@@ -3,9 +3,15 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from fastreid.engine.hooks import LayerFreeze
+from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
+from fastreid.solver.build import build_optimizer as host_optimizer
 
 from xreid_plugin.config import get_cfg
+from xreid_plugin.engine.hooks import FreezeHook
+from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.host import build_model
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +116,62 @@ def test_mgn_has_eight_heads_and_freezes_all_else_at_first():
 def frozen(name, cfg):
     """As the host matches names, from their beginning."""
     return cfg.SOLVER.FREEZE_ITERS > 0 and any(re.match(pattern, name) for pattern in cfg.MODEL.FREEZE_LAYERS)
+
+
+@pytest.fixture(scope="module", params=["sbs_r50", "mgn_r50"])
+def freezing(request):
+    """A baseline that freezes layers and its configuration, and the same of the host; without values, to be quick."""
+    cfg = merged(BASELINES / f"{request.param}.yml")
+    cfg.MODEL.BACKBONE.PRETRAIN = False
+    cfg.MODEL.HEADS.NUM_CLASSES = 10
+    host_cfg = cfg.clone()
+    host_cfg.MODEL.META_ARCHITECTURE = cfg.MODEL.FRAME_BASELINE.META_ARCHITECTURE
+    host_cfg.MODEL.FREEZE_LAYERS = [name.removeprefix("image_model.") for name in cfg.MODEL.FREEZE_LAYERS]
+    with torch.device("meta"):
+        model, host_model = (META_ARCH_REGISTRY.get(c.MODEL.META_ARCHITECTURE)(c) for c in (cfg, host_cfg))
+    return cfg, model, host_cfg, host_model
+
+
+def norms_in_training(model):
+    """Names, as the host has them, of the batch norms that move their statistics."""
+    return {
+        name.removeprefix("image_model.").replace(".pool_layer.frame_pool", ".pool_layer")
+        for name, module in model.named_modules()
+        if hasattr(module, "running_mean") and module.training
+    }
+
+
+def test_batch_norms_are_frozen_as_the_hosts_hook_freezes_a_host_model(freezing):
+    cfg, model, host_cfg, host_model = freezing
+    ours = FreezeHook(model, cfg.MODEL.FREEZE_LAYERS, 2)
+    hosts = LayerFreeze(host_model, host_cfg.MODEL.FREEZE_LAYERS, 2)
+    before = norms_in_training(host_model)
+    steps = []
+    for step in range(4):
+        for hook in (ours, hosts):
+            hook.trainer = type("Trainer", (), {"iter": step})
+            hook.before_step()
+        assert norms_in_training(model) == norms_in_training(host_model)
+        steps.append(norms_in_training(model))
+    assert steps[0] == steps[1] < before == steps[2] == steps[3]
+    # Those of the heads alone go on.
+    assert all("head" in name for name in steps[0])
+
+
+def test_weights_are_frozen_as_the_hosts_optimiser_freezes_a_host_model(freezing):
+    cfg, model, host_cfg, host_model = freezing
+
+    def frozen_weights(model, optimizer):
+        names = {parameter: name.removeprefix("image_model.") for name, parameter in model.named_parameters()}
+        return {
+            names[parameter].replace(".pool_layer.frame_pool", ".pool_layer")
+            for group in optimizer.param_groups
+            if group["freeze_status"] == "freeze"
+            for parameter in group["params"]
+        }
+
+    expected = frozen_weights(host_model, host_optimizer(host_cfg, host_model, contiguous=False)[0])
+    assert frozen_weights(model, build_optimizer(cfg, model)) == expected != set()
 
 
 def test_vit_is_the_hosts_base_model():

@@ -31,6 +31,12 @@ def test_a_run_is_given_its_configuration_and_overrides(tmp_path, stand_in):
     assert last_line(run) == str(["--config-file", str(run.config_file), "SEED", "0"])
 
 
+def test_a_run_is_given_the_modules_that_are_imported(tmp_path, stand_in):
+    run = planned(tmp_path)
+    assert execute(run, stand_in(f"print(sys.argv[3:]); {finish(tmp_path)}"), ["own.py", "own.losses"]) == 0
+    assert last_line(run) == str(["--import", "own.py", "--import", "own.losses", "SEED", "0"])
+
+
 def test_a_run_with_a_checkpoint_is_resumed(tmp_path, stand_in):
     run = planned(tmp_path)
     interrupted = stand_in("(folder / 'last_checkpoint').write_text('model_0000.pth'); sys.exit(3)")

@@ -14,8 +14,10 @@ from xreid_plugin.data.build import (
     build_train_loader,
     build_training_set,
 )
+from xreid_plugin.data.clips import ClipRequest
 from xreid_plugin.data.pack.writer import pack_dataset
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS
+from xreid_plugin.registry import SAMPLER_REGISTRY
 
 
 @pytest.fixture
@@ -53,6 +55,23 @@ def test_the_sampler_is_that_of_the_configuration(cfg):
     cfg.SOLVER.IMS_PER_BATCH = 4
     batch = next(iter(build_train_loader(cfg)))
     assert sorted(batch[INDICES].tolist()) == [0, 1, 2, 3]
+
+
+class BareSampler(torch.utils.data.Sampler):
+    """Begins anew wherever a resumed run stands, and gives every process the same."""
+
+    def __init__(self, cfg, tracklets):
+        pass
+
+    def __iter__(self):
+        return itertools.repeat(ClipRequest(0, 0))
+
+
+def test_a_sampler_that_cannot_go_on_in_the_middle_is_refused(cfg, monkeypatch):
+    monkeypatch.setitem(SAMPLER_REGISTRY._obj_map, "BareSampler", BareSampler)
+    cfg.DATALOADER.SAMPLER_TRAIN = "BareSampler"
+    with pytest.raises(ValueError, match=r"DATALOADER\.SAMPLER_TRAIN is BareSampler.*ShardedSampler"):
+        build_train_loader(cfg)
 
 
 def test_augmentation_is_that_of_the_configuration(cfg):

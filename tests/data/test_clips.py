@@ -111,17 +111,6 @@ def test_a_request_decides_its_clip(tracklets):
     )
 
 
-def test_bare_positions_draw_from_the_generator_that_workers_seed(tracklets):
-    dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation())
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        drawn = [dataset[2] for _ in range(6)]
-        torch.manual_seed(3)
-        assert_same(drawn[0], dataset[2])
-    assert drawn[0][INDICES] == 2
-    assert len({tuple(frames_shown(item)) for item in drawn}) > 1
-
-
 # Of no account here: a machine of one core, and a Python that would rather not fork.
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -115,6 +115,15 @@ def test_brightness_stays_within_its_bound():
     assert 115 < max(values) <= 120
 
 
+@pytest.mark.parametrize("part", range(3), ids=["brightness", "contrast", "saturation"])
+def test_a_colour_that_would_change_by_more_than_all_of_it_ends_at_none(part):
+    jitter = [0.0] * 4
+    jitter[part] = 3.0
+    clips = [augment(ClipAugmentation(jitter=tuple(jitter), jitter_prob=1.0), random_clip(), rng(i)) for i in range(8)]
+    # Without brightness all is black; without contrast, or without saturation, channels are alike.
+    assert any(torch.equal(clip, clip[:, :1].expand_as(clip)) for clip in clips)
+
+
 def test_no_colour_changes_at_probability_zero():
     clip = random_clip()
     assert torch.equal(augment(ClipAugmentation(jitter=(0.9, 0.9, 0.9, 0.5), jitter_prob=0.0), clip, rng()), clip)

@@ -128,6 +128,16 @@ def test_raw_figures_are_the_same_whatever_stands_beside_them(small_set, tmp_pat
     assert set(both) - set(raw) == {f"{d}-reranked/{name}" for d in ("I2V", "V2I") for name in FIGURES}
 
 
+def test_a_run_on_the_cpu_takes_no_gpu_of_the_machine(small_set, tmp_path, monkeypatch):
+    cfg = small_config(small_set, tmp_path, *EVERYTHING, "MODEL.DEVICE", "cpu")
+    dataset = build_dataset(cfg, "HITSZVCM")
+    # Whoever believes it is told by torch, which has no CUDA here or is kept from it, that there is none.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("CUDA was asked for"))
+    _, results = evaluated(dataset, cfg, random_embeddings(3 * len(dataset.test)))
+    assert "I2V-temporal/mAP" in results
+
+
 def test_halves_are_told_apart_by_their_index(small_set, tmp_path):
     path = tmp_path / "f.npz"
     overrides = ["TEST.RERANK.TEMPORAL.ENABLED", "True", "TEST.SAVE_FEATURES", str(path)]

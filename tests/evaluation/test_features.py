@@ -78,6 +78,12 @@ def test_index_arrays_of_one_direction_are_enough_and_come_before_flags(tmp_path
     assert data.tasks == {"V2I": RetrievalTask((3,), (0, 2))}
 
 
+def test_strays_of_the_other_modality_may_be_searched_as_hitsz_vcms_rule_allows(tmp_path):
+    changes = {"i2v_query": np.array([0]), "i2v_gallery": np.array([1, 2, 3])}
+    data = load_features(written(tmp_path / "f.npz", plain(**changes)))
+    assert data.tasks == {"I2V": RetrievalTask((0,), (1, 2, 3))}
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 1)), min_size=1, max_size=12))
 def test_flags_of_queries_make_the_tasks(rows):
     is_query, modalities = (np.array(column) for column in zip(*rows, strict=True))
@@ -112,6 +118,12 @@ def test_flags_of_queries_make_the_tasks(rows):
         ({"i2v_query": np.array([0])}, "'i2v_gallery' is missing", "integers"),
         ({"i2v_query": np.array([0]), "i2v_gallery": np.array([4])}, "'i2v_gallery'", "0..3"),
         ({"i2v_query": np.array([-1]), "i2v_gallery": np.array([1])}, "'i2v_query'", "0..3"),
+        ({"i2v_query": np.array([0, 2, 0]), "i2v_gallery": np.array([1])}, "'i2v_query'", "each index once, but 0"),
+        ({"i2v_query": np.array([0]), "i2v_gallery": np.array([3, 1, 3])}, "'i2v_gallery'", "each index once, but 3"),
+        ({"i2v_query": np.array([0, 2]), "i2v_gallery": np.array([1, 2])}, "'i2v_gallery'", "but 2 is in both"),
+        ({"i2v_query": np.array([1, 3]), "i2v_gallery": np.array([0])}, "'i2v_query'", "infrared tracklets, but all"),
+        ({"i2v_query": np.array([0]), "i2v_gallery": np.array([2])}, "'i2v_gallery'", "visible tracklets, but all"),
+        ({"v2i_query": np.array([0]), "v2i_gallery": np.array([2])}, "'v2i_query'", "visible tracklets, but all"),
         ({"i2v_query": np.array([], int), "i2v_gallery": np.array([1])}, "'i2v_query'", "one index or more"),
         ({"first_half": np.ones((4, 3))}, "'first_half' is float64 of shape (4, 3)", "(4, 2) as 'features' has"),
         ({"names": np.array(["a", "b"])}, "'names'", "text of shape (4,)"),

@@ -16,7 +16,7 @@ SEARCHES = {
 if torch.cuda.is_available():
     SEARCHES["torch on the GPU"] = lambda features, k: torch_neighbours(features, k, "cuda")
 if faiss.get_num_gpus() > 0:
-    SEARCHES["faiss on the GPU"] = lambda features, k: faiss_neighbours(features, k, gpu=True)
+    SEARCHES["faiss on the GPU"] = lambda features, k: faiss_neighbours(features, k, gpu=0)
 
 
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES.keys())
@@ -51,6 +51,32 @@ def test_tensors_and_arrays_alike():
 def test_bad_input(search, features, k, message):
     with pytest.raises(ValueError, match=message):
         search(features, k)
+
+
+class SeveralGpus:
+    """A FAISS that could use three GPUs, and says on which it was asked to put an index."""
+
+    def __init__(self):
+        self.asked = []
+        self.IndexFlatL2 = faiss.IndexFlatL2
+        self.StandardGpuResources = list
+
+    def get_num_gpus(self):
+        return 3
+
+    def index_cpu_to_gpu(self, resources, device, index):
+        self.asked.append(device)
+        return index
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", []), ("cuda:1", [1]), ("cuda", [2])])
+def test_no_gpu_is_taken_but_the_one_asked_for(device, gpus, monkeypatch):
+    several = SeveralGpus()
+    monkeypatch.setattr(module, "import_faiss", lambda: several)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 2)
+    neighbours(np.eye(4), 2, device)
+    assert several.asked == gpus
 
 
 def test_faiss_is_imported_only_when_it_searches():

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from tests.evaluation.feature_sets import random_features
-from xreid_plugin.evaluation.report import rankings_table, results_table, write_rankings, write_results
+from xreid_plugin.evaluation.report import rankings_table, results_table, title_of, write_rankings, write_results
 from xreid_plugin.evaluation.rules import KReciprocal, RankingRules, Temporal
 from xreid_plugin.evaluation.scoring import FIGURES, rankings
 
@@ -23,6 +23,15 @@ def test_the_table_has_a_row_a_label_and_direction():
         ("V2I", "after"),
     ]
     assert all(row[2:] == ["12.50"] * len(FIGURES) for row in rows)
+
+
+@pytest.mark.parametrize("label", ["before training", "epoch 12", "evaluation"])
+def test_a_label_is_its_own_title(label):
+    assert title_of(label) == label
+
+
+def test_an_evaluation_of_its_own_is_called_by_its_frames():
+    assert title_of("evaluation even") == "even frames"
 
 
 def test_reranked_figures_have_rows_of_their_own_and_verification_a_column():

@@ -83,6 +83,7 @@ def test_a_protocol_of_another_form_is_an_error(protocol):
         ("TEST.SAME_CAMERA", "drop", None),
         ("TEST.AQE.QE_K", 0, "TEST.AQE"),
         ("TEST.AQE.QE_TIME", -1, "TEST.AQE"),
+        ("TEST.AQE.ALPHA", -0.5, "TEST.AQE"),
         ("TEST.RERANK.K1", 0, "TEST.RERANK"),
         ("TEST.RERANK.K2", 0, "TEST.RERANK"),
         ("TEST.RERANK.LAMBDA", 1.5, "TEST.RERANK"),

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from fastreid.evaluation.query_expansion import aqe
 from fastreid.evaluation.roc import evaluate_roc
 from fastreid.utils.compute_dist import compute_jaccard_distance
 from sklearn.metrics import roc_curve
@@ -78,9 +79,9 @@ def test_a_grid_is_ranked_in_its_order_with_one_encoding_for_all_weights(monkeyp
     made = []
     jaccard_distance = scoring.jaccard_distance
 
-    def counted(features, num_query, k1, k2):
+    def counted(features, num_query, k1, k2, device):
         made.append((k1, k2))
-        return jaccard_distance(features, num_query, k1, k2)
+        return jaccard_distance(features, num_query, k1, k2, device)
 
     monkeypatch.setattr(scoring, "jaccard_distance", counted)
     grid = tuple(KReciprocal(k1, 3, weight) for k1 in (4, 6) for weight in (0.0, 0.3, 0.6))
@@ -136,6 +137,37 @@ def test_query_expansion_sees_one_direction_at_a_time():
         assert found[direction] == pytest.approx(expected_figures(data, task, cosine))
         blended = 0.7 * host_jaccard(queries, gallery, 6, 3) + 0.3 * cosine
         assert found[f"{direction}-reranked"] == pytest.approx(expected_figures(data, task, blended))
+
+
+def opposed_features():
+    """Some of a feature's nearest look away from it: there are few, in many directions."""
+    data = random_features()
+    assert (unit(data.features) @ unit(data.features).T).min() < -0.5
+    count = sum(len(side) for side in data.tasks["I2V"])
+    return data, Expansion(2, count - 1, 2.5)
+
+
+def test_neighbours_that_look_away_do_not_count_where_the_power_is_no_whole_number():
+    data, expansion = opposed_features()
+    found = by_label(data, RankingRules(expansion=expansion))
+    for direction, task in data.tasks.items():
+        both = np.concatenate(of_task(data, task)).astype(np.float64)
+        for _ in range(2):
+            weights = np.maximum(unit(both) @ unit(both).T, 0) ** 2.5
+            weights[np.arange(len(both)), weights.argmin(1)] = 0
+            both = weights @ both / expansion.k
+        queries, gallery = np.split(both, [len(task.query)])
+        assert found[direction] == pytest.approx(expected_figures(data, task, 1 - unit(queries) @ unit(gallery).T))
+
+
+@pytest.mark.parametrize("alpha", [0, 1.0, 3, 2.5])
+def test_expansion_is_the_hosts_wherever_the_host_has_numbers(alpha):
+    data, _ = opposed_features()
+    sides = [torch.from_numpy(side) for side in of_task(data, data.tasks["I2V"])]
+    # The host's power of a negative cosine is NaN where it is no whole number; of whole ones every bit is the host's.
+    few = Expansion(2, 3, alpha)
+    for found, expected in zip(scoring.expanded(*sides, few), aqe(*sides, 2, 3, alpha), strict=True):
+        torch.testing.assert_close(found, expected, **({} if alpha == 2.5 else {"rtol": 0, "atol": 0}))
 
 
 def test_expansion_needs_more_tracklets_than_neighbours():

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.losses.build import build_losses
+from xreid_plugin.losses.build import build_losses, computed_terms
 from xreid_plugin.losses.cmcl import cmcl_loss
 from xreid_plugin.losses.cpcl import cpcl_loss
 from xreid_plugin.losses.identity import triplet_loss
@@ -163,3 +163,10 @@ def test_a_term_whose_part_of_the_model_is_off():
     cfg.MODEL.MII.CII.ENABLED = False
     with pytest.raises(ValueError, match=r"CMCL.*MODEL\.MII\.CII\.ENABLED is False"):
         build_losses(cfg)
+
+
+def test_two_losses_that_give_a_term_of_one_name_are_refused():
+    losses = build_losses(make_cfg(*ALL))
+    assert len(computed_terms(losses, make_outputs())) == 6
+    with pytest.raises(ValueError, match="term named loss_triplet: one would not count"):
+        computed_terms([*losses, lambda outputs: {"loss_triplet": torch.tensor(1.0)}], make_outputs())

@@ -115,13 +115,29 @@ def test_no_known_camera_means_no_embedding():
         assert_close(tower(images, torch.tensor([3, 4])).tokens, tower(images).tokens)
 
 
-def test_checkpoint_carries_the_camera_numbers():
-    state = make_tower(cameras=[1, 2, 3]).state_dict()
-    tower = make_tower(cameras=[11, 12, 13])
-    tower.load_state_dict(state)
-    tower.eval()(frames(1), torch.tensor([3]))
-    with pytest.raises(ValueError, match=r"\[12\].*\[1, 2, 3\]"):
-        tower(frames(1), torch.tensor([12]))
+@pytest.mark.parametrize("known", [[1, 2, 3], [1, 5, 53, 58]])
+def test_weights_of_other_cameras_give_their_rows_to_those_that_both_have(known, caplog):
+    trained = make_tower(cameras=[3, 5, 8])
+    tower = make_tower(cameras=known)
+    fresh = tower.camera_embedding.detach().clone() + 1
+    tower.camera_embedding.data.copy_(fresh)
+    tower.load_state_dict(trained.state_dict())
+    assert tower.camera_numbers.tolist() == known
+    rows = dict(zip([3, 5, 8], trained.camera_embedding.detach(), strict=True))
+    expected = [rows.get(number, row) for number, row in zip(known, fresh, strict=True)]
+    assert torch.equal(tower.camera_embedding.detach(), torch.stack(expected))
+    assert str(sorted(set(known) - {3, 5, 8})) in caplog.text
+    # All of the model's own cameras learn.
+    tower(frames(len(known)), torch.tensor(known)).projected.square().sum().backward()
+    assert tower.camera_embedding.grad.abs().sum(1).gt(0).all()
+
+
+def test_weights_of_the_same_cameras_are_taken_as_they_are(caplog):
+    trained, tower = make_tower(), make_tower()
+    trained.camera_embedding.data.add_(1)
+    tower.load_state_dict(trained.state_dict())
+    assert torch.equal(tower.camera_embedding, trained.camera_embedding)
+    assert caplog.text == ""
 
 
 def test_patch_convolution_is_frozen_on_request():

@@ -115,22 +115,15 @@ def test_positions_of_the_same_rectangle_are_kept(tmp_path):
     assert_close(tower.state_dict(), trained.state_dict())
 
 
-def test_positions_that_could_be_two_grids_are_square_unless_stated(tmp_path):
+def test_positions_that_could_be_two_grids_are_read_as_a_square_with_a_warning(tmp_path):
     trained = build_image_tower("xreid-tiny", (64, 16))
     torch.save(trained.state_dict(), tmp_path / "sixteen.pt")
     tower = build_image_tower("xreid-tiny", (64, 16))
     report = load_clip_weights(tower, tmp_path / "sixteen.pt")
     assert report.resized == ("positional_embedding 4x4 to 8x2",)
     assert "square 4x4" in report.warnings[0]
-    report = load_clip_weights(tower, tmp_path / "sixteen.pt", source_grid=(8, 2))
-    assert report.resized == report.warnings == ()
-    assert_close(tower.positional_embedding, trained.positional_embedding)
-
-
-def test_stated_grid_has_to_have_the_positions_of_the_file(tmp_path):
-    torch.save(make_clip().visual.state_dict(), tmp_path / "square.pt")
-    with pytest.raises(ValueError, match="16 positions"):
-        load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "square.pt", source_grid=(3, 4))
+    expected = resize_positions(trained.positional_embedding.detach(), (4, 4), (8, 2))
+    assert_close(tower.positional_embedding.detach(), expected)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def embed(model, batch):
 
 
 def without_learning(model):
-    """Trainable parameters that no gradient reaches: DDP would wait for them for ever."""
+    """Trainable parameters that no gradient reaches."""
     return [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
 
 

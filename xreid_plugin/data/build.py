@@ -3,7 +3,7 @@
 import functools
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,22 @@ from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.pack.format import describe_size
 from xreid_plugin.data.pack.reader import PackedFrames
 from xreid_plugin.data.pack.store import open_pack
+from xreid_plugin.data.samplers import ShardedSampler
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
 from xreid_plugin.host import DeviceLoader
 from xreid_plugin.registry import SAMPLER_REGISTRY
 
 logger = logging.getLogger(__name__)
+
+
+def datasets_of_tracklets() -> dict[str, Callable[..., VideoCrossModalityDataset]]:
+    """Those of the host's registry that have tracklets and not images, by name; a user's own among them."""
+    return {
+        name: kind
+        for name, kind in DATASET_REGISTRY._obj_map.items()
+        if isinstance(kind, type) and issubclass(kind, VideoCrossModalityDataset)
+    }
 
 
 def build_dataset(cfg: Any, name: str) -> VideoCrossModalityDataset:
@@ -88,7 +98,11 @@ def build_frame_reader(cfg: Any, size_key: str) -> FrameReader:
 
 
 def build_train_loader(cfg: Any) -> DeviceLoader:
-    """Endless training batches, chosen by DATALOADER.SAMPLER_TRAIN."""
+    """Endless training batches, chosen by DATALOADER.SAMPLER_TRAIN.
+
+    Raises:
+        ValueError: a sampler that can neither share its batches among processes nor go on in the middle.
+    """
     dataset = build_training_set(cfg)
     if comm.is_main_process():
         dataset.show_train()
@@ -102,6 +116,12 @@ def build_train_loader(cfg: Any) -> DeviceLoader:
     )
     logger.info(f"Using training sampler {cfg.DATALOADER.SAMPLER_TRAIN}")
     sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)(cfg, dataset.train)
+    if not isinstance(sampler, ShardedSampler):
+        raise ValueError(
+            f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN}, which is no subclass of "
+            "xreid_plugin.data.samplers.ShardedSampler: a run that is resumed would begin with its first batch again. "
+            "Derive it from that class."
+        )
     return build_reid_train_loader(cfg, train_set=train_set, sampler=sampler)
 
 

@@ -93,7 +93,7 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
         return self.reader.read(tracklet, chosen, self.size)
 
 
-class TrainClips(_Clips[ClipRequest | int]):
+class TrainClips(_Clips[ClipRequest]):
     """Training clips: frames at random within T chunks, augmented.
 
     Where frames are substituted and a tracklet has none that is readable, another of its identity and modality is
@@ -129,9 +129,8 @@ class TrainClips(_Clips[ClipRequest | int]):
     def __len__(self) -> int:
         return len(self.tracklets)
 
-    def _write(self, clip: torch.Tensor, request: ClipRequest | int, faults: ClipFaults) -> tuple[Tracklet, int]:
-        # The host's own samplers yield bare indices; torch's generator, which workers seed, then gives the seed.
-        index, seed = request if isinstance(request, tuple) else (request, int(torch.randint(2**62, ())))
+    def _write(self, clip: torch.Tensor, request: ClipRequest, faults: ClipFaults) -> tuple[Tracklet, int]:
+        index, seed = request
         for candidate in itertools.chain([index], self._twins(index, seed)):
             tracklet, rng = self.tracklets[candidate], np.random.default_rng(seed)
             chosen = frames.random_in_chunks(len(tracklet.paths), self.num_frames, rng)

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class ShardedSampler(Sampler[ClipRequest]):
-    """What both samplers share: an endless row of global batches, of which a rank takes its part.
+    """What both samplers share: an endless sequence of global batches, of which a rank takes its part.
 
     Attributes:
         pairs: whether every clip has a partner of its identity at the same place of the other modality's block.

@@ -102,9 +102,10 @@ class ClipAugmentation:
         from torchvision.transforms.v2 import functional as vision
 
         brightness, contrast, saturation, hue = (float(rng.uniform(-greatest, greatest)) for greatest in self.jitter)
-        clip = vision.adjust_brightness(clip, 1 + brightness)
-        clip = vision.adjust_contrast(clip, 1 + contrast)
-        clip = vision.adjust_saturation(clip, 1 + saturation)
+        # A change by more than all of it ends at none: a factor below 0 has no meaning, and torchvision no room for it.
+        clip = vision.adjust_brightness(clip, max(1 + brightness, 0.0))
+        clip = vision.adjust_contrast(clip, max(1 + contrast, 0.0))
+        clip = vision.adjust_saturation(clip, max(1 + saturation, 0.0))
         return vision.adjust_hue(clip, hue)
 
     def _erase(self, clip: np.ndarray, rng: np.random.Generator) -> None:

@@ -1,5 +1,7 @@
 """What happens around the steps of a run: prototypes, throughput, checkpoints, the evaluation before the first step."""
 
+import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,14 +9,21 @@ from fastreid.engine.hooks import EvalHook, LayerFreeze
 from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
 from fastreid.utils.events import EventWriter
+from torch import nn
 
 from xreid_plugin.data.tracklet import Modality
-from xreid_plugin.engine.checkpoint import FINAL
 from xreid_plugin.engine.console import ConsoleWriter
 from xreid_plugin.engine.inference import extract_prototype_features
+from xreid_plugin.engine.run_checkpoints import FINAL
 from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 from xreid_plugin.modeling.xreid import XReID
+from xreid_plugin.progress import duration
+
+logger = logging.getLogger(__name__)
+
+# Whoever reads the log need not be told of what takes no time.
+TOLD_FROM_SECONDS = 2.0
 
 
 class PrototypeHook(HookBase):
@@ -46,6 +55,7 @@ class PrototypeHook(HookBase):
         """Makes the prototypes anew of z of every training tracklet, but not where a run goes on in mid-epoch."""
         if self.trainer.epoch % self._refresh_epochs or self.trainer.iter % self.trainer.iters_per_epoch:
             return
+        start = time.perf_counter()
         with self.trainer.stop.interrupting(), self.trainer.autocast():
             features, targets, modalities = extract_prototype_features(self._model, self._loader)
         self._memory.refresh(features, targets, modalities)
@@ -53,6 +63,9 @@ class PrototypeHook(HookBase):
         # Between epochs the host's storage still stands at the last iteration, which is already written.
         self.trainer.storage.iter = self.trainer.iter
         self.trainer.storage.put_scalar("prototype/modality_cosine", gap.item(), smoothing_hint=False)
+        seconds = time.perf_counter() - start
+        if seconds >= TOLD_FROM_SECONDS:
+            logger.info(f"Prototypes: {len(features):,} tracklets refreshed in {duration(seconds)}")
 
     def after_step(self) -> None:
         """Blends in the batch that the model has just seen."""
@@ -61,6 +74,28 @@ class PrototypeHook(HookBase):
             self.trainer.storage.put_scalars(
                 **{"prototype/own": similarity.own.item(), "prototype/cross": similarity.cross.item()}
             )
+
+
+class ConsoleHook(HookBase):
+    """Prints once a period and after every epoch, before what then takes long: a checkpoint, an evaluation."""
+
+    def __init__(self, console: ConsoleWriter, period: int) -> None:
+        """
+        Args:
+            console: prints an iteration once.
+            period: iterations between two lines.
+        """
+        self._console = console
+        self._period = period
+
+    def after_step(self) -> None:
+        """Prints once a period."""
+        if (self.trainer.iter + 1) % self._period == 0:
+            self._console.write()
+
+    def after_epoch(self) -> None:
+        """Prints the last iteration."""
+        self._console.write()
 
 
 class WriterHook(HookBase):
@@ -83,9 +118,7 @@ class WriterHook(HookBase):
         """Writes what the run that is resumed had not written of its last epoch."""
         self._writers = self._build()
         if self.trainer.start_iter and self.trainer.start_iter % self.trainer.iters_per_epoch == 0:
-            for writer in self._writers:
-                if not isinstance(writer, ConsoleWriter):
-                    writer.write()
+            self._write()
 
     def after_step(self) -> None:
         """Writes once a period."""
@@ -193,15 +226,46 @@ class EvaluationHook(EvalHook):
 
 
 class FreezeHook(LayerFreeze):
-    """The host's, whose frozen layers every evaluation and refresh puts back in train mode."""
+    """LayerFreeze for layers at any depth, such as a baseline's ``image_model.backbone``, that outlasts evaluations.
+
+    Each evaluation or refresh puts the model back in train mode, so frozen layers are set to eval mode before every
+    step.
+    """
+
+    def __init__(self, model: nn.Module, freeze_layers: Sequence[str], freeze_iters: int) -> None:
+        """
+        Args:
+            model: of the run, wrapped or not.
+            freeze_layers: full dotted names of modules, whose batch norms keep their statistics.
+            freeze_iters: for how many iterations.
+        """
+        super().__init__(model, freeze_layers, freeze_iters)
+        modules = dict(self.model.named_modules())
+        self._layers = [modules[name] for name in freeze_layers if name in modules]
+        for name in freeze_layers:
+            if name not in modules:
+                logger.warning(
+                    f"MODEL.FREEZE_LAYERS: the model has no layer {name}, whose batch norms could be frozen."
+                )
 
     def before_step(self) -> None:
-        """Puts them in eval mode again."""
+        """Freezes the layers, or lets them learn again once the iterations are over."""
         super().before_step()
         if self.is_frozen:
-            for name, module in self.model.named_children():
-                if name in self.freeze_layers and module.training:
-                    module.eval()
+            for layer in self._layers:
+                layer.eval()
+
+    def freeze_specific_layer(self) -> None:
+        """Replaces the host's, which knows the model's own children alone."""
+        self.is_frozen = True
+        logger.info(f"Batch norms of {', '.join(self.freeze_layers)} are frozen for {self.freeze_iters} iterations")
+
+    def open_all_layer(self) -> None:
+        """Likewise."""
+        for layer in self._layers:
+            layer.train()
+        self.is_frozen = False
+        logger.info(f"Batch norms of {', '.join(self.freeze_layers)} are frozen no more")
 
 
 class EvalAtStartHook(HookBase):

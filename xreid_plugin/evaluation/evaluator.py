@@ -17,6 +17,7 @@ from xreid_plugin.evaluation.halves import with_halves
 from xreid_plugin.evaluation.ranking import RankMetrics
 from xreid_plugin.evaluation.rules import RankingRules
 from xreid_plugin.evaluation.scoring import rankings
+from xreid_plugin.host import resolve_device
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,8 @@ class CrossModalityEvaluator(ReidEvaluator):
         if self._save_to is not None:
             save_features(self._save_to, data)
             logger.info(f"Features saved to {self._save_to}")
-        for ranking in rankings(data, self.rules):
+        # Gathered from several processes, features are on the CPU.
+        for ranking in rankings(data, self.rules, resolve_device(self.cfg.MODEL.DEVICE)):
             if ranking.method is None:
                 self._report(ranking.direction, ranking.metrics)
             results.update({f"{ranking.label}/{name}": value for name, value in ranking.figures.items()})

@@ -12,7 +12,8 @@ and which tracklets ask and which are searched, as indices from 0 for one direct
   i2v_query, i2v_gallery    (any,) integer      infrared asks, visible is searched
   v2i_query, v2i_gallery    (any,) integer      visible asks, infrared is searched
 
-or, instead, as
+where no tracklet comes twice in a direction, and each side has tracklets of the modality that asks or is searched. It
+may have others too, since in HITSZ-VCM all tracklets that do not ask are searched. Or, instead, as
 
   is_query                  (n,) bool           queries search the tracklets of the other modality that are no queries;
                                                 where all of one modality are queries and none of the other, the other
@@ -134,15 +135,34 @@ def load_features(path: Path) -> TrackletFeatures:
 def _tasks(archive: Archive, modalities: NDArray[np.int64]) -> dict[str, RetrievalTask]:
     named = {d: names for d, names in _INDEX_NAMES.items() if any(name in archive for name in names)}
     if named:
-        return {
-            d: RetrievalTask(*(archive.indices(name, len(modalities)) for name in names)) for d, names in named.items()
-        }
+        return {direction: _named_task(archive, direction, modalities) for direction in named}
     if "is_query" not in archive:
         raise archive.error("i2v_query", "indices of the queries, with 'i2v_gallery', or else booleans in 'is_query'")
     tasks = tasks_of_flags(archive.flags("is_query", len(modalities)), modalities)
     if not tasks:
         raise archive.error("is_query", "queries of one modality and tracklets of the other that are no queries")
     return tasks
+
+
+def _named_task(archive: Archive, direction: str, modalities: NDArray[np.int64]) -> RetrievalTask:
+    query, gallery = sides = [archive.indices(name, len(modalities)) for name in _INDEX_NAMES[direction]]
+    asking = Modality.INFRARED if direction == INFRARED_TO_VISIBLE else Modality.VISIBLE
+    for name, side, modality in zip(_INDEX_NAMES[direction], sides, (asking, Modality(1 - asking)), strict=True):
+        repeated = _first_repeated(side)
+        if repeated is not None:
+            raise archive.error(name, f"each index once, but {repeated} comes again")
+        if not (modalities[list(side)] == modality).any():
+            raise archive.error(name, f"{modality.name.lower()} tracklets, but all of these are of the other modality")
+    shared = set(query).intersection(gallery)
+    if shared:
+        expected = f"other tracklets than '{_INDEX_NAMES[direction][0]}' has, but {min(shared)} is in both"
+        raise archive.error(_INDEX_NAMES[direction][1], expected)
+    return RetrievalTask(query, gallery)
+
+
+def _first_repeated(indices: tuple[int, ...]) -> int | None:
+    values, counts = np.unique(indices, return_counts=True)
+    return int(values[counts.argmax()]) if counts.max() > 1 else None
 
 
 def _protocol(archive: Archive) -> dict[str, Any]:

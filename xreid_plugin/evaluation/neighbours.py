@@ -15,15 +15,16 @@ from xreid_plugin.faiss_library import import_faiss
 BLOCK_ENTRIES = 1 << 24
 
 
-def neighbours(features: Array, k: int) -> NDArray[np.int64]:
+def neighbours(features: Array, k: int, device: torch.device | str = "cpu") -> NDArray[np.int64]:
     """The k nearest of all features, itself among them, by Euclidean distance.
 
-    FAISS searches on all GPUs that its build can use. Where there is a GPU but only FAISS's CPU build, torch searches
-    on the GPU; without a GPU FAISS searches on the CPU. The results are equal up to the order of near-equal distances.
+    On a GPU FAISS searches where its build can, and torch elsewhere; on the CPU FAISS. No other GPU is used than the
+    one asked for, which may be another process's. The results are equal up to the order of near-equal distances.
 
     Args:
         features: (N, D) float; searched as float32.
         k: 1..N.
+        device: where to search.
 
     Returns:
         (N, k) int64, nearest first.
@@ -31,19 +32,21 @@ def neighbours(features: Array, k: int) -> NDArray[np.int64]:
     Raises:
         ValueError: ``features`` is not a non-empty matrix of finite numbers, or k is out of range.
     """
+    device = torch.device(device)
+    if device.type == "cpu":
+        return faiss_neighbours(features, k)
     if import_faiss().get_num_gpus() > 0:
-        return faiss_neighbours(features, k, gpu=True)
-    if torch.cuda.is_available():
-        return torch_neighbours(features, k, "cuda")
-    return faiss_neighbours(features, k)
+        return faiss_neighbours(features, k, torch.cuda.current_device() if device.index is None else device.index)
+    return torch_neighbours(features, k, device)
 
 
-def faiss_neighbours(features: Array, k: int, gpu: bool = False) -> NDArray[np.int64]:
-    """FAISS's flat index, on the CPU or on all GPUs; otherwise like :func:`neighbours`."""
+def faiss_neighbours(features: Array, k: int, gpu: int | None = None) -> NDArray[np.int64]:
+    """FAISS's flat index, on the CPU or on the GPU of that number; otherwise like :func:`neighbours`."""
     faiss = import_faiss()
     data = _checked(features, k).cpu().numpy()
-    flat = faiss.IndexFlatL2(data.shape[1])
-    index = faiss.index_cpu_to_all_gpus(flat) if gpu else flat
+    index = faiss.IndexFlatL2(data.shape[1])
+    if gpu is not None:
+        index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), gpu, index)
     index.add(data)
     found: NDArray[np.int64] = index.search(data, k)[1]
     return found

@@ -15,6 +15,12 @@ from xreid_plugin.files import replace_atomically
 SETTING_COLUMNS = ("ranking", "k1", "k2", "lambda")
 
 
+def title_of(label: str) -> str:
+    """What people read for an evaluation's label: "even frames" for "evaluation even", which names the file."""
+    frames = label.removeprefix("evaluation ")
+    return label if frames == label else f"{frames} frames"
+
+
 def results_table(evaluations: Mapping[str, Mapping[str, float]]) -> str:
     """A Markdown table with a row an evaluation and ranking, such as "I2V" and "I2V-reranked".
 

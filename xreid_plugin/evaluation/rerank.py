@@ -25,7 +25,9 @@ RESULT_ENTRIES = 1 << 19
 Distance = TypeVar("Distance", NDArray[Any], torch.Tensor)
 
 
-def jaccard_distance(features: Array, num_query: int, k1: int = 20, k2: int = 6) -> NDArray[np.float32]:
+def jaccard_distance(
+    features: Array, num_query: int, k1: int = 20, k2: int = 6, device: torch.device | str = "cpu"
+) -> NDArray[np.float32]:
     """Jaccard distance between the k-reciprocal encodings of queries and gallery.
 
     Equal to the host's ``compute_jaccard_distance``, of which it is the query x gallery part. As there, k1 counts the
@@ -36,6 +38,7 @@ def jaccard_distance(features: Array, num_query: int, k1: int = 20, k2: int = 6)
         num_query: Q, 1..N-1.
         k1: neighbours that make an encoding, at least 1; more than N act as N.
         k2: neighbours over which encodings are averaged, at least 1; more than k1 act as k1.
+        device: where neighbours are searched for; all else is the CPU's work.
 
     Returns:
         (Q, G) float32, 0..1.
@@ -48,7 +51,7 @@ def jaccard_distance(features: Array, num_query: int, k1: int = 20, k2: int = 6)
     data = as_float32(features).cpu()
     if not 0 < num_query < len(data):
         raise ValueError(f"num_query must leave a query and a gallery entry: it is {num_query} of {len(data)} features")
-    ranking = neighbours(features, min(k1, len(data)))
+    ranking = neighbours(features, min(k1, len(data)), device)
     weights = _encodings(data, _expanded(ranking))
     if k2 > 1:
         nearest = _rows_of(ranking[:, :k2])
@@ -83,6 +86,7 @@ def temporal_jaccard_distance(
     k2: int = 3,
     lambda1: float = 0.8,
     lambda2: float = 0.1,
+    device: torch.device | str = "cpu",
 ) -> NDArray[np.float32]:
     """Re-ranking that also compares the halves of tracklets, crosswise.
 
@@ -98,6 +102,7 @@ def temporal_jaccard_distance(
         k2: likewise.
         lambda1: 0..1.
         lambda2: at least 0.
+        device: as for :func:`jaccard_distance`.
 
     Returns:
         (Q, G) float32, not negative up to rounding.
@@ -112,12 +117,11 @@ def temporal_jaccard_distance(
     if lambda2 < 0:
         raise ValueError(f"lambda2 must be at least 0, not {lambda2}")
     whole, first, second = (torch.nn.functional.normalize(part) for part in features)
-    distance = blend(
-        (1 - whole[:num_query] @ whole[num_query:].t()).numpy(), jaccard_distance(whole, num_query, k1, k2), lambda1
-    )
+    cosine = (1 - whole[:num_query] @ whole[num_query:].t()).numpy()
+    distance = blend(cosine, jaccard_distance(whole, num_query, k1, k2, device), lambda1)
     for queries, gallery in ((first, second), (second, first)):
         crossed = torch.cat([queries[:num_query], gallery[num_query:]])
-        distance += lambda2 * jaccard_distance(crossed, num_query, k1, k2)
+        distance += lambda2 * jaccard_distance(crossed, num_query, k1, k2, device)
     return distance
 
 

@@ -1,5 +1,6 @@
 """By what rules features are ranked: from the configuration, and to and from the JSON that accompanies figures."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self, get_args
@@ -14,7 +15,7 @@ class Expansion:
     Attributes:
         times: how often (TEST.AQE.QE_TIME).
         k: neighbours that are averaged, the feature itself among them (TEST.AQE.QE_K).
-        alpha: power of the cosine that weighs them (TEST.AQE.ALPHA).
+        alpha: power of the cosine that weighs them, at least 0 (TEST.AQE.ALPHA).
     """
 
     times: int = 1
@@ -23,6 +24,8 @@ class Expansion:
 
     def __post_init__(self) -> None:
         _at_least_one("TEST.AQE", QE_TIME=self.times, QE_K=self.k)
+        if not 0 <= self.alpha < math.inf:
+            raise ValueError(f"TEST.AQE.ALPHA is {self.alpha}; it must be a number, 0 or more, such as 3.")
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,9 @@ class Ranking:
         return f"{self.direction}-{'temporal' if isinstance(self.method, Temporal) else 'reranked'}"
 
 
-def rankings(data: TrackletFeatures, rules: RankingRules) -> Iterator[Ranking]:
+def rankings(
+    data: TrackletFeatures, rules: RankingRules, device: torch.device | str | None = None
+) -> Iterator[Ranking]:
     """Ranks every direction by the cosine distance, then by each re-ranking of the rules.
 
     One direction's features and at most three of its Q x G matrices exist at a time.
@@ -58,6 +60,7 @@ def rankings(data: TrackletFeatures, rules: RankingRules) -> Iterator[Ranking]:
     Args:
         data: features and what they are of.
         rules: by which to rank.
+        device: where to rank; None: where the features are, or for arrays a GPU, if there is one.
 
     Yields:
         For each direction the raw ranking, then the re-ranked in the order of the rules, then the temporal.
@@ -68,18 +71,23 @@ def rankings(data: TrackletFeatures, rules: RankingRules) -> Iterator[Ranking]:
     """
     if rules.temporal and (data.first_half is None or data.second_half is None):
         raise ValueError("temporal re-ranking needs features of the first and of the second half of every tracklet")
+    if device is None:
+        device = data.features.device if isinstance(data.features, torch.Tensor) else resolve_device("auto")
     for direction, task in data.tasks.items():
-        yield from _Direction(direction, task, data, rules).rankings()
+        yield from _Direction(direction, task, data, rules, torch.device(device)).rankings()
 
 
 class _Direction:
     """One retrieval task with its share of the features."""
 
-    def __init__(self, name: str, task: RetrievalTask, data: TrackletFeatures, rules: RankingRules) -> None:
+    def __init__(
+        self, name: str, task: RetrievalTask, data: TrackletFeatures, rules: RankingRules, device: torch.device
+    ) -> None:
         self.name = name
         self.task = task
         self.data = data
         self.rules = rules
+        self.device = device
         query, gallery = list(task.query), list(task.gallery)
         pids, camids = data.pids, data.camids
         self.sides = (pids[query], pids[gallery], camids[query], camids[gallery], rules.same_camera)
@@ -101,7 +109,7 @@ class _Direction:
         # Of unit rows the nearest by Euclidean distance are the nearest by cosine.
         both = F.normalize(torch.cat([queries, gallery]))
         for (k1, k2), settings in groupby(self.rules.rerank, lambda setting: (setting.k1, setting.k2)):
-            jaccard = torch.from_numpy(jaccard_distance(both, len(queries), k1, k2)).to(cosine.device)
+            jaccard = torch.from_numpy(jaccard_distance(both, len(queries), k1, k2, self.device)).to(self.device)
             for setting in settings:
                 yield self.ranked(setting, blend(cosine, jaccard, setting.weight))
 
@@ -117,14 +125,13 @@ class _Direction:
             k2=method.k2,
             lambda1=method.lambda1,
             lambda2=method.lambda2,
+            device=self.device,
         )
         return self.ranked(method, distance)
 
     def of(self, features: Array) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, F) -> the (Q, F) and (G, F) of this direction, expanded if the rules say so."""
-        # What was loaded from a file is ranked on a GPU as well, where there is one.
-        device = features.device if isinstance(features, torch.Tensor) else resolve_device("auto")
-        queries, gallery = (as_float32(features)[list(side)].to(device) for side in self.task)
+        queries, gallery = (as_float32(features)[list(side)].to(self.device) for side in self.task)
         if self.rules.expansion is None:
             return queries, gallery
         return expanded(queries, gallery, self.rules.expansion)
@@ -147,6 +154,9 @@ def cosine_distance(queries: torch.Tensor, gallery: torch.Tensor) -> torch.Tenso
 def expanded(queries: torch.Tensor, gallery: torch.Tensor, expansion: Expansion) -> tuple[torch.Tensor, torch.Tensor]:
     """The host's query expansion of (Q, F) and (G, F) float32 features, which it takes as they are, of any norm.
 
+    A power that is no whole number has no value for a negative cosine, of which the host makes NaN: a neighbour that
+    far away does not count. [D]
+
     Raises:
         ValueError: there are not more features than neighbours.
     """
@@ -155,9 +165,21 @@ def expanded(queries: torch.Tensor, gallery: torch.Tensor, expansion: Expansion)
         raise ValueError(
             f"TEST.AQE.QE_K is {expansion.k}, but a direction has {count} tracklets; it must be below that."
         )
+    if not float(expansion.alpha).is_integer():
+        new_features = _expanded_by_fractional_power(torch.cat([queries, gallery]), expansion)
+        return new_features[: len(queries)], new_features[len(queries) :]
     # The host's code goes through NumPy.
     new_queries, new_gallery = aqe(queries.cpu(), gallery.cpu(), expansion.times, expansion.k, expansion.alpha)
     return new_queries.to(queries.device), new_gallery.to(queries.device)
+
+
+def _expanded_by_fractional_power(features: torch.Tensor, expansion: Expansion) -> torch.Tensor:
+    for _ in range(expansion.times):
+        units = F.normalize(features)
+        cosines, nearest = (units @ units.t()).topk(expansion.k)
+        weights = cosines.clamp(min=0).pow(expansion.alpha)
+        features = (weights[:, :, None] * features[nearest]).mean(1)
+    return features
 
 
 def figures(metrics: RankMetrics) -> dict[str, float]:

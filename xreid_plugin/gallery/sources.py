@@ -15,6 +15,7 @@ from xreid_plugin.data.footage import FileFrames, FootageError
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.data.tracklet_input import TrackletInput, VideoTracklet
+from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them
 from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.gallery.records import FrameRef, GalleryError, Record, parse_time, some
 from xreid_plugin.gallery.store import Batch
@@ -90,9 +91,10 @@ def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Entry],
         ValueError: malformed metadata, or no such direction.
     """
     dataset = build_dataset(cfg, name)
+    searched = [dataset.test[row] for row in _searched(dataset.tasks, direction, len(dataset.test))]
     entries = [
         Entry(
-            tracklet,
+            known,
             Record(
                 identity=str(tracklet.pid),
                 source=tracklet.name,
@@ -100,7 +102,7 @@ def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Entry],
                 frames=some([FrameRef(str(Path(path).resolve())) for path in tracklet.paths]),
             ),
         )
-        for tracklet in (dataset.test[row] for row in _searched(dataset.tasks, direction, len(dataset.test)))
+        for tracklet, known in zip(searched, as_the_model_knows_them(cfg, name, searched), strict=True)
     ]
     return entries, build_frame_reader(cfg, "SIZE_TEST")
 

@@ -1,4 +1,4 @@
-"""The only rooms that know the host's age: what is mended in fast-reid 1.4.0, why, and when a mend can go.
+"""The only modules that know how old the host is: what is mended in fast-reid 1.4.0, why, and when a mend can go.
 
 ``import xreid_plugin`` runs :func:`mend`. The host's files are never edited: names in its modules are bound to the
 replacements in these modules, for this process. Each replacement's docstring says what it replaces and why; a mend can

@@ -1,7 +1,5 @@
 """Configurations: files run no code, and all faults are told at once."""
 
-import functools
-import operator
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +28,11 @@ def merge_from_file(cfg: CfgNode, cfg_filename: str, allow_unsafe: bool = False)
 
 def merge_from_other_cfg(cfg: CfgNode, cfg_other: CfgNode) -> None:
     """Replaces ``CfgNode.merge_from_other_cfg``, which stops at the first unknown key and names no nearest one."""
-    config_merge.put(cfg, config_merge.fitted_keys(cfg, cfg_other))
+    for keys in config_merge.fitted_keys(cfg, cfg_other):
+        config_merge.put(cfg, keys)
 
 
 def merge_from_list(cfg: CfgNode, cfg_list: list[Any]) -> None:
     """Replaces ``CfgNode.merge_from_list``, for the same reason."""
-    for key, value in config_merge.fitted_pairs(cfg, cfg_list):
-        *groups, name = key.split(".")
-        functools.reduce(operator.getitem, groups, cfg)[name] = value
+    for keys in config_merge.fitted_pairs(cfg, cfg_list):
+        config_merge.put(cfg, keys)

@@ -3,7 +3,7 @@
 An entry is built with a configuration and called with :class:`ClipOutputs`; it returns named scalars, weighted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,24 @@ def build_losses(cfg: Any) -> list[LossTerm]:
     if not cfg.MODEL.LOSSES.NAME:
         raise ValueError("MODEL.LOSSES.NAME is empty: there is nothing to train for.")
     return [_entry(name)(cfg) for name in cfg.MODEL.LOSSES.NAME]
+
+
+def computed_terms(losses: Sequence[LossTerm], outputs: ClipOutputs) -> dict[str, torch.Tensor]:
+    """Every loss of the batch, weighted scalars by name.
+
+    Raises:
+        ValueError: two losses give a term of the same name, so that one of them would not count.
+    """
+    terms: dict[str, torch.Tensor] = {}
+    for loss in losses:
+        found = loss(outputs)
+        if repeated := terms.keys() & found.keys():
+            raise ValueError(
+                f"Two losses of MODEL.LOSSES.NAME give a term named {', '.join(sorted(repeated))}: one would not "
+                "count. Each must give names of its own."
+            )
+        terms |= found
+    return terms
 
 
 def _entry(name: str) -> Any:

@@ -41,7 +41,8 @@ class ClipVisionTower(nn.Module):
         visual: open_clip's VisionTransformer; its parameter names are those of CLIP checkpoints.
         camera_embedding: (C, D), or None where no camera is known.
         camera_numbers: (C,) int64 buffer, ascending: row i of the embedding belongs to camera ``camera_numbers[i]``. It
-            is part of the checkpoint, so trained rows cannot be read under another set's numbers.
+            is part of the checkpoint, so trained rows cannot be read under another set's numbers: weights of other
+            cameras leave it as it is, and give their rows to the cameras that both have.
         embed_dim: D.
         projected_dim: E.
         grid: (h, w) patches.
@@ -161,6 +162,31 @@ class ClipVisionTower(nn.Module):
             f"cameras {sorted(set(unseen.tolist()))} have no embedding: the tower knows {known}. "
             "Set MODEL.BACKBONE.UNSEEN_CAMERA to 'none' to embed their frames without a camera, or train with them."
         )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        numbers, rows = f"{prefix}camera_numbers", f"{prefix}camera_embedding"
+        embedding = self._with_rows_of(state_dict.get(numbers), state_dict.get(rows))
+        if embedding is not None:
+            state_dict = {**state_dict, numbers: self.camera_numbers, rows: embedding}
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def _with_rows_of(self, numbers: Tensor | None, rows: Tensor | None) -> Tensor | None:
+        """The embedding with rows of other cameras' weights; None where they are of the same, or torch must refuse."""
+        if numbers is None or rows is None or self.camera_embedding is None:
+            return None
+        if numbers.shape != rows.shape[:1] or rows.shape[1:] != self.camera_embedding.shape[1:]:
+            return None
+        own, others = self.camera_numbers.tolist(), numbers.tolist()
+        if own == others:
+            return None
+        embedding = self.camera_embedding.detach().clone()
+        for place, number in enumerate(own):
+            if number in others:
+                embedding[place] = rows[others.index(number)]
+        fresh = sorted(set(own) - set(others))
+        ending = f": those of {fresh} start anew." if fresh else "."
+        logger.warning(f"The weights have embeddings of cameras {others}, the model's are {own}{ending}")
+        return embedding
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade time for memory: recompute each transformer block in the backward pass instead of keeping it."""

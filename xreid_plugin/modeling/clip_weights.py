@@ -98,25 +98,18 @@ def fetch_pretrained(model: str, tag: str) -> FetchedWeights:
     return FetchedWeights(Path(path), bool(entry.get("quick_gelu", False)))
 
 
-def load_clip_weights(
-    tower: VisionTransformer,
-    path: Path,
-    *,
-    quick_gelu: bool | None = None,
-    source_grid: tuple[int, int] | None = None,
-) -> LoadReport:
+def load_clip_weights(tower: VisionTransformer, path: Path, *, quick_gelu: bool | None = None) -> LoadReport:
     """Load an image tower from a file: a whole CLIP model, its tower alone, or a model that has one as its backbone.
 
     The tower is found by its class embedding, so any prefix will do. Values are converted to the tower's dtype, and the
-    position embedding is resized to its grid. The tower is left as it was if the file does not fit.
+    position embedding is resized to its grid: from a square where the number of positions is one, and else only if the
+    file has as many as the tower. The tower is left as it was if the file does not fit.
 
     Args:
         tower: changed in place.
         path: see :func:`xreid_plugin.modeling.weight_files.read_weight_file` for the formats.
         quick_gelu: whether the weights were trained with QuickGELU; None where that is not known. A TorchScript archive
             is taken to be OpenAI's, which were.
-        source_grid: (rows, columns) of the file's position embedding; None takes a square where the number of positions
-            is one, and else the tower's own grid.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -131,7 +124,7 @@ def load_clip_weights(
     warnings = _activation_warnings(tower, True if file.torchscript else quick_gelu)
     resized: list[str] = []
     if _POSITIONS in found:
-        positions, note = _fit_positions(found[_POSITIONS].float(), tower.grid_size, source_grid, warnings)
+        positions, note = _fit_positions(found[_POSITIONS].float(), tower.grid_size, warnings)
         found[_POSITIONS] = positions
         resized += note
 
@@ -202,18 +195,13 @@ def _refuse_other_numbers(tensors: dict[str, Tensor], path: Path) -> None:
             )
 
 
-def _fit_positions(
-    positions: Tensor, target: tuple[int, int], source: tuple[int, int] | None, warnings: list[str]
-) -> tuple[Tensor, list[str]]:
+def _fit_positions(positions: Tensor, target: tuple[int, int], warnings: list[str]) -> tuple[Tensor, list[str]]:
     """Bring positions to the target grid; left as they are, to be reported as a mismatch, if their grid is unknown."""
     if positions.ndim != 2 or positions.shape[0] < 2 or not positions.shape[1]:
         return positions, []
     count = positions.shape[0] - 1
     side = math.isqrt(count)
-    if source is not None:
-        if math.prod(source) != count:
-            raise ValueError(f"source_grid {source} does not have the {count} positions of the file")
-    elif side * side == count:
+    if side * side == count:
         source = (side, side)
         if count == math.prod(target) and source != target:
             warnings.append(

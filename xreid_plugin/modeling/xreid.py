@@ -14,7 +14,7 @@ from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from torch import nn
 
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, LENGTHS, MODALITIES, TARGETS
-from xreid_plugin.losses.build import LossTerm, build_losses
+from xreid_plugin.losses.build import LossTerm, build_losses, computed_terms
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
 from xreid_plugin.modeling.cii import CrossModalityInteraction
 from xreid_plugin.modeling.clip_vit import ClipVisionTower
@@ -44,9 +44,9 @@ def build_interactions(cfg: Any, dim: int) -> nn.ModuleDict:
 class XReID(nn.Module):
     """CLIP tower, MII, heads, and CPC's memory (paper: figure 2; method: all of it).
 
-    In training with several processes the tower and MII see a rank's own clips, of which partners are never apart; from
-    the heads on, every rank computes with the clips of all. So batch statistics, triplets, pairs and prototypes are
-    those of a single process.
+    With several processes each rank runs the tower and MII on its own clips (partners share a rank); from the heads on,
+    every rank works on the clips of all, so batch statistics, triplets, pairs and prototypes are those of a single
+    process.
     """
 
     pixel_mean: torch.Tensor
@@ -133,9 +133,11 @@ class XReID(nn.Module):
             targets = gather(batch[TARGETS].to(self.device))
             outputs = self.heads(features.map(gather))
             if self.prototypes is not None:
+                # z leaves this function in no other way: the host's step takes nothing but losses from a model. What
+                # is kept waits for the update after the backward pass; the memories themselves do not change here.
                 self.prototypes.observe(outputs.tower_feature, targets, gather(modalities))
             clip_outputs = ClipOutputs(targets=targets, prototypes=self._prototypes(), **outputs._asdict())
-            return {name: value for term in self.losses for name, value in term(clip_outputs).items()}
+            return computed_terms(self.losses, clip_outputs)
 
     def frame_features(
         self, images: torch.Tensor, camids: torch.Tensor | None, lengths: torch.Tensor | None = None

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lmdb.verify import VerifyError, verify
-from tqdm import tqdm
 
 from xreid_plugin.data.pack.format import ChecksumError, digest, unseal
 from xreid_plugin.data.pack.store import open_pack
+from xreid_plugin.progress import ProgressBar
 
 _SHOWN = 5
 
@@ -41,13 +41,15 @@ def verify_pack(file: Path) -> Verdict:
 
     pack = open_pack(file)
     names, damaged = [], []
-    for key, value in tqdm(pack.items(), total=pack.info.count, unit="frame", desc="verifying", disable=None):
-        name = key.decode("utf-8", "surrogatepass")
-        names.append(name)
-        try:
-            unseal(key, value)
-        except ChecksumError as error:
-            damaged.append(f"frame {name}: {error}")
+    with ProgressBar("Verifying", pack.info.count, "frame") as bar:
+        for key, value in pack.items():
+            name = key.decode("utf-8", "surrogatepass")
+            names.append(name)
+            try:
+                unseal(key, value)
+            except ChecksumError as error:
+                damaged.append(f"frame {name}: {error}")
+            bar.update()
     problems = damaged[:_SHOWN]
     if len(damaged) > _SHOWN:
         problems.append(f"and {len(damaged) - _SHOWN:,} more damaged frames")

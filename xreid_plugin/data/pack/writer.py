@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lmdb
-from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.frame_files import decode_clip
@@ -24,6 +23,7 @@ from xreid_plugin.data.pack.store import open_pack, part_of, read_info, refuse_t
 from xreid_plugin.data.picture_file import read_picture_file
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.files import sync_folder
+from xreid_plugin.progress import ProgressBar
 
 # Frames of one transaction: what a cut-off costs, and, decoded, some 64 MB of memory.
 BATCH = 512
@@ -135,7 +135,7 @@ def _fill(part: Path, info: PackInfo, frames: Sequence[_Frame], home: str, worke
         _require_space(part, needed)
         environment.set_mapsize(part.stat().st_size + 2 * needed + (1 << 30))
 
-        bar = tqdm(total=len(frames), initial=len(frames) - len(missing), unit="frame", desc="packing", disable=None)
+        bar = ProgressBar("Packing", len(missing), "frame")
         with ThreadPoolExecutor(workers or os.cpu_count()) as pool, bar:
             for batch in (missing[start : start + BATCH] for start in range(0, len(missing), BATCH)):
                 _put(environment, dict(pool.map(partial(_load, home=home, size=info.size), batch)))

@@ -1,0 +1,124 @@
+import pytest
+import torch
+from fastreid.data.datasets import DATASET_REGISTRY
+from fastreid.engine import DefaultTrainer
+from torch import nn
+
+from tests.data.small_set import small_config
+from xreid_plugin.data.build import build_dataset
+from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
+from xreid_plugin.data.tracklet import CAMIDS, IMAGES
+from xreid_plugin.engine.checkpoint import read_checkpoint
+from xreid_plugin.engine.setup import adopt_checkpoint_facts, complete_config
+from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
+from xreid_plugin.engine.unseen_cameras import NO_CAMERA
+from xreid_plugin.gallery.sources import of_dataset
+from xreid_plugin.modeling.clip_vit import ClipVisionTower
+from xreid_plugin.visualization.attention_maps import choose_pairs
+
+
+class OtherSet(HITSZVCM):
+    """Another place, whose cameras happen to have the same numbers."""
+
+
+@pytest.fixture(autouse=True)
+def other_set(monkeypatch):
+    monkeypatch.setitem(DATASET_REGISTRY._obj_map, "OtherSet", OtherSet)
+
+
+def config(small_set, folder, *overrides):
+    cfg = small_config(small_set, folder, "MODEL.DEVICE", "cpu", *overrides)
+    complete_config(cfg)
+    return cfg
+
+
+class CameraRecorder(nn.Module):
+    """Embeds clips by their first pixels, and keeps the cameras that it was told."""
+
+    def __init__(self):
+        super().__init__()
+        self.cameras = []
+
+    def forward(self, batch):
+        self.cameras.append(set(batch[CAMIDS].tolist()))
+        return batch[IMAGES][:, 0, 0, 0, :8].float() + 1
+
+
+ON_OTHER = ["DATASETS.TESTS", "('HITSZVCM', 'OtherSet')", "TEST.IMS_PER_BATCH", "512"]
+NONE = ["MODEL.BACKBONE.UNSEEN_CAMERA", "none"]
+REFUSAL = r"test set of OtherSet has cameras .* of HITSZVCM, which are others.*MODEL\.BACKBONE\.UNSEEN_CAMERA none"
+
+
+@pytest.mark.parametrize("refuse", [show_test_sets, lambda cfg: XReIDTrainer.test(cfg, CameraRecorder())])
+def test_cameras_of_another_dataset_are_refused_whatever_their_numbers(small_set, tmp_path, refuse):
+    cfg = config(small_set, tmp_path, *ON_OTHER, "DATASETS.TESTS", "('OtherSet',)")
+    with pytest.raises(ValueError, match=REFUSAL):
+        refuse(cfg)
+
+
+def test_each_test_set_is_embedded_by_its_own_cameras_or_without(small_set, tmp_path):
+    cfg = config(small_set, tmp_path, *ON_OTHER, *NONE)
+    show_test_sets(cfg)
+    recorder = CameraRecorder()
+    figures = XReIDTrainer.test(cfg, recorder)
+    own = {tracklet.camid for tracklet in build_dataset(cfg, "HITSZVCM").test}
+    assert recorder.cameras == [own, {NO_CAMERA}]
+    # Cameras are left out of the embedding, and not of the rules of ranking.
+    of_sets = [{k.split("/", 1)[1]: v for k, v in figures.items() if k.startswith(s)} for s in ("HITSZ", "Other")]
+    assert of_sets[0] == of_sets[1] != {}
+
+
+def test_no_camera_means_the_embedding_without_one():
+    tower = ClipVisionTower(model="xreid-tiny", image_size=(32, 16), cameras=[0, 1], unseen_camera="none").eval()
+    image = torch.randn(1, 3, 32, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(tower(image, torch.tensor([NO_CAMERA])).tokens, tower(image).tokens)
+
+
+@pytest.mark.parametrize(
+    "overrides", [["MODEL.BACKBONE.CAMERA_EMBEDDING", "False"], ["MODEL.BACKBONE.NAME", "build_resnet_backbone"]]
+)
+def test_a_model_that_embeds_no_camera_may_be_tested_on_any_set(small_set, tmp_path, overrides):
+    cfg = config(small_set, tmp_path, *ON_OTHER, *overrides)
+    show_test_sets(cfg)
+
+
+@pytest.fixture
+def trained(small_set, tmp_path):
+    """A checkpoint as a run on HITSZ-VCM leaves it."""
+    cfg = config(small_set, tmp_path)
+    model = XReIDTrainer.build_model(cfg)
+    torch.save({"model": model.state_dict(), "config": cfg.dump()}, tmp_path / "model.pth")
+    return tmp_path / "model.pth"
+
+
+def test_a_checkpoint_tells_what_it_was_trained_on(small_set, tmp_path, trained):
+    names = ["DATASETS.NAMES", "('OtherSet',)", "DATASETS.TESTS", "('OtherSet',)"]
+    cfg = small_config(small_set, tmp_path, *names, "MODEL.WEIGHTS", str(trained), "MODEL.DEVICE", "cpu")
+    with pytest.raises(ValueError, match=REFUSAL):
+        DefaultTrainer.test(cfg, CameraRecorder())
+    adopt_checkpoint_facts(cfg, read_checkpoint(trained))
+    with pytest.raises(ValueError, match=REFUSAL):
+        show_test_sets(cfg)
+
+
+def test_cameras_of_bare_weights_are_those_they_hold(small_set, tmp_path, trained):
+    weights = torch.load(trained, weights_only=True)["model"]
+    weights["backbone.camera_numbers"] += 50
+    torch.save({"model": weights}, trained)
+    cfg = small_config(small_set, tmp_path)
+    adopt_checkpoint_facts(cfg, read_checkpoint(trained))
+    assert cfg.MODEL.BACKBONE.CAMERAS == weights["backbone.camera_numbers"].tolist() != []
+    with pytest.raises(ValueError, match=r"training set of HITSZVCM has only \[5\d"):
+        show_test_sets(cfg)
+
+
+def test_galleries_and_pictures_of_another_dataset_have_no_camera_either(small_set, tmp_path):
+    cfg = config(small_set, tmp_path, *NONE, "DATASETS.TESTS", "('OtherSet',)")
+    entries, _ = of_dataset(cfg, "OtherSet", "I2V")
+    assert {entry.tracklet.camid for entry in entries} == {NO_CAMERA}
+    # For the rule of one camera, and for whoever looks at them.
+    assert NO_CAMERA not in {entry.record.camera for entry in entries}
+    (pair,) = choose_pairs(cfg, 1)
+    assert pair.camids.tolist() == [NO_CAMERA] * 2
+    assert NO_CAMERA not in {tracklet.camid for tracklet in pair.tracklets}
