@@ -51,6 +51,30 @@ def test_files_are_laid_over_their_bases(write):
 
 
 @pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("confg.yml", "CONFIG"),
+        ("config", "CONFIG"),
+        ("vcm.yaml", "projects/XReID/configs/vcm.yml"),
+        ("absent/bot_r18.yml", "configs/baselines/bot_r18.yml"),
+    ],
+)
+def test_a_file_that_is_not_there_may_have_a_neighbour_that_was_meant(write, tmp_path, name, meant):
+    meant = meant.replace("CONFIG", write("SEED: 1\n"))
+    with pytest.raises(FileNotFoundError) as error:
+        get_cfg().merge_from_file(str(tmp_path / name))
+    assert str(error.value) == f"There is no configuration file {tmp_path / name}: did you mean {meant}?"
+
+
+@pytest.mark.parametrize("name", ["nothing-like-it", ".", "config.yml/below"])
+def test_where_no_neighbour_is_meant_the_recipes_are_named(write, tmp_path, name):
+    write("SEED: 1\n")
+    with pytest.raises(OSError, match=r"projects/XReID/configs and configs/baselines") as error:
+        get_cfg().merge_from_file(str(tmp_path / name))
+    assert str(tmp_path / name) in str(error.value)
+
+
+@pytest.mark.parametrize(
     ("base", "expected"),
     [
         ("config.yml", "leads back to a file that builds on it"),

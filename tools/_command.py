@@ -86,6 +86,7 @@ def run_tool(
     def attempt() -> int:
         args = (read or parser.parse_args)(arguments)
         try:
+            _import_extensions(args)
             status = work(args)
             # Here, as a full disk below a redirected output is an error of the user's too.
             sys.stdout.flush()
@@ -96,6 +97,14 @@ def run_tool(
             return _told(name, error, args.debug)
 
     return ends_well(name, attempt, if_interrupted)
+
+
+def _import_extensions(args: argparse.Namespace) -> None:
+    names = getattr(args, "imports", ())
+    if names:
+        from xreid_plugin.extensions import import_extensions
+
+        import_extensions(names)
 
 
 def ends_well(name: str, work: Callable[[], int], if_interrupted: str) -> int:

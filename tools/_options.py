@@ -2,9 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from _command import UsageError
 
 if TYPE_CHECKING:
     from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
@@ -18,12 +20,25 @@ def add_dataset(add: Any) -> None:
     Args:
         add: the ``add_argument`` of a parser or of a group of one.
     """
-    add("--dataset", required=True, choices=DATASETS, help="whose layout the files have")
+    names = f"{{{','.join(DATASETS)}}}"
+    add("--dataset", required=True, metavar=names, help="whose layout the files have, or one that --import registers")
     add(
         "--root",
         default=os.getenv("FASTREID_DATASETS", "datasets"),
         metavar="DIR",
         help="the dataset's folder, or the one that holds it (default: FASTREID_DATASETS, else 'datasets')",
+    )
+
+
+def add_imports(add: Any) -> None:
+    """``--import``, which :func:`_command.run_tool` heeds before the work."""
+    add(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="MODULE|FILE.py",
+        help="import a module of your own first, which registers datasets, losses, models ...; may be repeated",
     )
 
 
@@ -62,10 +77,22 @@ def positive(text: str) -> int:
 natural.__name__ = positive.__name__ = "int"
 
 
-def dataset_class(name: str) -> "Callable[..., VideoCrossModalityDataset]":
-    """The class of a dataset of :data:`DATASETS`."""
-    from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
-    from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
+def dataset_class(args: argparse.Namespace) -> "Callable[..., VideoCrossModalityDataset]":
+    """The class of ``--dataset``: of :data:`DATASETS`, or one that a module of ``--import`` has registered.
 
-    found: dict[str, Callable[..., VideoCrossModalityDataset]] = {"BUPTCampus": BUPTCampus, "HITSZVCM": HITSZVCM}
-    return found[name]
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if not args.imports and args.dataset not in DATASETS:
+        raise UsageError(_unknown_dataset(args.dataset, DATASETS))
+    from xreid_plugin.data.build import datasets_of_tracklets
+
+    found = datasets_of_tracklets()
+    if args.dataset not in found:
+        raise UsageError(_unknown_dataset(args.dataset, sorted(found)))
+    return found[args.dataset]
+
+
+def _unknown_dataset(name: str, known: Sequence[str]) -> str:
+    # As argparse, whose choices are fixed before anything is imported.
+    return f"argument --dataset: invalid choice: {name!r} (choose from {', '.join(map(repr, known))})"

@@ -8,9 +8,10 @@ Examples:
 
 Benchmarks: {benchmarks}
 
-Prints a table, then one JSON object a line. What a size is, each benchmark's --sizes says when it cannot read one. With
---growth the plugin is measured at 1, 10 and 100 times a number of tracklets, and the exponents are printed as well. A
-reference that would need more than half of the machine's memory is left out. OMP_NUM_THREADS sets the threads of both.
+Tells of each case on stderr as soon as it is measured, then prints a table and one JSON object a line. What a size is,
+each benchmark's --sizes says when it cannot read one. With --growth the plugin is measured at 1, 10 and 100 times a
+number of tracklets, and the exponents are printed as well. A reference that would need more than half of the machine's
+memory is left out. OMP_NUM_THREADS sets the threads of both.
 Exit status: 0 done, 1 a measured process failed, 2 wrong usage, 130 interrupted.
 """
 
@@ -20,7 +21,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import ToolFailure, UsageError, run_tool, tool_parser
@@ -46,13 +47,18 @@ def _measure(args: argparse.Namespace) -> int:
         raise UsageError(f"--json: {args.json} is a folder")
     from tqdm import tqdm
 
-    from xreid_plugin.benchmarks.report import growth, json_lines, run, table, write_json_lines
+    from xreid_plugin.benchmarks.report import growth, json_lines, line_of, run, table, write_json_lines
 
     chosen = [case for name in args.names for case in _cases(name, args.sizes, args.growth)]
+    records: list[dict[str, Any]] = []
     try:
         # None leaves it to tqdm, which is quiet where there is no terminal.
-        bar = tqdm(run(chosen, args.repeats), total=len(chosen), unit="case", leave=False, disable=None)
-        records = list(bar)
+        with tqdm(total=len(chosen), unit="case", leave=False, disable=None) as bar:
+            for record in run(chosen, args.repeats):
+                records.append(record)
+                # Lines stand above the bar; the table is for stdout.
+                tqdm.write(f"{len(records)}/{len(chosen)} {line_of(record)}", file=sys.stderr)
+                bar.update()
     except RuntimeError as error:
         raise ToolFailure(str(error)) from error
     if args.json:

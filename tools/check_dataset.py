@@ -5,7 +5,7 @@ Examples:
     python tools/check_dataset.py --dataset HITSZVCM --root /data --deep
     python tools/check_dataset.py --dataset BUPTCampus --auxiliary --no-counts
 
-Prints the counts beside those of a full copy, then each finding with a few examples.
+Prints the counts beside those of a full copy (with --no-counts alone), then each finding with a few examples.
 Exit status: 0 clean, 1 failures, 2 wrong usage or lists that cannot be read, 130 interrupted.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import UsageError, run_tool, tool_parser
-from _options import add_dataset, add_workers, dataset_class, natural
+from _options import add_dataset, add_imports, add_workers, dataset_class, natural
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -30,10 +30,11 @@ def _check(args: argparse.Namespace) -> int:
         if args.dataset != "BUPTCampus":
             raise UsageError("--auxiliary: only BUPTCampus has an auxiliary set")
         options["auxiliary"] = True
+    kind = dataset_class(args)
     # Not at the head, here and in all tools: --help and wrong usage need no import of seconds.
     from xreid_plugin.data.check import check_dataset
 
-    dataset = dataset_class(args.dataset)(args.root, **options)
+    dataset = kind(args.root, **options)
     report = check_dataset(dataset, deep=args.deep, workers=args.workers, compare_counts=args.counts)
     print(report)
     return 1 if report.failed else 0
@@ -43,11 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = tool_parser(__file__, __doc__)
     add = parser.add_argument_group("the copy").add_argument
     add_dataset(add)
+    add_imports(add)
     add("--auxiliary", action="store_true", help="with the auxiliary training set of BUPTCampus")
     add = parser.add_argument_group("the check").add_argument
     add("--deep", action="store_true", help="also decode every frame, which takes minutes")
     add_workers(add)
-    add("--no-counts", dest="counts", action="store_false", help="a partial copy is no failure")
+    add("--no-counts", dest="counts", action="store_false", help="do not compare counts: a partial copy is no failure")
     add("--min-length", type=natural, default=0, metavar="N", help="shortest tracklet (default: the dataset's)")
     return parser
 

@@ -23,9 +23,10 @@ from pathlib import Path
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import UsageError, run_tool, tool_parser
+from _options import add_imports
 
 TRAIN_NET = Path(__file__).resolve().with_name("train_net.py")
-USAGE = "%(prog)s CONFIG... [--seeds N...] --output DIR [--overlay FILE]... [--only-report] [KEY VALUE]..."
+USAGE = "%(prog)s CONFIG... [--seeds N...] --output DIR [--overlay FILE]... [options] [KEY VALUE]..."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +55,7 @@ def _compare(command: str, args: argparse.Namespace) -> int:
 
     runs = plan(configs, args.seeds, args.output, args.overlay, overrides)
     if not args.only_report:
-        execute_all(runs, TRAIN_NET, partial(print, flush=True))
+        execute_all(runs, TRAIN_NET, partial(print, flush=True), args.imports)
     print(f"\n{write_report(runs, args.output, command)}\nWritten to {args.output}/report.md")
     missing = sum(not run.is_done for run in runs)
     if missing:
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="YAML whose own keys, not those of its _BASE_, are laid over every configuration; may be repeated",
     )
+    add_imports(add)
     add = parser.add_argument_group("output").add_argument
     add("--output", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
     add("--only-report", action="store_true", help="train nothing: report what earlier runs have left")

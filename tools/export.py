@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import ToolFailure, run_tool, tool_parser
+from _options import add_imports
 
 if TYPE_CHECKING:
     from xreid_plugin.export.check import Agreement
@@ -92,7 +93,7 @@ def _export(args: argparse.Namespace) -> int:
         print("TEST.FRAMES is dense: to average the clips of a tracklet as evaluation does, export with --raw.")
     print(_agreement_table(agreements, args.tolerance))
     if latencies:
-        print(f"\nMedian time of a batch ({machine()}):\n{latency_table(latencies)}")
+        print(f"\nTime of a batch, median and quartiles ({machine()}):\n{latency_table(latencies)}")
     print(f"\nWritten to {args.output}; --help shows how to run it.")
     return 0
 
@@ -122,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("the model").add_argument
     add("source", type=Path, metavar="CHECKPOINT|CONFIG.yml", help="of a training run; a config names its checkpoint")
     add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as INPUT.CLIP.FRAMES 6")
+    add_imports(add)
     add = parser.add_argument_group("the file").add_argument
     add("--output", type=Path, required=True, metavar="FILE.onnx", help="made whole, or left as it was")
     add("--raw", action="store_true", help="rows of any length, to average clips of a tracklet (TEST.FRAMES dense)")

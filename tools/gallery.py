@@ -28,7 +28,7 @@ from pathlib import Path
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import add_debug, run_tool, tool_parser
-from _options import positive
+from _options import add_imports, positive
 
 DIRECTIONS = ("I2V", "V2I")
 FORMATS = ("npy", "parquet", "duckdb")
@@ -114,6 +114,7 @@ def _add_sources(parser: argparse.ArgumentParser, many: bool) -> None:
     add = parser.add_argument_group("the model").add_argument
     add("--checkpoint", type=Path, metavar="FILE", help="default: the gallery's own")
     add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as TEST.FRAMES dense")
+    add_imports(add)
     add("--device", default="auto", help="such as cpu or cuda:1 (default: %(default)s)")
 
 

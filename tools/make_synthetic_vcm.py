@@ -50,8 +50,9 @@ def _draw(args: argparse.Namespace) -> int:
         print(f"Written to {args.preview}")
     if args.output is not None:
         write = {"bupt": write_bupt, "vcm": write_vcm}[args.layout]
-        write(settings, args.output, workers=args.workers, overwrite=args.overwrite)
-        print(f"Written to {args.output}; next, for example:\n    {NEXT[args.layout]} {args.output}")
+        size = write(settings, args.output, workers=args.workers, overwrite=args.overwrite)
+        print(f"Written to {args.output}: {size}")
+        print(f"Next, for example:\n    {NEXT[args.layout]} {args.output}")
     return 0
 
 

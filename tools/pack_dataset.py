@@ -16,13 +16,13 @@ Exit status: 0 done, 1 the pack is damaged (--verify), 2 wrong usage, lists or f
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import UsageError, run_tool, tool_parser
-from _options import add_dataset, add_workers, dataset_class
+from _options import add_dataset, add_imports, add_workers, dataset_class
 
 if TYPE_CHECKING:
     from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
@@ -36,10 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _pack(args: argparse.Namespace) -> int:
     if not args.output.absolute().parent.is_dir():
         raise UsageError(f"--output: there is no folder {args.output.absolute().parent}")
+    kind = dataset_class(args)
     from xreid_plugin.data.pack.store import open_pack
     from xreid_plugin.data.pack.writer import pack_dataset
 
-    dataset = _read_dataset(args.dataset, args.root, args.output)
+    dataset = _read_dataset(kind, args)
     new = pack_dataset(dataset, args.output, args.frames, args.workers)
     info = open_pack(args.output).info
     print(f"{args.output}: {info}, {args.output.stat().st_size:,} bytes{'' if new else ', packed before'}.")
@@ -49,19 +50,20 @@ def _pack(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read_dataset(name: str, root: str, output: Path) -> "VideoCrossModalityDataset":
+def _read_dataset(
+    kind: "Callable[..., VideoCrossModalityDataset]", args: argparse.Namespace
+) -> "VideoCrossModalityDataset":
     """All that the dataset's lists name, short tracklets and the auxiliary set with them."""
     from xreid_plugin.data.pack.store import open_pack
 
     options: dict[str, Any] = {"min_length": 1}
-    if output.exists():
-        pack = open_pack(output)
-        if pack.info.dataset == name:
+    if args.output.exists():
+        pack = open_pack(args.output)
+        if pack.info.dataset == args.dataset:
             options["packed"] = pack  # the loose frames may be gone
-    kind = dataset_class(name)
-    dataset = kind(root, **options)
-    if name == "BUPTCampus" and (dataset.home / "train_auxiliary.txt").is_file():
-        return kind(root, auxiliary=True, **options)
+    dataset = kind(args.root, **options)
+    if args.dataset == "BUPTCampus" and (dataset.home / "train_auxiliary.txt").is_file():
+        return kind(args.root, auxiliary=True, **options)
     return dataset
 
 
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = tool_parser(__file__, __doc__)
     add = parser.add_argument_group("the dataset").add_argument
     add_dataset(add)
+    add_imports(add)
     add = parser.add_argument_group("the pack").add_argument
     add("--output", required=True, type=Path, metavar="FILE", help="the pack")
     add("--frames", type=_size, metavar="HEIGHTxWIDTH", help="pack decoded frames of this size (default: files)")

@@ -4,11 +4,13 @@ Examples:
     python tools/report.py RUN
     python tools/report.py RUN --output report.html --queries 8 --people 3
     python tools/report.py RUN --features RUN/features.npz DATASETS.ROOT /data/HITSZ-VCM
+    python tools/report.py RUN --no-features
     python tools/report.py RUN MODEL.WEIGHTS RUN/model_0004.pth
 
 RUN is the folder of a run. The page is a single HTML file, pictures included: it needs no network and no script. Rank
-lists and maps are drawn from the features that TEST.SAVE_FEATURES saved, the rank lists and the attention need the
-dataset as well; what is not there is left out, and the page says so.
+lists and maps are drawn from the features that TEST.SAVE_FEATURES saved; a run without has its test set embedded by its
+last checkpoint, which takes as long as an evaluation, once: they are kept in RUN. That, rank lists and attention need
+the dataset; what is not there is left out, and the page says so.
 Exit status: 0 done, 2 wrong usage or a folder that is no run, 130 interrupted.
 """
 
@@ -19,7 +21,7 @@ from pathlib import Path
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import run_tool, tool_parser
-from _options import add_seed, positive
+from _options import add_imports, add_seed, positive
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _write(args: argparse.Namespace) -> int:
     if args.features is not None and not args.features.is_file():
         raise FileNotFoundError(f"--features: there is no {args.features}")
+    from tqdm import tqdm
+
     import xreid_plugin  # noqa: F401  (mends the host)
     from xreid_plugin.visualization.page import write_page
     from xreid_plugin.visualization.page_content import PageOptions, page_content
@@ -41,7 +45,8 @@ def _write(args: argparse.Namespace) -> int:
     output = args.output or args.run / "report.html"
     # Now, and not when all is drawn.
     output.parent.mkdir(parents=True, exist_ok=True)
-    content = page_content(run, PageOptions(args.features, args.queries, args.depth, args.people, args.seed))
+    options = PageOptions(args.features, args.make_features, args.queries, args.depth, args.people, args.seed)
+    content = page_content(run, options, lambda line: tqdm.write(f"report: {line}", file=sys.stderr))
     write_page(content, output)
     for reason in content.missing:
         print(f"left out: {reason}")
@@ -55,6 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     add("run", type=Path, metavar="RUN", help="folder of a run")
     add("opts", nargs="*", metavar="KEY VALUE", help="keys to override, such as DATASETS.ROOT /data")
     add("--features", type=Path, metavar="FILE.npz", help="default: what the run saved, or RUN/features.npz")
+    add_imports(add)
+    add(
+        "--no-features",
+        dest="make_features",
+        action="store_false",
+        help="leave out maps and rank lists where the run saved no features, instead of embedding the test set now",
+    )
     add = parser.add_argument_group("the page").add_argument
     add("--output", type=Path, metavar="FILE", help="default: RUN/report.html")
     add("--queries", type=positive, default=5, metavar="N", help="rank lists of each direction (default: %(default)s)")

@@ -1,45 +1,52 @@
-"""Trains and evaluates through fast-reid's trainer; the command line is the host's."""
+"""Trains X-ReID, or any model that takes clips, through fast-reid's trainer, or evaluates it.
+
+Examples:
+    python tools/train_net.py --config-file projects/XReID/configs/vcm.yml DATASETS.ROOT /data/HITSZ-VCM
+    python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --resume
+    python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --eval-only MODEL.WEIGHTS model_final.pth
+
+Several processes share SOLVER.IMS_PER_BATCH and give the losses and figures of one; --num-gpus counts them also where
+MODEL.DEVICE is cpu:
+    python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-gpus 2
+    torchrun --nproc-per-node 2 tools/train_net.py --config-file projects/XReID/configs/vcm.yml
+    python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-machines 2 --machine-rank 0 \\
+        --dist-url tcp://192.168.0.10:29500     # the address of machine 0; likewise on the other, with --machine-rank 1
+
+SIGTERM, or Ctrl-C once, lets a run finish its step and save a checkpoint, from which --resume goes on in mid-epoch; a
+second Ctrl-C ends it at once. After a kill or a crash --resume goes on from the newest whole checkpoint. It all ends as
+if it had never been interrupted.
+Exit status: 0 done, 1 the run failed, and its checkpoints are whole, 2 the command, the configuration or the data is
+wrong, 143 SIGTERM, 130 Ctrl-C or SIGINT.
+"""
 
 import argparse
 import sys
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
-from _command import add_debug, ends_well
+from _command import ends_well, tool_parser
+from _options import add_imports
 
-EXAMPLES = """examples:
-  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml DATASETS.ROOT /data/HITSZ-VCM
-  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --resume
-  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --eval-only MODEL.WEIGHTS model_final.pth
-
-several processes, which share SOLVER.IMS_PER_BATCH and give the losses and figures of one; --num-gpus counts them also
-where MODEL.DEVICE is cpu:
-  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-gpus 2
-  torchrun --nproc-per-node 2 tools/train_net.py --config-file projects/XReID/configs/vcm.yml
-  python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-machines 2 --machine-rank 0 \\
-      --dist-url tcp://192.168.0.10:29500      # the address of machine 0; likewise on the other, with --machine-rank 1
-
-exit codes: 0 done; 1 the run failed, its checkpoints are whole; 2 the command, the configuration or the data is wrong;
-143 SIGTERM, 130 Ctrl-C or SIGINT: the step was finished and a checkpoint saved, from which --resume goes on in
-mid-epoch. A second Ctrl-C ends the run at once. After a kill or a crash --resume goes on from the newest whole
-checkpoint; it all ends as if it had never been interrupted.
-"""
+USAGE = "%(prog)s --config-file FILE [--resume] [--eval-only] [options] [KEY VALUE]..."
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The host's options, a required configuration, and --debug.
+    """The host's options, a required configuration, --import and --debug.
 
     Args:
         arguments: None for those of the process.
     """
-    parser = argparse.ArgumentParser(
-        description="Trains X-ReID, or any model that takes clips, through fast-reid's trainer, or evaluates it.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
+    return _parser().parse_intermixed_args(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = tool_parser(__file__, __doc__, usage=USAGE)
+    add = parser.add_argument_group("the run").add_argument
     add("--config-file", required=True, metavar="FILE", help="YAML, such as projects/XReID/configs/vcm.yml")
+    add("opts", nargs="*", metavar="KEY VALUE", help="overrides of the configuration")
     add("--resume", action="store_true", help="go on from the newest whole checkpoint in OUTPUT_DIR")
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, or the last checkpoint in OUTPUT_DIR")
+    add_imports(add)
+    add = parser.add_argument_group("its processes").add_argument
     add("--num-gpus", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
     add("--num-machines", type=int, default=1, metavar="N", help="machines of the job (default: 1)")
     add("--machine-rank", type=int, default=0, metavar="N", help="number of this machine, from 0")
@@ -47,9 +54,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--dist-url", default="auto", metavar="URL", help="where several machines meet: tcp://ADDRESS-OF-MACHINE-0:PORT"
     )
-    add_debug(parser)
-    add("opts", nargs="*", metavar="KEY VALUE", help="overrides of the configuration")
-    return parser.parse_intermixed_args(arguments)
+    return parser
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from typing import Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import UsageError, add_debug, run_tool, tool_parser
-from _options import add_features, add_seed, positive
+from _options import add_features, add_imports, add_seed, positive
 
 Draw = Callable[[argparse.Namespace, Path], None]
 PICKS = ("spread", "best", "worst", "random")
@@ -60,18 +60,19 @@ def draw_ranks(args: argparse.Namespace, output: Path) -> None:
     from xreid_plugin.evaluation.features import load_features
     from xreid_plugin.evaluation.rules import RankingRules
     from xreid_plugin.visualization.frame_source import FrameSource
-    from xreid_plugin.visualization.panels import write_sheet
+    from xreid_plugin.visualization.panels import Panel, write_sheet
     from xreid_plugin.visualization.rank_lists import rank_lists
     from xreid_plugin.visualization.rank_strips import strip_width, strips_panel
 
     data = load_features(args.features)
     rules = RankingRules.from_json(data.protocol)
     frames = FrameSource(_config(args), data)
-    panels = []
+    panels: list[Panel] = []
     # None leaves it to tqdm, which is quiet where there is no terminal.
     for direction in tqdm(data.tasks, desc="Rank lists", unit="direction", leave=False, disable=None):
         lists = rank_lists(data, direction, args.queries, args.depth, rules.same_camera, args.pick, args.seed)
-        panels.append(strips_panel(direction, lists, data, frames, args.frames))
+        # Once on the sheet is enough.
+        panels.append(strips_panel(direction, lists, data, frames, args.frames, with_key=not panels))
     write_sheet(panels, output, columns=1, width=strip_width(args.depth))
 
 
@@ -170,6 +171,7 @@ def _add_config(add: Any) -> None:
         metavar="FILE",
         help="such as the config.yaml of a run; KEY VALUE pairs, such as DATASETS.ROOT /data, override it",
     )
+    add_imports(add)
 
 
 def _beside_features(args: argparse.Namespace, name: str) -> Path:

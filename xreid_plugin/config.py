@@ -5,6 +5,10 @@ Marks as in projects/XReID/README.md: [P] the paper, [C] the authors' public cod
 
 from fastreid.config import CfgNode
 from fastreid.config import get_cfg as get_host_cfg
+from fastreid.config.defaults import _C as HOST_DEFAULTS
+
+# What every configuration starts from; a module of the user's own adds its keys here, before any is read.
+DEFAULTS: CfgNode = HOST_DEFAULTS
 
 
 def get_cfg() -> CfgNode:
@@ -42,9 +46,9 @@ def _add_data(cfg: CfgNode) -> None:
     cfg.INPUT.CLIP = CfgNode()
     # T, frames in a clip; at least 1. [C]
     cfg.INPUT.CLIP.FRAMES = 10
-    # Of a frame that is missing, cut off, damaged or no picture: "error" ends the run; "substitute" takes the nearest
-    # readable frame of the tracklet, and another of the identity's tracklets where it has none, and sums up what was
-    # replaced after every epoch, refresh and evaluation. [D]
+    # What to do with a frame that is missing, truncated, damaged or not an image: "error" ends the run; "substitute"
+    # takes the nearest readable frame of the tracklet, and another of the identity's tracklets where it has none, and
+    # sums up what was replaced after every epoch, refresh and evaluation. [D]
     cfg.INPUT.BAD_FRAMES = "error"
     # "frame": every frame draws its own erased rectangle [C]; "clip": one for the whole clip [D]. Uses INPUT.REA.
     cfg.INPUT.REA.PER = "frame"
@@ -63,7 +67,10 @@ def _add_backbone(cfg: CfgNode) -> None:
     backbone.CAMERAS = []
     # Learn a camera embedding, scaled by SIE_COE. [C]
     backbone.CAMERA_EMBEDDING = True
-    # A test camera that training has not seen: "error", or "none" to embed its frames without a camera. [D]
+    # Factor on the camera embedding. The host's default, 3.0, is of its own transformer, which uses none. [C]
+    backbone.SIE_COE = 1.0
+    # A test camera that training has not seen, or of another dataset, whatever its number: "error", or "none" to embed
+    # its frames without a camera. [D]
     backbone.UNSEEN_CAMERA = "error"
     # Keep the patch convolution as it was pretrained. [C]
     backbone.FREEZE_PATCH = True

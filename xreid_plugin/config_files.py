@@ -1,5 +1,6 @@
 """Reading configurations that others wrote: YAML as plain data, and never as code. Imports nothing of ours."""
 
+import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,6 +8,8 @@ from typing import Any, NamedTuple
 import yaml
 
 BASE_KEY = "_BASE_"
+# In the checkout; whoever misspells a path wants one of these.
+_RECIPES = ("projects/XReID/configs", "configs/baselines")
 _LARGEST_FILE = 2**20
 # A few aliases of aliases can stand for more values than any memory holds.
 _MOST_VALUES = 100_000
@@ -60,8 +63,11 @@ def read_yaml(path: Path) -> ConfigFile:
         OSError: it is not there or cannot be opened.
         ConfigError: it is no mapping of keys to plain values, sets a key twice, or is absurdly large.
     """
-    with path.open("rb") as file:
-        content = file.read(_LARGEST_FILE + 1)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise type(error)(f"There is no configuration file {path}: {_remedy(path)}") from error
     return ConfigFile(path, *parse_yaml(content, path))
 
 
@@ -119,6 +125,14 @@ def load_yaml_with_base(path: Path) -> dict[str, Any]:
     for file in read_chain(path):
         _lay_over(merged, file.keys, file.path)
     return merged
+
+
+def _remedy(path: Path) -> str:
+    for folders in ([path.parent], map(Path, _RECIPES)):
+        files = {file.name: file for folder in folders for file in folder.glob("*.y*ml")}
+        if near := difflib.get_close_matches(path.name, files, n=1):
+            return f"did you mean {files[near[0]]}?"
+    return f"the recipes are in {' and '.join(_RECIPES)} of the checkout."
 
 
 def _base_path(file: ConfigFile, base: Any) -> Path:

@@ -8,9 +8,9 @@ import copy
 import difflib
 import math
 from ast import literal_eval
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from xreid_plugin.config_files import BASE_KEY, ConfigError, read_chain
 
@@ -19,43 +19,77 @@ _LONGEST_QUOTE = 80
 _PLAIN = (tuple, list, str, int, float, bool, type(None))
 
 
+class Misfit(NamedTuple):
+    """A key that does not fit.
+
+    Attributes:
+        message: says so, with the remedy.
+        names: full dotted names of keys, or of groups of them, that it was perhaps to set.
+    """
+
+    message: str
+    names: Sequence[str]
+
+
+class UnfitKeysError(ConfigError):
+    """Keys that do not fit; what does fit is kept for whoever wants to check that as well.
+
+    Attributes:
+        fitting: nested keys that can be put, the lowest first.
+        in_doubt: full dotted names of keys of which it is not known what they are to be.
+    """
+
+    def __init__(self, misfits: Sequence[Misfit], fitting: Sequence[dict[str, Any]], known: Iterable[str]) -> None:
+        """
+        Args:
+            misfits: at least one.
+            fitting: see the attribute.
+            known: every key that there is.
+        """
+        super().__init__("\n".join(misfit.message for misfit in misfits))
+        self.fitting = fitting
+        names = {name for misfit in misfits for name in misfit.names}
+        self.in_doubt = frozenset(
+            key for key in known if any(key == name or key.startswith(f"{name}.") for name in names)
+        )
+
+
 def fitted_files(cfg: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
     """The nested keys of a YAML file and of those it builds on, the lowest first, decoded and in the types of ``cfg``.
 
     Raises:
         OSError: a file is not there or cannot be opened.
-        ConfigError: a file is malformed, or has keys that ``cfg`` does not have, each named with the nearest one of
-            ``cfg``, or values of another type; all of them at once.
+        UnfitKeysError: keys that ``cfg`` does not have, each named with the nearest one of ``cfg``, or values of
+            another type; all of them at once.
+        ConfigError: a file is malformed.
     """
-    found, faults = [], []
+    found: list[dict[str, Any]] = []
+    misfits: list[Misfit] = []
     for file in read_chain(path):
 
         def place(key: str, lines: Mapping[str, int] = file.lines, name: Path = file.path) -> str:
             return f"{name}, line {lines[key]}: " if key in lines else f"{name}: "
 
-        try:
-            found.append(_fitted(cfg, file.keys, place))
-        except ConfigError as error:
-            faults.append(str(error))
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return found
+        found.append(_fitted(cfg, file.keys, misfits, place))
+    return _unless(misfits, found, cfg)
 
 
-def fitted_keys(cfg: Mapping[str, Any], keys: Mapping[str, Any]) -> dict[str, Any]:
+def fitted_keys(cfg: Mapping[str, Any], keys: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Nested keys that come from no file, decoded and in the types of ``cfg``.
 
     Raises:
-        ConfigError: unknown keys, and values of another type; all of them at once.
+        UnfitKeysError: unknown keys, and values of another type; all of them at once.
     """
-    return _fitted(cfg, keys, lambda _: "")
+    misfits: list[Misfit] = []
+    return _unless(misfits, [_fitted(cfg, keys, misfits, lambda _: "")], cfg)
 
 
-def fitted_pairs(cfg: Mapping[str, Any], pairs: Sequence[Any]) -> list[tuple[str, Any]]:
-    """KEY VALUE ... of a command line, decoded and converted to the types of ``cfg``.
+def fitted_pairs(cfg: Mapping[str, Any], pairs: Sequence[Any]) -> list[dict[str, Any]]:
+    """KEY VALUE ... of a command line, each nested, decoded and converted to the type in ``cfg``.
 
     Raises:
-        ConfigError: a key without a value, unknown keys, and values of another type; all of them at once.
+        ConfigError: a key without a value.
+        UnfitKeysError: unknown keys, and values of another type; all of them at once.
     """
     if len(pairs) % 2:
         raise ConfigError(
@@ -63,23 +97,21 @@ def fitted_pairs(cfg: Mapping[str, Any], pairs: Sequence[Any]) -> list[tuple[str
             "such as SOLVER.MAX_EPOCH 10."
         )
     known = dict(leaves(cfg))
-    faults: list[str] = []
-    result: list[tuple[str, Any]] = []
+    misfits: list[Misfit] = []
+    found: list[dict[str, Any]] = []
     for key, value in zip(map(str, pairs[::2]), pairs[1::2], strict=True):
         if key not in known:
-            faults.append(_unknown(cfg, key, known))
+            misfits.append(_unknown(cfg, key, known))
             continue
         decoded = _decoded(value)
         # A name or a path may look like a number.
         if isinstance(known[key], str) and not isinstance(decoded, str):
             decoded = value
         try:
-            result.append((key, _converted(key, decoded, known[key])))
+            found.append(_nested(key, _converted(key, decoded, known[key])))
         except ConfigError as error:
-            faults.append(str(error))
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return result
+            misfits.append(Misfit(str(error), [key]))
+    return _unless(misfits, found, cfg)
 
 
 def put(cfg: MutableMapping[str, Any], keys: Mapping[str, Any]) -> None:
@@ -113,53 +145,65 @@ def quoted(value: Any) -> str:
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}..."
 
 
-def _fitted(cfg: Mapping[str, Any], keys: Mapping[str, Any], place: Callable[[str], str]) -> dict[str, Any]:
-    faults: list[str] = []
+def _unless(misfits: list[Misfit], found: list[dict[str, Any]], cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if misfits:
+        raise UnfitKeysError(misfits, found, dict(leaves(cfg)))
+    return found
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    first, _, rest = key.partition(".")
+    return {first: _nested(rest, value) if rest else value}
+
+
+def _fitted(
+    cfg: Mapping[str, Any], keys: Mapping[str, Any], misfits: list[Misfit], place: Callable[[str], str]
+) -> dict[str, Any]:
+    """The keys that fit; the others are added to ``misfits``."""
     known = dict(leaves(cfg))
 
     def fit(group: Mapping[str, Any], given: Mapping[Any, Any], prefix: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for name, value in given.items():
             key = f"{prefix}{name}"
-            try:
-                if name not in group:
-                    raise ConfigError(_unknown(cfg, key, known))
-                default = group[name]
-                if isinstance(default, Mapping) and isinstance(value, Mapping):
-                    result[name] = fit(default, value, f"{key}.")
-                elif isinstance(default, Mapping):
-                    raise ConfigError(
-                        f"{key} is {quoted(value)}; expected a group of keys, such as {key}.{next(iter(default))}."
-                    )
-                else:
+            default = group.get(name)
+            if name not in group:
+                misfit = _unknown(cfg, key, known)
+                # A whole group is rather missing here than misspelt there.
+                remedy = " If a module of yours adds it, import it with --import." if isinstance(value, Mapping) else ""
+                misfits.append(Misfit(f"{place(key)}{misfit.message}{remedy}", misfit.names))
+            elif isinstance(default, Mapping) and isinstance(value, Mapping):
+                result[name] = fit(default, value, f"{key}.")
+            elif isinstance(default, Mapping):
+                expected = f"expected a group of keys, such as {key}.{next(iter(default))}."
+                misfits.append(Misfit(f"{place(key)}{key} is {quoted(value)}; {expected}", [key]))
+            else:
+                try:
                     result[name] = _converted(key, _decoded(value), default)
-            except ConfigError as error:
-                faults.append(f"{place(key)}{error}")
+                except ConfigError as error:
+                    misfits.append(Misfit(f"{place(key)}{error}", [key]))
         return result
 
-    found = fit(cfg, keys, "")
-    if faults:
-        raise ConfigError("\n".join(faults))
-    return found
+    return fit(cfg, keys, "")
 
 
-def _unknown(cfg: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> str:
+def _unknown(cfg: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> Misfit:
     if key == BASE_KEY:
-        return f"{BASE_KEY} stands in files alone; give its file as the configuration, or an own one that builds on it."
+        remedy = "give its file as the configuration, or an own one that builds on it."
+        return Misfit(f"{BASE_KEY} stands in files alone; {remedy}", list(cfg))
     group: Any = cfg
     for part in key.split("."):
         group = group.get(part) if isinstance(group, Mapping) else None
     if isinstance(group, Mapping):
-        return f"{key} is a group of keys; set one of its keys, such as {key}.{next(iter(group))}."
+        return Misfit(f"{key} is a group of keys; set one of its keys, such as {key}.{next(iter(group))}.", [key])
     # A right last word in a wrong group is nearer than letters can tell.
     last = key.rpartition(".")[2]
     near = [name for name in known if name.rpartition(".")[2] == last][:_NAMES_SHOWN]
     if not near:
         found = nearest(key, [*known, *{name.rpartition(".")[0] for name in known}])
         near = [found] if found else []
-    return f"{key} is no configuration key" + (
-        f"; the nearest is {' or '.join(near)}." if near else "; xreid_plugin/config.py explains those of the plugin."
-    )
+    hint = f"the nearest is {' or '.join(near)}." if near else "xreid_plugin/config.py explains those of the plugin."
+    return Misfit(f"{key} is no configuration key; {hint}", near)
 
 
 def _decoded(value: Any) -> Any:

@@ -29,6 +29,7 @@ from xreid_plugin.data.synthetic import SyntheticSettings, write_bupt, write_vcm
 TRAINING = "python tools/train_net.py --config-file projects/XReID/configs/vcm.yml"
 SHELLS = ("sh", "bash", "console")
 LANGUAGES = (*SHELLS, "python", "yaml", "text")
+FILE = re.compile(r"# ([\w/]+\.py)")
 COMMAND = re.compile(r"(?:make|torchrun|export|pip|git|(?:\.venv/bin/)?python3?) \S.*")
 KEY = re.compile(r"[A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)+(?: \S+)?")
 PATH = re.compile(r"(?:xreid_plugin|tests|tools|projects|configs|docs)/[\w./*-]*")
@@ -37,19 +38,23 @@ PATH = re.compile(r"(?:xreid_plugin|tests|tools|projects|configs|docs)/[\w./*-]*
 def check_page(page):
     """(line, what, way, problem) of everything on a page that can be run, in its order."""
     text = page.read_text(encoding="utf-8")
-    namespace = {"__name__": "snippets"}
+    namespace, files = {"__name__": "snippets"}, {}
     sys.modules["snippets"] = type(sys)("snippets")
     for block in blocks(text):
         # A block without a language is one of commands if it begins with one.
         if block.language in SHELLS or (not block.language and COMMAND.match(block.text)):
             for line, command in shell_commands(block):
                 yield line, command, *_outcome(check_command, command)
+        elif block.language == "python" and FILE.fullmatch(_first_line(block)):
+            files[_write_python(block)] = block
         elif block.language == "python":
             yield block.line, _first_line(block), *_outcome(_run_python, block, page.name, namespace)
         elif block.language == "yaml":
             yield block.line, _first_line(block), *_outcome(_write_yaml, block)
         elif block.language not in LANGUAGES:
             yield block.line, _first_line(block), "", f"has no language; expected one of {', '.join(LANGUAGES)}"
+    for file, block in files.items():
+        yield block.line, _first_line(block), *_outcome(_check_imported, file)
     for line, code in spans(text):
         for pattern, check in ((COMMAND, _check_inline), (KEY, _check_key), (PATH, _check_path)):
             if pattern.fullmatch(code):
@@ -72,6 +77,20 @@ def _run_python(block, name, namespace):
     # Lines of a traceback are then those of the page.
     code = compile("\n" * (block.line - 1) + source, name, "exec")
     exec(code, namespace)
+    return RUN
+
+
+def _write_python(block):
+    """A file of a reader's own, which commands of the page import."""
+    file = Path(FILE.fullmatch(_first_line(block))[1])
+    file.write_text(block.text)
+    return file.resolve()
+
+
+def _check_imported(file):
+    module = sys.modules.get(file.stem)
+    if module is None or Path(module.__file__) != file:
+        raise DocumentError(f"no command of the page imports {file.name}")
     return RUN
 
 

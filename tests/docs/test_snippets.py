@@ -32,6 +32,11 @@ one = 1
 raise RuntimeError(one)
 ```
 
+```python
+# unused.py
+two = 2
+```
+
 ```console
 $ make test
 ```
@@ -88,6 +93,7 @@ FAULTS = {
     "some-program nobody knows": "can be checked in neither way",
     "python tools/check_dataset.py --dataset HITSZVCM --root nowhere": "HITSZ-VCM was not found",
     "one = 1": "line 18, in <module>",
+    "# unused.py": "no command of the page imports unused.py",
     "no language": "has no language",
     "MODEL.NO_SUCH_KEY": "is no configuration key",
     "xreid_plugin/no_such_module.py": "there is no",

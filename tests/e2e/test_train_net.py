@@ -18,7 +18,7 @@ def train_net(*arguments):
 @pytest.fixture(scope="module")
 def trained(small_set, tmp_path_factory):
     output = tmp_path_factory.mktemp("run")
-    overrides = [*SMALL, "DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(output)]
+    overrides = [*SMALL, "DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(output), "SEED", "-1"]
     done = train_net("--config-file", CONFIG, *overrides)
     assert done.returncode == 0, done.stdout + done.stderr
     return done, output, overrides
@@ -45,13 +45,30 @@ def test_nothing_warns(trained):
     assert "warning" not in (done.stdout + done.stderr).lower()
 
 
-def test_eval_only_repeats_the_last_figures(trained):
+def test_eval_only_repeats_the_last_figures_beside_the_runs_own_record(trained):
     _, output, overrides = trained
+    record = [(output / name).read_bytes() for name in ("config.yaml", "log.txt")]
     done = train_net("--config-file", CONFIG, "--eval-only", *overrides)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert [(output / name).read_bytes() for name in ("config.yaml", "log.txt")] == record
+    assert "model_final.pth" in (output / "config_evaluation_even.yaml").read_text()
+    assert "Environment info" in (output / "log_evaluation_even.txt").read_text()
     last = json.loads((output / "results_epoch_2.json").read_text())
     again = json.loads((output / "results_evaluation_even.json").read_text())
+    assert "HITSZVCM, even frames, in percent:" in done.stdout
     assert again == last
+
+
+def test_a_finished_run_says_what_it_has_and_how_to_go_on(trained):
+    _, output, overrides = trained
+    done = train_net("--config-file", CONFIG, "--resume", *overrides)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert "The run is finished: it stands at iteration 6 of 6, and has had 2 of its 2 epochs." in last
+    assert f" {output / 'results_epoch_2.json'}. " in last
+    assert "MODEL.WEIGHTS" in last
+    assert "Starting training" not in done.stdout
+    assert "Total training time" not in done.stdout
 
 
 def test_a_missing_dataset_is_one_clear_message(tmp_path):
@@ -79,9 +96,18 @@ def test_a_contradiction_names_its_key(trained, overrides, named):
     assert named in done.stderr
 
 
-def test_a_seed_is_drawn_and_told_where_none_is_given(trained, tmp_path):
-    _, _, small = trained
-    done = train_net("--config-file", CONFIG, *small, "OUTPUT_DIR", str(tmp_path), "SEED", "-1")
-    assert done.returncode == 0, done.stdout + done.stderr
-    (seed,) = re.findall(r"^SEED: (\d+)$", (tmp_path / "config.yaml").read_text(), re.MULTILINE)
+def seed_of(output):
+    (seed,) = re.findall(r"^SEED: (\d+)$", (output / "config.yaml").read_text(), re.MULTILINE)
+    return seed
+
+
+def test_a_seed_that_was_drawn_is_told_and_is_that_of_the_resumed_run(trained):
+    done, output, overrides = trained
+    seed = seed_of(output)
     assert f"seed {seed}" in done.stdout
+    # A training that was begun in the same folder and failed has written its own.
+    config = output / "config.yaml"
+    config.write_text(config.read_text().replace(f"SEED: {seed}", "SEED: 5"))
+    done = train_net("--config-file", CONFIG, "--resume", *overrides)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert seed_of(output) == seed

@@ -16,7 +16,9 @@ def test_table_and_json_lines(main, tmp_path, capsys):
     (line,) = [json.loads(text) for text in target.read_text().splitlines()]
     assert (line["case"], line["size"]) == ("re-ranking", "20x40")
     assert line["speedup"] == pytest.approx(line["reference"]["seconds"] / line["plugin"]["seconds"])
-    printed = capsys.readouterr().out
+    printed, told = capsys.readouterr()
+    assert told.startswith("1/1 re-ranking, 20x40: ")
+    assert told.count("\n") == 1
     assert printed.startswith("case")
     assert f"Written to {target}\n" in printed
     assert printed.endswith(target.read_text())

@@ -17,14 +17,20 @@ def run(load_tool, capsys):
     return runner
 
 
-@pytest.mark.parametrize(("layout", "file"), [("vcm", "info/query_IDX.txt"), ("bupt", "data_paths.json")])
-def test_a_set_and_its_preview_are_written(run, tmp_path, layout, file):
+# Two tracklets a modality of two people; BUPTCampus has one more person, with one.
+@pytest.mark.parametrize(
+    ("layout", "file", "people"), [("vcm", "info/query_IDX.txt", (2, 8)), ("bupt", "data_paths.json", (3, 10))]
+)
+def test_a_set_and_its_preview_are_written(run, tmp_path, layout, file, people):
     arguments = ["--output", tmp_path / "set", "--preview", tmp_path / "sheet.png", "--layout", layout]
     status, shown, error = run(*arguments, *SMALL)
     assert (status, error) == (0, "")
-    sheet, place, command = shown.splitlines()
+    sheet, place, _, command = shown.splitlines()
     assert sheet == f"Written to {tmp_path / 'sheet.png'}"
-    assert place.startswith(f"Written to {tmp_path / 'set'}; next")
+    frames = len(list((tmp_path / "set").rglob("*.jpg")))
+    identities, tracklets = people
+    counts = f"{identities} identities, {tracklets} tracklets, {frames} frames"
+    assert place == f"Written to {tmp_path / 'set'}: {counts}"
     assert command.split()[0] == "python"
     assert command.endswith(f" {tmp_path / 'set'}")
     assert (tmp_path / "set" / file).is_file()
@@ -34,7 +40,10 @@ def test_a_set_and_its_preview_are_written(run, tmp_path, layout, file):
 def test_overwriting_has_to_be_asked_for(run, tmp_path):
     arguments = ["--output", tmp_path / "set", *SMALL]
     assert run(*arguments)[0] == 0
-    assert run(*arguments)[0] == 2
+    status, _, error = run(*arguments)
+    assert status == 2
+    assert f"{tmp_path / 'set'} holds a synthetic set" in error
+    assert "--overwrite" in error
     assert run(*arguments, "--overwrite")[0] == 0
 
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class Usage:
     on_gpu: bool
 
 
-def execute(run: Run, train_net: Path) -> int:
+def execute(run: Run, train_net: Path, imports: Sequence[str] = ()) -> int:
     """Trains and evaluates, from the run's last checkpoint if it has one.
 
     What the run prints is appended to ``run.log``; what it used is added to what earlier attempts did.
@@ -41,13 +41,15 @@ def execute(run: Run, train_net: Path) -> int:
     Args:
         run: not done yet.
         train_net: the tool that trains.
+        imports: modules of the user's own, for its ``--import``.
 
     Returns:
         The exit code; a run that ends well without its results has failed too, with 1.
     """
     resume = ["--resume"] if run.can_resume else []
     claim_folder(run)
-    command = [sys.executable, str(train_net), "--config-file", str(run.config_file), *resume, *run.overrides]
+    more = [*resume, *(word for name in imports for word in ("--import", name))]
+    command = [sys.executable, str(train_net), "--config-file", str(run.config_file), *more, *run.overrides]
     start = time.monotonic()
     with run.log.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
@@ -65,13 +67,14 @@ def execute(run: Run, train_net: Path) -> int:
     return process.returncode or int(not run.is_done)
 
 
-def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None]) -> None:
+def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None], imports: Sequence[str] = ()) -> None:
     """Executes what is not done, and says so in a line or two a run.
 
     Args:
         runs: of the comparison.
         train_net: the tool that trains.
         say: takes a line.
+        imports: as :func:`execute` takes them.
     """
     for number, run in enumerate(runs, 1):
         label = f"[{number}/{len(runs)}] {run.name}, seed {run.seed}"
@@ -79,7 +82,7 @@ def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None]) ->
             say(f"{label}: done before")
             continue
         say(f"{label}: {'going on from its last checkpoint' if run.can_resume else 'training'}, see {run.log}")
-        code = execute(run, train_net)
+        code = execute(run, train_net, imports)
         if code:
             say(f"{label}: failed with exit code {code}: {last_line(run)}")
             continue

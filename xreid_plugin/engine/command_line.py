@@ -19,10 +19,12 @@ from xreid_plugin.engine.checkpoint import load_for_evaluation
 from xreid_plugin.engine.job import plan_job
 from xreid_plugin.engine.launch import launch
 from xreid_plugin.engine.rank import leave_together, speaks_for_machine
+from xreid_plugin.engine.run_record import evaluation_label, write_evaluation_config
 from xreid_plugin.engine.setup import read_config, setup
 from xreid_plugin.engine.signals import RunStopped
 from xreid_plugin.engine.step import NonFiniteLossError
 from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
+from xreid_plugin.extensions import import_extensions
 from xreid_plugin.files import WriteError
 from xreid_plugin.host import resolve_device
 from xreid_plugin.loader_errors import WorkerDiedError, end_workers, from_worker, loader_errors_told
@@ -32,16 +34,24 @@ logger = logging.getLogger(__name__)
 
 RUN_FAILED = 1
 
+_TRAINS_ON = {
+    "MultiStepLR": "A larger SOLVER.MAX_EPOCH trains on.",
+    # Its length is in the checkpoint: under a larger one the learning rate would rise again.
+    "CosineAnnealingLR": "The cosine of its learning rate is at its end: to train on, begin a run in another "
+    "OUTPUT_DIR with this one's model_final.pth as MODEL.WEIGHTS.",
+}
+
 
 def run(arguments: argparse.Namespace) -> None:
     """Starts the processes of the job; one process runs in place."""
     with _errors_for_people(arguments):
+        import_extensions(arguments.imports)
         job = plan_job(
             arguments.num_gpus,
             arguments.num_machines,
             arguments.machine_rank,
             arguments.dist_url,
-            on_cuda=resolve_device(read_config(arguments).MODEL.DEVICE).type == "cuda",
+            on_cuda=resolve_device(read_config(arguments, not arguments.eval_only).MODEL.DEVICE).type == "cuda",
         )
     launch(job, train_or_evaluate, (arguments,))
 
@@ -91,12 +101,15 @@ def _errors_for_people(arguments: argparse.Namespace) -> Iterator[None]:
 
 
 def _prepared(arguments: argparse.Namespace) -> Callable[[], object]:
+    # Again, as a process that was started for this rank has imported nothing yet.
+    import_extensions(arguments.imports)
     cfg, checkpoint = setup(arguments)
     if checkpoint is not None:
         show_test_sets(cfg)
         model = XReIDTrainer.build_model(cfg)
         load_for_evaluation(model, checkpoint)
-        return lambda: XReIDTrainer.test(cfg, model, f"evaluation {cfg.TEST.FRAMES}")
+        write_evaluation_config(cfg)
+        return lambda: XReIDTrainer.test(cfg, model, evaluation_label(cfg))
     trainer = XReIDTrainer(cfg)
     trainer.resume_or_load(resume=arguments.resume)
     return lambda: _train(trainer, cfg.OUTPUT_DIR)
@@ -115,5 +128,5 @@ def _finished(folder: Path, trainer: XReIDTrainer) -> str:
     return (
         f"The run is finished: it stands at iteration {trainer.start_iter} of {trainer.max_iter}, and has had "
         f"{trainer.start_epoch} of its {trainer.max_epoch} epochs. Figures of the last: {', '.join(figures)}. "
-        "A larger SOLVER.MAX_EPOCH trains on; --eval-only in place of --resume evaluates."
+        f"{_TRAINS_ON[trainer.cfg.SOLVER.SCHED]} --eval-only in place of --resume evaluates."
     )

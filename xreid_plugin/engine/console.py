@@ -3,6 +3,7 @@
 import datetime
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,8 +17,9 @@ logger = logging.getLogger(__name__)
 # Losses and rates wobble from batch to batch; the line shows the median of the latest.
 WINDOW = 20
 
-# Of every evaluation; the host calls tracklets images, and tells the time twice.
-_NO_NEWS = ("Start inference on", "Total inference pure compute time")
+# Of every evaluation; the host calls tracklets images, tells the time twice, and how far it is beside the bar.
+_NO_NEWS = ("Start inference on", "Total inference pure compute time", "Inference done ")
+_ARGUMENTS = "Command line arguments: "
 
 
 @contextmanager
@@ -27,6 +29,8 @@ def details_to_file() -> Iterator[None]:
     It tells the whole environment, configuration and model, hundreds of lines before the first that is news.
     """
     screens = _screens("fastreid")
+    host = logging.getLogger("fastreid")
+    host.addFilter(_with_command)
     for screen in screens:
         screen.setLevel(logging.WARNING)
         screen.addFilter(_is_news)
@@ -35,12 +39,20 @@ def details_to_file() -> Iterator[None]:
     try:
         yield
     finally:
+        host.removeFilter(_with_command)
         for screen in screens:
             screen.setLevel(logging.DEBUG)
 
 
 def _screens(name: str) -> list[Any]:
     return [h for h in logging.getLogger(name).handlers if getattr(h, "stream", None) is sys.stdout]
+
+
+def _with_command(record: logging.LogRecord) -> bool:
+    """Puts what was typed in place of the options that the host was handed, which are not all of it."""
+    if record.getMessage().startswith(_ARGUMENTS):
+        record.msg, record.args = f"Command line: {shlex.join(['python', *sys.argv])}", ()
+    return True
 
 
 def _is_news(record: logging.LogRecord) -> bool:

@@ -1,0 +1,183 @@
+"""Modules of a user's own: found, imported once, known to all processes, and told of where they are wrong."""
+
+import multiprocessing
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.data.small_set import SMALL
+from tests.e2e.runs import Run
+from xreid_plugin.config import DEFAULTS, get_cfg
+from xreid_plugin.config_files import ConfigError
+from xreid_plugin.extensions import ExtensionError, import_extensions
+from xreid_plugin.predictor import TrackletPredictor
+from xreid_plugin.registry import LOSS_REGISTRY
+from xreid_plugin.torch_files import WeightFileError
+
+LOSS = """
+from fastreid.config import CfgNode
+
+from xreid_plugin.config import DEFAULTS
+from xreid_plugin.registry import LOSS_REGISTRY
+
+DEFAULTS.MODEL.LOSSES.OWN_LENGTH = CfgNode({"SCALE": 1.0})
+
+
+@LOSS_REGISTRY.register()
+class OwnLength:
+    def __init__(self, cfg):
+        self.scale = cfg.MODEL.LOSSES.OWN_LENGTH.SCALE
+
+    def __call__(self, outputs):
+        return {"loss_own_length": self.scale * outputs.tower_feature.norm(dim=1).mean()}
+"""
+LOSSES = ["MODEL.LOSSES.NAME", "('CPCL', 'CMCL', 'OwnLength')", "MODEL.LOSSES.OWN_LENGTH.SCALE", "0.5"]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Writes a file into the working folder, and gives its path; what it brings in is gone after the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+
+    def write(name, text):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+        return file
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+    DEFAULTS.MODEL.LOSSES.pop("OWN_LENGTH", None)
+    LOSS_REGISTRY._obj_map.pop("OwnLength", None)
+
+
+def test_a_module_is_imported_once_by_whatever_name(write):
+    file = write("own_note.py", "with open('notes', 'a') as notes:\n    notes.write('x')\n")
+    import_extensions(["own_note.py", str(file), "own_note", "./own_note.py"])
+    import_extensions([str(file)])
+    assert Path("notes").read_text() == "x"
+
+
+def test_a_module_of_a_package_is_found_from_the_working_folder_first(write):
+    write("colorsys.py", "MINE = True\n")
+    sys.modules.pop("colorsys", None)
+    write("own_package/__init__.py", "")
+    write("own_package/losses.py", "from colorsys import MINE\n")
+    import_extensions(["own_package.losses"])
+    assert sys.modules["own_package.losses"].MINE
+
+
+def test_a_file_finds_those_beside_it_and_hides_no_module(write):
+    write("mine/own_main.py", "import own_part\nimport wave\nNAMES = wave.open, own_part.PART\n")
+    write("mine/own_part.py", "PART = 1\n")
+    write("mine/wave.py", "raise RuntimeError\n")
+    import_extensions(["mine/own_main.py"])
+    with pytest.raises(ExtensionError, match=r"--import mine/wave\.py: rename it: 'wave' is the name of another"):
+        import_extensions(["mine/wave.py"])
+
+
+def test_what_it_defines_is_known_to_a_process_that_is_started_anew(write):
+    import_extensions([str(write("mine/own_answer.py", "import os\ndef answer():\n    return 42, os.getpid()\n"))])
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        answer, process = pool.submit(sys.modules["own_answer"].answer).result(timeout=60)
+    assert answer == 42
+    assert process != os.getpid()
+
+
+TWICE = """
+from fastreid.data.datasets import DATASET_REGISTRY
+
+@DATASET_REGISTRY.register()
+class HITSZVCM:
+    pass
+"""
+FAULTS = {
+    "a = 1\nif a\n": r"line 2: it is not Python: expected ':'\.$",
+    "import own_helper\n": r"own_helper\.py, line 2: ZeroDivisionError: division by zero$",
+    "import json\njson.loads('{')\n": r"own_wrong\.py, line 2: JSONDecodeError: Expecting property name",
+    "import no_such_module\n": r"own_wrong\.py, line 1: ModuleNotFoundError: No module named 'no_such_module'$",
+    "import sys\nsys.exit()\n": r"own_wrong\.py, line 2: it ends the program; let it do so only where __name__ is",
+    TWICE: r"own_wrong\.py, line 4: .*'HITSZVCM' was already registered .* Choose another name",
+}
+
+
+@pytest.mark.parametrize("text", FAULTS)
+def test_what_goes_wrong_in_it_is_one_line_with_its_place(write, text):
+    write("own_helper.py", "def fail():\n    return 1 / 0\nfail()\n")
+    write("own_wrong.py", text)
+    for name in ("own_wrong.py", "own_wrong"):
+        with pytest.raises(ExtensionError, match=rf"^--import {name}: .*{FAULTS[text]}") as error:
+            import_extensions([name])
+        assert "\n" not in str(error.value)
+        assert error.value.__cause__ is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none.py", "there is no such file"),
+        ("own_none", r"No module named 'own_none'; expected a file, FILE\.py, or a module"),
+        ("own_folder", "No module named 'own_folder'"),
+        ("own-file.py", "rename it: Python cannot import a module named 'own-file'"),
+        ("__main__.py", "rename it: '__main__' is the name of another"),
+        ("sys.py", "rename it: 'sys' is the name of another"),
+        ("", "Empty module name"),
+        (".relative", "relative"),
+    ],
+)
+def test_what_is_no_module_is_refused(write, name, words):
+    for file in ("own-file.py", "__main__.py", "sys.py"):
+        write(file, "")
+    with pytest.raises(ExtensionError, match=f"^--import {name}: .*{words}"):
+        import_extensions([name])
+
+
+def test_keys_of_its_own_are_checked_like_all_others(write):
+    import_extensions([str(write("own_length.py", LOSS))])
+    cfg = get_cfg()
+    for key, value, words in [
+        ("MODEL.LOSSES.OWN_LENGHT.SCALES", "1", "the nearest is MODEL.LOSSES.OWN_LENGTH"),
+        ("MODEL.LOSSES.OWN_LENGTH.SCALE", "much", "expected a number, such as 1.0"),
+    ]:
+        with pytest.raises(ConfigError, match=words):
+            cfg.merge_from_list([key, value])
+    cfg.merge_from_list(["MODEL.LOSSES.OWN_LENGTH.SCALE", "2"])
+    assert (cfg.MODEL.LOSSES.OWN_LENGTH.SCALE, DEFAULTS.MODEL.LOSSES.OWN_LENGTH.SCALE) == (2.0, 1.0)
+
+
+def test_two_ranks_train_with_it_and_their_checkpoint_asks_for_it(small_set, tmp_path, request):
+    file = tmp_path / "own_length.py"
+    file.write_text(LOSS)
+    keys = [*SMALL, *LOSSES, "DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(tmp_path / "run")]
+    keys += ["MODEL.BACKBONE.CLIP_MODEL", "xreid-tiny", "MODEL.DEVICE", "cpu", "TEST.EVAL_AT_START", "False"]
+    keys += ["SOLVER.MAX_EPOCH", "1", "SOLVER.ITERS_PER_EPOCH", "1", "SOLVER.WARMUP_ITERS", "0"]
+    with Run(tmp_path, "--num-gpus", "2", "--import", str(file), *keys) as run:
+        assert run.wait() == 0, run.said()
+    assert "loss_own_length" in (tmp_path / "run/metrics.json").read_text()
+    checkpoint = tmp_path / "run/model_final.pth"
+    assert "OWN_LENGTH" in torch.load(checkpoint, weights_only=True)["config"]
+    with pytest.raises(
+        ConfigError, match=r"config\.yaml, line \d+: MODEL\.LOSSES\.OWN_LENGTH .* import it with --import"
+    ):
+        get_cfg().merge_from_file(str(tmp_path / "run/config.yaml"))
+    with pytest.raises(WeightFileError, match=r"\('MODEL\.LOSSES\.OWN_LENGTH'\).* import it with --import"):
+        TrackletPredictor(checkpoint, "cpu")
+    request.getfixturevalue("write")
+    import_extensions([str(file)])
+    assert TrackletPredictor(checkpoint, "cpu").dimensions > 0
+
+
+def test_the_training_tool_tells_of_it_in_one_line(tmp_path):
+    file = tmp_path / "own_wrong.py"
+    file.write_text("a = 1\nb = a / 0\n")
+    with Run(tmp_path, "--import", str(file), "SEED", "1") as run:
+        assert run.wait() == 2
+    assert run.complaints() == (f"train_net: --import {file}: {file}, line 2: ZeroDivisionError: division by zero\n")
