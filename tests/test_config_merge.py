@@ -28,7 +28,8 @@ def test_every_fault_of_a_file_is_told_with_its_line_and_remedy(tmp_path):
     run = f"{tmp_path / 'run.yml'}, line"
     assert str(error.value).splitlines() == [
         f"{tmp_path / 'base.yml'}, line 2: TEST.FRAME is no configuration key; the nearest is TEST.FRAMES.",
-        f"{run} 3: MODEL.BACKBON is no configuration key; the nearest is MODEL.BACKBONE.",
+        f"{run} 3: MODEL.BACKBON is no configuration key; the nearest is MODEL.BACKBONE. If a module of yours adds it, "
+        "import it with --import.",
         f"{run} 5: MODEL.HEADS is 4; expected a group of keys, such as MODEL.HEADS.NAME.",
         f"{run} 7: SOLVER.BASE_LR is 'fast', text; expected a number, such as 0.0003.",
         f"{run} 8: SOLVER.MAX_EPOCH is 3.5, a number; expected a whole number, such as 120.",

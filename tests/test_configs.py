@@ -5,8 +5,8 @@ import torch
 from fastreid.config import CfgNode
 
 from xreid_plugin.config import get_cfg
+from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.engine.optimizer import build_optimizer
-from xreid_plugin.engine.setup import check_config
 from xreid_plugin.host import build_model
 from xreid_plugin.modeling.xreid import XReID
 

@@ -31,7 +31,6 @@ HOST_KEYS = {
     "MODEL.BACKBONE.NAME": "Entry of the host's registry of backbones.",
     "MODEL.BACKBONE.PRETRAIN": "Start from pretrained weights.",
     "MODEL.BACKBONE.PRETRAIN_PATH": "File of those weights; empty: open_clip fetches them.",
-    "MODEL.BACKBONE.SIE_COE": "Factor on the camera embedding.",
     "MODEL.HEADS.NAME": "Entry of the host's registry of heads.",
     "MODEL.HEADS.NUM_CLASSES": "Training identities; 0: counted in the training set.",
     "MODEL.LOSSES.NAME": "Losses that are summed; X-ReID's are entries of the plugin's registry.",
@@ -43,7 +42,7 @@ HOST_KEYS = {
     "DATALOADER.NUM_INSTANCE": "K, clips of an identity and modality in a batch.",
     "DATALOADER.NUM_WORKERS": "Processes that read frames. -1: this process's share of the cores, at most 8.",
     "INPUT.SIZE_TRAIN": "Height and width of a frame in training, in pixels.",
-    "INPUT.SIZE_TEST": "The same at test; for X-ReID it must be that of training.",
+    "INPUT.SIZE_TEST": "The same at test; for a transformer it must be that of training.",
     "INPUT.FLIP.ENABLED": "Mirror training clips.",
     "INPUT.FLIP.PROB": "Probability of that, drawn once a clip.",
     "INPUT.REA.ENABLED": "Erase a random rectangle in training.",
@@ -94,7 +93,8 @@ _HOST_HEAD = """\
 
 Those that the recipe sets or the tools read. "Recipe" is what [vcm.yml](../projects/XReID/configs/vcm.yml) says where
 that is not the default. The host's INPUT.CJ and INPUT.PADDING work on clips too, with one draw a clip. Its other
-augmentations, TEST.METRIC (here ranks are by cosine) and TEST.PRECISE_BN are not used.
+augmentations, TEST.METRIC (here ranks are by cosine), TEST.PRECISE_BN, and of its backbones, heads and losses what the
+model at hand does not have are not used: another value than the default ends the program before any data is read.
 
 """
 

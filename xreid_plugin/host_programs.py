@@ -8,14 +8,12 @@ from typing import Any
 
 import torch
 from fastreid.config import CfgNode
-from fastreid.config.defaults import _C as HOST_DEFAULTS
 from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.engine import DefaultTrainer
 from fastreid.utils import comm
-from fastreid.utils.env import seed_all_rng
 from fastreid.utils.logger import setup_logger
 
-from xreid_plugin.config import add_xreid_config
+from xreid_plugin.config import DEFAULTS, add_xreid_config
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 
 CLIP_MODELS = ("XReID", "FrameBaseline")
@@ -28,7 +26,7 @@ _build_test_loader = DefaultTrainer.build_test_loader.__func__
 
 def join() -> None:
     """Adds the keys and binds what is below. Runs once, at the first ``import xreid_plugin``."""
-    add_xreid_config(HOST_DEFAULTS)
+    add_xreid_config(DEFAULTS)
     DefaultTrainer.__new__ = staticmethod(new_trainer)
     for function in (build_model, test, build_train_loader, build_test_loader):
         setattr(DefaultTrainer, function.__name__, classmethod(function))
@@ -44,10 +42,10 @@ def new_trainer(cls: type, *args: Any, **kwargs: Any) -> object:
     """``DefaultTrainer(cfg)`` makes the plugin's trainer where ``cfg`` is about clips; subclasses stay what they are.
 
     What ``tools/train_net.py`` of the plugin does before it makes a trainer is done here: the configuration is checked,
-    SEED seeds the weights, and the plugin's log lines are shown.
+    and the plugin's log lines are shown.
 
     Raises:
-        ValueError: keys that contradict one another, or a SEED below 0, which only that tool draws.
+        ValueError: keys that contradict one another.
     """
     cfg = kwargs.get("cfg", args[0] if args else None)
     if cls is not DefaultTrainer or not isinstance(cfg, CfgNode) or not is_about_clips(cfg):
@@ -57,10 +55,7 @@ def new_trainer(cls: type, *args: Any, **kwargs: Any) -> object:
     from xreid_plugin.engine.trainer import XReIDTrainer
 
     check_config(cfg)
-    if cfg.SEED < 0:
-        raise ValueError(f"SEED is {cfg.SEED}, which the host's own program cannot draw; set it to 0 or more.")
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
-    seed_all_rng(cfg.SEED)
     return object.__new__(XReIDTrainer)
 
 
@@ -69,16 +64,23 @@ def build_model(cls: Any, cfg: CfgNode) -> torch.nn.Module:
     if cls is not DefaultTrainer or not is_about_clips(cfg):
         model: torch.nn.Module = _build_model(cls, cfg)
         return model
-    from xreid_plugin.engine.checkpoint import read_checkpoint
-    from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate, complete_config
+    from xreid_plugin.engine.setup import complete_config
     from xreid_plugin.engine.trainer import XReIDTrainer
+
+    cfg = _with_checkpoint_facts(cfg)
+    complete_config(cfg)
+    return XReIDTrainer.build_model(cfg)
+
+
+def _with_checkpoint_facts(cfg: CfgNode) -> CfgNode:
+    from xreid_plugin.engine.checkpoint import read_checkpoint
+    from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate
 
     cfg = cfg.clone()
     cfg.defrost()
     if cfg.MODEL.WEIGHTS:
         adopt_checkpoint_facts(cfg, read_checkpoint(checkpoint_to_evaluate(cfg)))
-    complete_config(cfg)
-    return XReIDTrainer.build_model(cfg)
+    return cfg
 
 
 def test(cls: Any, cfg: CfgNode, model: torch.nn.Module) -> dict[str, Any]:
@@ -88,7 +90,7 @@ def test(cls: Any, cfg: CfgNode, model: torch.nn.Module) -> dict[str, Any]:
         return figures
     from xreid_plugin.engine.trainer import XReIDTrainer
 
-    return XReIDTrainer.test(cfg, model)
+    return XReIDTrainer.test(_with_checkpoint_facts(cfg), model)
 
 
 def build_train_loader(cls: Any, cfg: CfgNode) -> Any:

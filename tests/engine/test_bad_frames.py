@@ -6,7 +6,7 @@ from tests.ranks import run_on_two_ranks
 from xreid_plugin.data.substitution import ClipFaults
 from xreid_plugin.data.tracklet import FAULTS, IMAGES, INDICES
 from xreid_plugin.engine.bad_frames import FaultCount, log_faults
-from xreid_plugin.engine.inference import Progress
+from xreid_plugin.engine.passes import Progress
 from xreid_plugin.host import DeviceLoader
 
 CLIPS = [

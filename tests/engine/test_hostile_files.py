@@ -95,7 +95,9 @@ def test_the_traceback_is_shown_where_it_is_asked_for(capsys):
             argparse.Namespace(
                 config_file=CONFIG,
                 debug=True,
+                eval_only=False,
                 opts=["SED", "1"],
+                imports=[],
                 num_gpus=1,
                 num_machines=1,
                 machine_rank=0,

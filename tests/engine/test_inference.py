@@ -12,12 +12,11 @@ from tests.data.small_set import small_config
 from tests.ranks import run_on_two_ranks
 from xreid_plugin.data.build import build_clip_loader, build_dataset
 from xreid_plugin.data.tracklet import IMAGES, INDICES
-from xreid_plugin.engine.inference import Embedder, InParts, evaluate
+from xreid_plugin.engine.inference import Embedder
 from xreid_plugin.engine.trainer import XReIDTrainer
-from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator, tracklet_means
+from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.evaluation.features import load_features
-from xreid_plugin.evaluation.rules import RankingRules
-from xreid_plugin.evaluation.scoring import FIGURES, rankings
+from xreid_plugin.evaluation.scoring import FIGURES
 
 
 class CoarsePixels(nn.Module):
@@ -41,37 +40,6 @@ class Picture(nn.Module):
         return batch[IMAGES]
 
 
-class Scarce:
-    """Embeds clips as their means; memory ends, as torch says it, above so many clips."""
-
-    def __init__(self, most):
-        self.most = most
-        self.sizes = []
-
-    def __call__(self, batch):
-        self.sizes.append(len(batch[IMAGES]))
-        if self.sizes[-1] > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return batch[IMAGES].flatten(1).mean(1, keepdim=True)
-
-
-def test_a_batch_that_does_not_fit_is_embedded_in_parts(caplog):
-    clips = {IMAGES: torch.arange(33.0).reshape(11, 3)}
-    scarce = Scarce(3)
-    in_parts = InParts(scarce)
-    torch.testing.assert_close(in_parts(clips), clips[IMAGES].mean(1, keepdim=True))
-    assert scarce.sizes == [11, 6, 3, 3, 3, 2]
-    assert "11 clips at a time do not fit into memory: going on with 6." in caplog.text
-    # The next batch starts with what has fitted.
-    in_parts(clips)
-    assert scarce.sizes[6:] == [3, 3, 3, 2]
-
-
-def test_a_single_clip_that_does_not_fit_is_an_error():
-    with pytest.raises(torch.OutOfMemoryError):
-        InParts(Scarce(0))({IMAGES: torch.ones(2, 3)})
-
-
 @pytest.fixture(scope="module")
 def evaluation(small_set, tmp_path_factory):
     """One evaluation of everything: its figures, its file of features and its folder."""
@@ -92,12 +60,6 @@ def test_one_evaluation_gives_raw_reranked_and_temporal_figures(evaluation):
     assert (output / "results_once.json").is_file()
 
 
-def test_its_features_give_the_same_figures_again(evaluation):
-    figures, data, _ = evaluation
-    found = rankings(data, RankingRules.from_json(data.protocol))
-    assert {f"{r.label}/{name}": value for r in found for name, value in r.figures.items()} == figures
-
-
 def test_halves_embed_the_frames_of_the_halves(evaluation, small_set, tmp_path):
     _, data, _ = evaluation
     cfg = small_config(small_set, tmp_path, "MODEL.DEVICE", "cpu")
@@ -108,21 +70,6 @@ def test_halves_embed_the_frames_of_the_halves(evaluation, small_set, tmp_path):
         model = CoarsePixels()
         expected = torch.cat([model(batch) for batch in loader])
         torch.testing.assert_close(torch.from_numpy(features), expected)
-
-
-def test_dense_features_are_means_over_clips(small_set, tmp_path):
-    path = tmp_path / "dense.npz"
-    cfg = small_config(
-        small_set, tmp_path, "TEST.FRAMES", "dense", "TEST.SAVE_FEATURES", str(path), "MODEL.DEVICE", "cpu"
-    )
-    dataset = build_dataset(cfg, "HITSZVCM")
-    evaluator = CrossModalityEvaluator(cfg, dataset)
-    embedder = Embedder(CoarsePixels(), flip=False, autocast=nullcontext())
-    evaluate(embedder, build_clip_loader(cfg, evaluator.tracklets, "dense"), evaluator)
-    loader = build_clip_loader(cfg, dataset.test[:1], "dense")
-    (clips,) = [CoarsePixels()(batch) for batch in loader]
-    assert len(clips) > 1
-    torch.testing.assert_close(torch.from_numpy(load_features(path).features[0]), clips.mean(0))
 
 
 class Means(DatasetEvaluator):

@@ -48,7 +48,7 @@ def test_evaluation_reads_its_checkpoint_once(trained, small_set, tmp_path, read
     config = "projects/XReID/configs/synthetic.yml"
     overrides = [*opts, "MODEL.BACKBONE.CLIP_MODEL", "xreid-tiny", "MODEL.DEVICE", "cpu"]
     train_or_evaluate(
-        argparse.Namespace(config_file=config, opts=overrides, eval_only=True, resume=False, debug=True, num_gpus=1)
+        argparse.Namespace(config_file=config, opts=overrides, eval_only=True, resume=False, debug=True, imports=[])
     )
     assert list(tmp_path.glob("results_*.json"))
     assert reads == ONCE

@@ -1,11 +1,14 @@
 import json
+import logging
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from tests.data.small_set import TEST_IDENTITIES, TRAIN_IDENTITIES, small_config
 from tests.ranks import run_on_two_ranks
+from xreid_plugin.engine import hooks
 from xreid_plugin.engine.trainer import BEFORE_TRAINING, XReIDTrainer
 
 # Cosine annealing needs an epoch after the warm-up.
@@ -44,10 +47,12 @@ def test_a_run_fills_in_what_the_data_tells(finished):
     assert list(trainer.cfg.MODEL.BACKBONE.CAMERAS) == trainer.model.backbone.camera_numbers.tolist()
 
 
-def test_every_step_moves_every_trainable_parameter(finished):
+def test_every_trainable_parameter_gets_a_gradient(finished):
     trainer, _ = finished
-    taken = [trainer.optimizer.state[p]["step"].item() for p in trainer.model.parameters() if p.requires_grad]
-    assert set(taken) == {trainer.max_iter}
+    # Of the last step. Weights would tell nothing: decay moves those without one too.
+    assert [
+        name for name, p in trainer.model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
+    ] == []
 
 
 def test_an_epoch_has_the_configured_length(finished):
@@ -109,9 +114,14 @@ def test_a_resumed_run_ends_as_one_never_interrupted(small_set, tmp_path):
     assert resumed.evaluations["epoch 2"] == whole.evaluations["epoch 2"]
 
 
-def test_training_in_bfloat16_keeps_float32_weights(small_set, tmp_path):
-    cfg = small_config(small_set, tmp_path, "SOLVER.AMP.ENABLED", "True", *ONE_EPOCH)
-    trainer = run(cfg)
+def test_training_in_bfloat16_computes_in_it_and_keeps_float32_weights(small_set, tmp_path):
+    trainer = XReIDTrainer(small_config(small_set, tmp_path, "SOLVER.AMP.ENABLED", "True", *ONE_EPOCH))
+    computed = set()
+    for module in trainer.model.backbone.modules():
+        if isinstance(module, nn.Linear):
+            module.register_forward_hook(lambda module, inputs, output: computed.add(output.dtype))
+    trainer.train()
+    assert computed == {torch.bfloat16}
     assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
     assert all(torch.isfinite(parameter).all() for parameter in trainer.model.parameters())
 
@@ -123,13 +133,40 @@ def test_a_run_without_evaluation_ends_well(small_set, tmp_path):
     assert (tmp_path / "model_final.pth").is_file()
 
 
-def test_a_finished_run_is_not_run_again(small_set, finished):
+def test_a_finished_run_is_not_run_again(small_set, finished, caplog):
     _, output = finished
     before = (output / "model_final.pth").stat().st_mtime_ns
     again = XReIDTrainer(small_config(small_set, output))
     again.resume_or_load(resume=True)
-    assert again.train() == {}
+    assert again.is_finished
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert again.train() == {}
+    assert caplog.messages == []
     assert (output / "model_final.pth").stat().st_mtime_ns == before
+
+
+def heads_of(messages):
+    """Of every message on steps and figures, what it is about."""
+    known = ("epoch 1  iteration 2/2", "HITSZVCM, epoch 1", "Prototypes", "Results")
+    return [head for message in messages for head in known if message.startswith(head)]
+
+
+def test_losses_are_told_before_what_follows_them_and_figures_once(small_set, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(hooks, "TOLD_FROM_SECONDS", 0.0)
+    overrides = ["TEST.EVAL_AT_START", "False", *ONE_EPOCH, "SOLVER.ITERS_PER_EPOCH", "2", "SOLVER.LOG_PERIOD", "50"]
+    with caplog.at_level(logging.INFO):
+        trainer = run(small_config(small_set, tmp_path, *overrides))
+    assert heads_of(caplog.messages) == ["Prototypes", "epoch 1  iteration 2/2", "HITSZVCM, epoch 1"]
+    prototypes = next(message for message in caplog.messages if message.startswith("Prototypes"))
+    assert prototypes.startswith(f"Prototypes: {len(trainer.data_loader.dataset)} tracklets refreshed in ")
+
+
+def test_short_refreshes_are_not_told(small_set, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(hooks, "TOLD_FROM_SECONDS", 3600.0)
+    with caplog.at_level(logging.INFO):
+        run(small_config(small_set, tmp_path, *ONE_EPOCH, "SOLVER.ITERS_PER_EPOCH", "2"))
+    assert heads_of(caplog.messages) == ["epoch 1  iteration 2/2", "HITSZVCM, epoch 1", "Results"]
 
 
 def test_prototypes_are_refreshed_every_so_many_epochs(small_set, tmp_path, monkeypatch):
@@ -165,6 +202,26 @@ def test_the_first_refresh_moves_no_batch_statistic(small_set, tmp_path):
 def test_a_schedule_without_an_epoch_to_anneal_over_is_refused(small_set, tmp_path):
     with pytest.raises(ValueError, match=r"SOLVER\.WARMUP_ITERS"):
         XReIDTrainer(small_config(small_set, tmp_path, "SOLVER.MAX_EPOCH", "1"))
+
+
+def test_an_epoch_without_an_iteration_is_refused(small_set, tmp_path):
+    # 6 identities of 2 modalities with 3 tracklets each, and a batch of 48.
+    sizes = ["SOLVER.IMS_PER_BATCH", "48", "DATALOADER.NUM_INSTANCE", "4", "SOLVER.ITERS_PER_EPOCH", "0"]
+    for schedule in ("MultiStepLR", "CosineAnnealingLR"):
+        with pytest.raises(ValueError, match=r"^SOLVER\.ITERS_PER_EPOCH is 0"):
+            XReIDTrainer(small_config(small_set, tmp_path, *sizes, "SOLVER.SCHED", schedule))
+
+
+def test_the_seed_is_that_of_the_weights_and_must_be_one(small_set, tmp_path):
+    weights = []
+    for seed, noise in ((3, 0), (3, 1), (4, 0)):
+        torch.manual_seed(noise)
+        trainer = XReIDTrainer(small_config(small_set, tmp_path, "SEED", seed))
+        weights.append(torch.cat([parameter.flatten() for parameter in trainer.model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    with pytest.raises(ValueError, match=r"SEED is -1, which tools/train_net\.py alone draws"):
+        XReIDTrainer(small_config(small_set, tmp_path, "SEED", "-1"))
 
 
 def resumed_on_rank(rank, folder):

@@ -1,245 +1,80 @@
-"""Contradictions of a configuration, all found at once and before any data is read."""
+"""What is wrong with a configuration, all found at once and before any data is read."""
 
-import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
-import torch
 from fastreid.config import CfgNode
-from fastreid.utils import comm
 
 from xreid_plugin.config_files import ConfigError
-from xreid_plugin.data.samplers import CrossModalityIdentitySampler
+from xreid_plugin.engine.config_contradictions import OF_ANY_JOB, OF_TRAINING, tower_faults
+from xreid_plugin.engine.config_lists import list_faults
 from xreid_plugin.engine.config_values import Fault, name_faults, range_faults
-from xreid_plugin.host import resolve_device
-from xreid_plugin.modeling.clip_config import MODEL_KEY, TowerShape, tiled_size, tower_shape
-from xreid_plugin.registry import SAMPLER_REGISTRY
+from xreid_plugin.engine.unused_keys import unused_key_faults
 
-CLIP_BACKBONE = "build_clip_vision_backbone"
-# The parts that FREEZE_LAYERS can name, which the host skips silently otherwise.
-PARTS = {"XReID": ("backbone", "mii", "heads"), "FrameBaseline": ("image_model",)}
+OF_SINGLE_KEYS = (range_faults, name_faults, list_faults, tower_faults)
+# Groups of keys that an evaluation does not read, but for the number type.
+_TRAINING_GROUPS = ("SOLVER.", "DATALOADER.SAMPLER_TRAIN", "DATALOADER.NUM_INSTANCE")
 
 
-def check_config(cfg: CfgNode) -> None:
-    """Finds contradictions before any data is read.
+def check_config(cfg: CfgNode, training: bool = True) -> None:
+    """Finds what is wrong before any data is read.
+
+    Args:
+        cfg: merged.
+        training: False for an evaluation, which what training alone reads does not concern.
 
     Raises:
-        ConfigError: a line for each, with the key and a value that works.
+        ConfigError: a line for each fault, with the key and a value that works.
     """
-    faults = config_faults(cfg)
+    faults = config_faults(cfg, training)
     if faults:
         raise ConfigError("\n".join(map(str, faults)))
 
 
-def config_faults(cfg: CfgNode) -> list[Fault]:
-    """Every key that cannot stay as it is; contradictions between keys once each key by itself is right."""
-    alone = [fault for check in (range_faults, name_faults, _list_faults, _tower_faults) for fault in check(cfg)]
-    return alone or [fault for check in BETWEEN_KEYS for fault in check(cfg)]
+def config_faults(cfg: CfgNode, training: bool = True, in_doubt: frozenset[str] = frozenset()) -> list[Fault]:
+    """Every key that cannot stay as it is, and every contradiction between keys that are right by themselves.
+
+    Args:
+        cfg: merged.
+        training: see :func:`check_config`.
+        in_doubt: keys whose values were given, but could not be read; nothing is said of them.
+    """
+    alone = [fault for check in OF_SINGLE_KEYS for fault in check(cfg)]
+    alone = [fault for fault in alone if (training or _concerns_evaluation(fault.key)) and fault.key not in in_doubt]
+    mended = cfg.clone()
+    mended.defrost()
+    for fault in alone:
+        *groups, name = fault.key.split(".")
+        reduce(getattr, groups, mended)[name] = fault.works
+    doubtful = in_doubt | {fault.key for fault in alone}
+    return alone + list(_contradictions(mended, training, doubtful))
 
 
-def _list_faults(cfg: CfgNode) -> Iterator[Fault]:
-    sides = "it must be height and width in pixels, whole numbers above 0"
-    for key, size in (("INPUT.SIZE_TRAIN", cfg.INPUT.SIZE_TRAIN), ("INPUT.SIZE_TEST", cfg.INPUT.SIZE_TEST)):
-        if len(size) != 2 or any(type(side) is not int or side < 1 for side in size):
-            yield Fault(key, size, sides, [288, 144])
-    for key, values in (("MODEL.PIXEL_MEAN", cfg.MODEL.PIXEL_MEAN), ("MODEL.PIXEL_STD", cfg.MODEL.PIXEL_STD)):
-        least = 0.0 if key.endswith("MEAN") else 1e-6
-        if len(values) != 3 or any(not _is_number(value) or value < least for value in values):
-            yield Fault(
-                key, values, "it must be three numbers, red, green and blue, of 0 to 255", [127.5, 127.5, 127.5]
-            )
-    area = cfg.INPUT.REA.AREA
-    if len(area) != 2 or not all(map(_is_number, area)) or not 0 < area[0] <= area[1] <= 1:
-        yield Fault("INPUT.REA.AREA", area, "it must be the least and the greatest share, 0 to 1", [0.02, 0.2])
-    factors = cfg.SOLVER.LR_FACTORS
-    if not all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) and _is_number(pair[1])
-        for pair in factors
-    ):
-        yield Fault("SOLVER.LR_FACTORS", factors, "it must be [pattern, factor] pairs", [["mii.*", 10.0]])
-    steps = cfg.SOLVER.STEPS
-    if any(type(step) is not int or step < 0 for step in steps) or list(steps) != sorted(steps):
-        yield Fault("SOLVER.STEPS", steps, "it must be epochs in rising order", [30, 55])
-    if any(type(camera) is not int for camera in cfg.MODEL.BACKBONE.CAMERAS):
-        yield Fault("MODEL.BACKBONE.CAMERAS", cfg.MODEL.BACKBONE.CAMERAS, "it must be whole numbers", [])
+def _contradictions(cfg: CfgNode, training: bool, doubtful: frozenset[str]) -> Iterator[Fault]:
+    """Those that do not follow from a doubtful key, of which it is not known yet what it will be."""
+    for check in (*OF_ANY_JOB, unused_key_faults, *(OF_TRAINING if training else ())):
+        watched = _Watched(cfg, set())
+        yield from (fault for fault in check(watched) if not doubtful & watched.keys_read)
 
 
-def _tower_faults(cfg: CfgNode) -> Iterator[Fault]:
-    try:
-        _tower_shape(cfg)
-    except (OSError, ValueError) as error:
-        rule = str(error).removeprefix(f"{MODEL_KEY}: ").rstrip(".")
-        yield Fault(MODEL_KEY, cfg.MODEL.BACKBONE.CLIP_MODEL, rule, "ViT-B-16-quickgelu")
+class _Watched:
+    """A configuration that notes which keys are read."""
+
+    def __init__(self, node: CfgNode, keys_read: set[str], prefix: str = "") -> None:
+        self._node = node
+        self._prefix = prefix
+        self.keys_read = keys_read
+
+    def __getitem__(self, name: str) -> Any:
+        value, key = self._node[name], f"{self._prefix}{name}"
+        if isinstance(value, CfgNode):
+            return _Watched(value, self.keys_read, f"{key}.")
+        self.keys_read.add(key)
+        return value
+
+    __getattr__ = __getitem__
 
 
-def _size_faults(cfg: CfgNode) -> Iterator[Fault]:
-    train, test = list(cfg.INPUT.SIZE_TRAIN), list(cfg.INPUT.SIZE_TEST)
-    shape = _tower_shape(cfg)
-    if shape is not None and tiled_size(train, shape.patch) != tuple(train):
-        rule = f"it must be made of whole patches of {shape.patch} × {shape.patch} pixels"
-        yield Fault("INPUT.SIZE_TRAIN", train, rule, list(tiled_size(train, shape.patch)))
-        train = list(tiled_size(train, shape.patch))
-    if train != test:
-        rule = "the tower is built for INPUT.SIZE_TRAIN, so it must be the same"
-        yield Fault("INPUT.SIZE_TEST", test, rule, train)
-
-
-def _head_faults(cfg: CfgNode) -> Iterator[Fault]:
-    shape, mii = _tower_shape(cfg), cfg.MODEL.MII
-    used = cfg.MODEL.META_ARCHITECTURE == "XReID" and (mii.SII.ENABLED or mii.LII.ENABLED or mii.CII.ENABLED)
-    if used and shape is not None and shape.width % mii.HEADS:
-        works = next(heads for heads in range(min(mii.HEADS, shape.width), 0, -1) if shape.width % heads == 0)
-        rule = f"it must divide {shape.width}, the width of {cfg.MODEL.BACKBONE.CLIP_MODEL}"
-        yield Fault("MODEL.MII.HEADS", mii.HEADS, rule, works)
-
-
-def _stride_faults(cfg: CfgNode) -> Iterator[Fault]:
-    """A shift by T frames or more leaves SII's frames where they are, and wraps LII's around."""
-    frames, mii = cfg.INPUT.CLIP.FRAMES, cfg.MODEL.MII
-    if cfg.MODEL.META_ARCHITECTURE != "XReID":
-        return
-    for part in ("SII", "LII"):
-        stride = mii[part].STRIDE
-        if not mii[part].ENABLED or stride < frames:
-            continue
-        if frames == 1:
-            rule = f"MODEL.MII.{part} reads across frames, so it must be above the stride"
-            yield Fault("INPUT.CLIP.FRAMES", frames, rule, 10 if stride < 10 else stride + 1)
-            return
-        rule = f"it must be below INPUT.CLIP.FRAMES, {frames}, to reach another frame"
-        yield Fault(f"MODEL.MII.{part}.STRIDE", stride, rule, 1)
-
-
-def _batch_faults(cfg: CfgNode) -> Iterator[Fault]:
-    sampler: Any = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
-    ranks = comm.get_world_size()
-    if isinstance(sampler, type) and issubclass(sampler, CrossModalityIdentitySampler):
-        instances = cfg.DATALOADER.NUM_INSTANCE
-        step = 2 * instances * ranks
-        parts = f"2 modalities × DATALOADER.NUM_INSTANCE ({instances}) × {ranks} processes"
-    else:
-        step, parts = ranks, f"{ranks} processes"
-    shared = {"TEST.IMS_PER_BATCH": cfg.TEST.IMS_PER_BATCH}
-    if cfg.MODEL.META_ARCHITECTURE == "XReID" and cfg.MODEL.CPC.ENABLED:
-        shared["MODEL.CPC.REFRESH_BATCH"] = cfg.MODEL.CPC.REFRESH_BATCH
-    for key, clips in shared.items():
-        if clips < ranks:
-            yield Fault(key, clips, f"it is shared by {ranks} processes", ranks)
-    batch = cfg.SOLVER.IMS_PER_BATCH
-    if batch % step:
-        rule = f"it must be a multiple of {step} ({parts})"
-        yield Fault("SOLVER.IMS_PER_BATCH", batch, rule, batch + -batch % step)
-    elif _rows_of_batch_norm(cfg, ranks) < 2:
-        rule = "batch statistics of a single row are none, so it must be larger"
-        yield Fault("SOLVER.IMS_PER_BATCH", batch, rule, 2 * step)
-
-
-def _rows_of_batch_norm(cfg: CfgNode, ranks: int) -> int:
-    """Of the necks: X-ReID's see the clips of all ranks, the host's the frames of one."""
-    batch = cfg.SOLVER.IMS_PER_BATCH
-    return batch if cfg.MODEL.META_ARCHITECTURE == "XReID" else batch // ranks * cfg.INPUT.CLIP.FRAMES
-
-
-def _loss_faults(cfg: CfgNode) -> Iterator[Fault]:
-    if cfg.MODEL.META_ARCHITECTURE != "XReID":
-        return
-    names = tuple(cfg.MODEL.LOSSES.NAME)
-    needs = (("CPCL", "MODEL.CPC.ENABLED", cfg.MODEL.CPC), ("CMCL", "MODEL.MII.CII.ENABLED", cfg.MODEL.MII.CII))
-    for loss, key, part in needs:
-        if loss in names and not part.ENABLED:
-            yield Fault(key, False, f"MODEL.LOSSES.NAME has {loss}, which needs it: drop {loss}, or set it", True)
-    sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)
-    if (cfg.MODEL.MII.CII.ENABLED or "CMCL" in names) and not getattr(sampler, "pairs", False):
-        rule = (
-            "its clips have no partners for MODEL.MII.CII: set MODEL.MII.CII.ENABLED False and drop CMCL from "
-            "MODEL.LOSSES.NAME, or take a sampler of pairs"
-        )
-        works = CrossModalityIdentitySampler.__name__
-        yield Fault("DATALOADER.SAMPLER_TRAIN", cfg.DATALOADER.SAMPLER_TRAIN, rule, works)
-
-
-def _model_faults(cfg: CfgNode) -> Iterator[Fault]:
-    model = cfg.MODEL
-    if model.META_ARCHITECTURE == "XReID":
-        for key, value, works in (
-            ("MODEL.BACKBONE.NAME", model.BACKBONE.NAME, CLIP_BACKBONE),
-            ("MODEL.HEADS.NAME", model.HEADS.NAME, "XReIDHead"),
-        ):
-            if value != works and value in _HOSTS_OWN[key]:
-                yield Fault(key, value, "X-ReID reads the tokens of its own parts, so it must be one of them", works)
-    parts = PARTS.get(model.META_ARCHITECTURE, ())
-    if parts and not all(_fits_a_part(layer, parts) for layer in model.FREEZE_LAYERS):
-        rule = (
-            f"it must be beginnings of parameters' names, which are {'., '.join(parts)}. in {model.META_ARCHITECTURE}"
-        )
-        yield Fault("MODEL.FREEZE_LAYERS", model.FREEZE_LAYERS, rule, [parts[0]])
-
-
-def _fits_a_part(pattern: Any, parts: tuple[str, ...]) -> bool:
-    """The host takes a layer for a regular expression that a parameter's name begins with."""
-    try:
-        return str(pattern).split(".")[0] in parts or any(re.match(str(pattern), f"{part}.") for part in parts)
-    except re.error:
-        return False
-
-
-_HOSTS_OWN = {
-    "MODEL.BACKBONE.NAME": ("build_resnet_backbone", "build_vit_backbone", "build_osnet_backbone"),
-    "MODEL.HEADS.NAME": ("EmbeddingHead", "ClasHead"),
-}
-
-
-def _data_faults(cfg: CfgNode) -> Iterator[Fault]:
-    names, tests = tuple(cfg.DATASETS.NAMES), tuple(cfg.DATASETS.TESTS)
-    if len(names) != 1:
-        yield Fault("DATASETS.NAMES", names, "it must name one dataset to train on", names[:1])
-    if cfg.DATASETS.AUXILIARY and {*names, *tests} != {"BUPTCampus"}:
-        yield Fault("DATASETS.AUXILIARY", True, "only BUPTCampus has an auxiliary set, so it must be off", False)
-    if cfg.DATASETS.COMBINEALL:
-        rule = "it would train on test identities, which no task here allows, so it must be off"
-        yield Fault("DATASETS.COMBINEALL", True, rule, False)
-    place = Path(cfg.OUTPUT_DIR)
-    blocked = next((folder for folder in (place, *place.parents) if folder.exists() and not folder.is_dir()), None)
-    if blocked is not None:
-        yield Fault("OUTPUT_DIR", cfg.OUTPUT_DIR, f"{blocked} is a file, so it must be elsewhere", f"{blocked}-run")
-
-
-def _device_faults(cfg: CfgNode) -> Iterator[Fault]:
-    name, amp = cfg.MODEL.DEVICE, cfg.SOLVER.AMP
-    try:
-        device = resolve_device(name)
-    except ValueError:
-        yield Fault("MODEL.DEVICE", name, "it must be a device that torch knows, or auto to choose", "auto")
-        return
-    if device.index is not None and comm.get_world_size() > 1:
-        rule = f"each of {comm.get_world_size()} processes takes a device of its own, so it must have no number"
-        yield Fault("MODEL.DEVICE", name, rule, device.type)
-    elif device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        there = torch.cuda.device_count()
-        yield Fault("MODEL.DEVICE", name, f"this machine shows {there} CUDA devices, so it must be another", "auto")
-    elif amp.ENABLED and amp.DTYPE == "float16" and device.type == "cpu":
-        yield Fault("SOLVER.AMP.DTYPE", amp.DTYPE, "that needs CUDA, so on the CPU it must be another", "bfloat16")
-    elif amp.ENABLED and amp.DTYPE == "bfloat16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
-        yield Fault("SOLVER.AMP.DTYPE", amp.DTYPE, "this GPU lacks it, so it must be another", "float16")
-
-
-BETWEEN_KEYS: tuple[Callable[[CfgNode], Iterator[Fault]], ...] = (
-    _size_faults,
-    _head_faults,
-    _stride_faults,
-    _batch_faults,
-    _loss_faults,
-    _model_faults,
-    _data_faults,
-    _device_faults,
-)
-
-
-def _tower_shape(cfg: CfgNode) -> TowerShape | None:
-    """Of the CLIP tower; None where there is none."""
-    return tower_shape(cfg.MODEL.BACKBONE.CLIP_MODEL) if cfg.MODEL.BACKBONE.NAME == CLIP_BACKBONE else None
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+def _concerns_evaluation(key: str) -> bool:
+    return key.startswith("SOLVER.AMP.") or not key.startswith(_TRAINING_GROUPS)

@@ -48,6 +48,8 @@ class Range(NamedTuple):
     works: Any
     most: float = math.inf
     open: bool = False
+    # Whether infinity is one.
+    infinite: bool = False
 
     @property
     def rule(self) -> str:
@@ -58,9 +60,9 @@ class Range(NamedTuple):
         return f"it must be {words}"
 
     def holds(self, value: float) -> bool:
-        """Whether the number is finite and within the range."""
+        """Whether the number is within the range, and finite where it must be."""
         above = value > self.least if self.open else value >= self.least
-        return above and value <= self.most and math.isfinite(value)
+        return above and value <= self.most and (self.infinite or math.isfinite(value))
 
 
 RANGES = {
@@ -87,6 +89,9 @@ RANGES = {
     **dict.fromkeys(("SOLVER.WEIGHT_DECAY", "SOLVER.WEIGHT_DECAY_BIAS", "SOLVER.WEIGHT_DECAY_NORM"), Range(0, 0.0001)),
     **dict.fromkeys(("SOLVER.WARMUP_ITERS", "SOLVER.DELAY_EPOCHS", "SOLVER.FREEZE_ITERS"), Range(0, 0)),
     "SOLVER.ETA_MIN_LR": Range(0, 1e-7),
+    "SOLVER.GAMMA": Range(0, 0.1, open=True),
+    "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": Range(0, 5.0, open=True),
+    "SOLVER.CLIP_GRADIENTS.NORM_TYPE": Range(0, 2.0, open=True, infinite=True),
     "SOLVER.ITERS_PER_EPOCH": Range(0, 300),
     "SOLVER.CHECKPOINT_KEEP": Range(0, 3),
     "DATALOADER.NUM_WORKERS": Range(-1, 2),
@@ -98,6 +103,8 @@ RANGES = {
     "SOLVER.WARMUP_FACTOR": Range(0, 0.1, 1),
     "INPUT.PADDING.SIZE": Range(0, 10),
     **dict.fromkeys(("INPUT.FLIP.PROB", "INPUT.REA.PROB", "INPUT.CJ.PROB"), Range(0, 0.5, 1)),
+    **dict.fromkeys(("INPUT.CJ.BRIGHTNESS", "INPUT.CJ.CONTRAST", "INPUT.CJ.SATURATION"), Range(0, 0.15)),
+    "INPUT.CJ.HUE": Range(0, 0.1, 0.5),
     **dict.fromkeys(("TEST.RERANK.K1", "TEST.RERANK.TEMPORAL.K1"), Range(1, 20)),
     **dict.fromkeys(("TEST.RERANK.K2", "TEST.RERANK.TEMPORAL.K2"), Range(1, 6)),
     "TEST.RERANK.LAMBDA": Range(0, 0.3, 1),
@@ -180,6 +187,8 @@ def _list_faults(key: str, names: Sequence[Any], known: Sequence[str]) -> Iterat
     elif any(name not in known for name in names):
         mended = tuple(n if n in known else nearest(str(n), known) or known[0] for n in names)
         yield Fault(key, tuple(names), f"its names must be of {', '.join(known)}", tuple(dict.fromkeys(mended)))
+    elif len(set(names)) < len(names):
+        yield Fault(key, tuple(names), "each of its names must stand there once", tuple(dict.fromkeys(names)))
 
 
 def _is_video(kind: Any) -> bool:

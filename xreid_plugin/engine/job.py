@@ -18,7 +18,7 @@ class Place(NamedTuple):
         rank: among all processes.
         world_size: number of all processes.
         local_rank: among those of its machine, hence the number of its GPU.
-        local_world_size: number of those of its machine; alike on all machines.
+        local_world_size: number of those of its machine; the same on every machine.
     """
 
     rank: int

@@ -1,4 +1,4 @@
-"""Starts the processes of a job, with a GPU each or on the CPU, and passes on to them what it is told.
+"""Starts the processes of a job, with a GPU each or on the CPU, and forwards signals to them.
 
 The host's launcher, whose options these are, knows CUDA and NCCL alone.
 """

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from fastreid.config import CfgNode
 from torch import nn
 
@@ -115,9 +114,6 @@ def complete_for_inference(cfg: CfgNode, checkpoint: Checkpoint) -> None:
     cfg.MODEL.WEIGHTS = str(checkpoint.path)
     cfg.MODEL.BACKBONE.PRETRAIN = False
     cfg.MODEL.BACKBONE.UNSEEN_CAMERA = "none"
-    if cfg.MODEL.BACKBONE.CAMERA_EMBEDDING and not cfg.MODEL.BACKBONE.CAMERAS:
-        numbers = checkpoint.weights.get("backbone.camera_numbers", torch.empty(0))
-        cfg.MODEL.BACKBONE.CAMERAS = [int(number) for number in numbers]
     if not cfg.MODEL.HEADS.NUM_CLASSES:
         # Classifiers are built and not used.
         cfg.MODEL.HEADS.NUM_CLASSES = 1

@@ -9,10 +9,10 @@ from fastreid.engine import DefaultTrainer
 from fastreid.utils import comm
 from fastreid.utils.events import EventStorage
 
-from xreid_plugin.engine.checkpoint import PREVIOUS_LIST, STOPPED, RunCheckpointer
 from xreid_plugin.engine.hooks import WriterHook
 from xreid_plugin.engine.metrics import restore_storage, storage_state
 from xreid_plugin.engine.random_state import random_state, restore_random_state
+from xreid_plugin.engine.run_checkpoints import PREVIOUS_LIST, STOPPED, RunCheckpointer
 from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
 from xreid_plugin.engine.statistics import share_batch_statistics
 from xreid_plugin.engine.step import TrainingStep
@@ -55,6 +55,11 @@ class ResumableTrainer(DefaultTrainer):
     def device(self) -> torch.device:
         """Of the model."""
         return next(self.model.parameters()).device
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no epoch is left; only the last may be left to evaluate and to record."""
+        return self.start_epoch >= self.max_epoch
 
     def resume_or_load(self, resume: bool = True) -> None:
         """The newest whole checkpoint of the run, where that is wanted and there is one, or else MODEL.WEIGHTS.
@@ -99,7 +104,8 @@ class ResumableTrainer(DefaultTrainer):
             NonFiniteLossError: see :meth:`TrainingStep.read_losses`; no checkpoint was saved since.
             WriteError: the disk is full; see :class:`RunCheckpointer`.
         """
-        logger.info(f"Starting training from iteration {self.start_iter + 1} of {self.max_iter}")
+        if not self.is_finished:
+            logger.info(f"Starting training from iteration {self.start_iter + 1} of {self.max_iter}")
         self.iter = self.start_iter
         if not self._resumed:
             # Before the first line is written: a checkpoint is never joined to the lines of another run.
@@ -133,7 +139,8 @@ class ResumableTrainer(DefaultTrainer):
             self.after_epoch()
             if self.stop.agreed():
                 self._stop_here()
-        self.after_train()
+        if self.iter > self.start_iter:
+            self.after_train()
 
     def _restore(self) -> None:
         self.epoch = self.start_epoch - 1

@@ -2,23 +2,25 @@
 
 import argparse
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from fastreid.config import CfgNode
-from fastreid.engine import default_setup
 from fastreid.utils import comm
 from fastreid.utils.env import seed_all_rng
-from fastreid.utils.logger import setup_logger
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.config_files import ConfigError, read_yaml
+from xreid_plugin.config_merge import UnfitKeysError, put
 from xreid_plugin.data.build import build_training_set
 from xreid_plugin.engine.checkpoint import Checkpoint, read_checkpoint
-from xreid_plugin.engine.config_checks import check_config
-from xreid_plugin.engine.console import details_to_file
+from xreid_plugin.engine.config_checks import check_config, config_faults
+from xreid_plugin.engine.config_contradictions import CLIP_BACKBONE
+from xreid_plugin.engine.run_checkpoints import run_checkpoints
+from xreid_plugin.engine.run_record import CONFIG_FILE, begin_evaluation_log, begin_training_log
 from xreid_plugin.engine.stored_config import adopt_stored_config
-from xreid_plugin.torch_files import NOTE, noted_checkpoint
+from xreid_plugin.torch_files import NOTE, WeightFileError, noted_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -36,17 +38,21 @@ class Prepared(NamedTuple):
 
 
 def setup(args: argparse.Namespace) -> Prepared:
-    """Reads, completes and checks the configuration, and runs the host's setup: log, environment, config.yaml.
+    """Reads, completes and checks the configuration, and begins the log.
+
+    Training has the host's setup, with config.yaml; an evaluation writes nothing before its checkpoint is read.
 
     Args:
         args: of the host's ``default_argument_parser``.
 
     Raises:
-        ValueError: unknown keys, and keys that contradict one another, each named with a value that works.
+        ValueError: unknown keys, and keys that contradict one another, each named with a value that works; a
+            checkpoint that is damaged.
         OSError: a configuration, checkpoint or dataset that is not there.
     """
-    cfg, checkpoint = read_config(args), None
-    check_config(cfg)
+    training = not args.eval_only
+    cfg, checkpoint = read_config(args, training), None
+    check_config(cfg, training)
     if args.eval_only:
         checkpoint = read_checkpoint(checkpoint_to_evaluate(cfg))
         cfg.MODEL.WEIGHTS = str(checkpoint.path)
@@ -54,45 +60,64 @@ def setup(args: argparse.Namespace) -> Prepared:
         adopt_checkpoint_facts(cfg, checkpoint)
     complete_config(cfg)
     if cfg.SEED < 0:
-        former = comm.all_gather(_seed_before(cfg))[0] if args.resume else None
-        cfg.SEED = comm.shared_random_seed() if former is None else former
+        of_ranks = comm.all_gather(_seed_before(cfg) if args.resume and comm.is_main_process() else None)
+        cfg.SEED = comm.shared_random_seed() if of_ranks[0] is None else of_ranks[0]
     cfg.freeze()
-    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank())
-    # The host's log shows its own messages alone.
-    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
-    with details_to_file():
-        # The host would log the file from a handle that it leaves open; it logs the whole configuration anyway.
-        default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))
-    logger.info(f"Environment and configuration: {cfg.OUTPUT_DIR}/log.txt and config.yaml; seed {cfg.SEED}")
+    if args.eval_only:
+        begin_evaluation_log(cfg)
+    else:
+        begin_training_log(cfg, args)
     seed_all_rng(cfg.SEED)
     return Prepared(cfg, checkpoint)
 
 
 def _seed_before(cfg: CfgNode) -> int | None:
-    """What the run that is resumed had drawn, and told in its config.yaml."""
-    try:
-        seed = read_yaml(Path(cfg.OUTPUT_DIR) / "config.yaml").keys["SEED"]
-    except (OSError, ConfigError, LookupError):
-        return None
-    return seed if isinstance(seed, int) and seed >= 0 else None
+    """What the run that is resumed had drawn: its checkpoints tell, or config.yaml where it has saved none yet."""
+    folder, stored = Path(cfg.OUTPUT_DIR), get_cfg()
+    with suppress(OSError, WeightFileError):
+        for path in reversed(run_checkpoints(folder)):
+            with suppress(OSError, WeightFileError, LookupError):
+                adopt_stored_config(stored, read_checkpoint(path).content["config"], path, ["SEED"])
+                return int(stored.SEED)
+    with suppress(OSError, ConfigError, LookupError):
+        stored.merge_from_list(["SEED", read_yaml(folder / CONFIG_FILE).keys["SEED"]])
+        return int(stored.SEED) if stored.SEED >= 0 else None
+    return None
 
 
-def read_config(args: argparse.Namespace) -> CfgNode:
-    """The configuration as the command line names it, not checked yet.
+def read_config(args: argparse.Namespace, training: bool = True) -> CfgNode:
+    """The configuration as the command line names it; checked only where it cannot be read, to tell all at once.
+
+    Args:
+        args: with config_file and opts.
+        training: see :func:`~xreid_plugin.engine.config_checks.check_config`.
 
     Raises:
-        ValueError: unknown keys, and values of another type.
+        ConfigError: unknown keys, and values of another type, with what is wrong with the other keys.
         OSError: a configuration that is not there.
     """
-    cfg = get_cfg()
-    cfg.merge_from_file(args.config_file)
-    cfg.merge_from_list(args.opts)
+    cfg, messages, in_doubt = get_cfg(), [], frozenset[str]()
+    for merge, given in ((cfg.merge_from_file, args.config_file), (cfg.merge_from_list, args.opts)):
+        try:
+            merge(given)
+        except UnfitKeysError as error:
+            messages.append(str(error))
+            in_doubt |= error.in_doubt
+            for keys in error.fitting:
+                put(cfg, keys)
+    if messages:
+        raise ConfigError("\n".join([*messages, *map(str, config_faults(cfg, training, in_doubt))]))
     return cfg
+
+
+def embeds_cameras(cfg: CfgNode) -> bool:
+    """Whether the model has an embedding of every camera: the CLIP tower alone can."""
+    return bool(cfg.MODEL.BACKBONE.NAME == CLIP_BACKBONE and cfg.MODEL.BACKBONE.CAMERA_EMBEDDING)
 
 
 def complete_config(cfg: CfgNode) -> None:
     """Fills in what the training set tells: MODEL.HEADS.NUM_CLASSES if 0, and MODEL.BACKBONE.CAMERAS if empty."""
-    wants_cameras = cfg.MODEL.BACKBONE.CAMERA_EMBEDDING and not cfg.MODEL.BACKBONE.CAMERAS
+    wants_cameras = embeds_cameras(cfg) and not cfg.MODEL.BACKBONE.CAMERAS
     if cfg.MODEL.HEADS.NUM_CLASSES and not wants_cameras:
         return
     dataset = build_training_set(cfg)
@@ -119,13 +144,16 @@ def checkpoint_to_evaluate(cfg: CfgNode) -> Path:
 
 
 def adopt_checkpoint_facts(cfg: CfgNode, checkpoint: Checkpoint) -> None:
-    """Takes the number of identities and the cameras from a checkpoint, where they shape its tensors.
+    """Takes from a checkpoint what shapes its tensors, identities and cameras, and the dataset that these are of.
 
     Raises:
         WeightFileError: it carries a configuration that cannot be read.
     """
-    path, keys = checkpoint.path, ["MODEL.HEADS.NUM_CLASSES", "MODEL.BACKBONE.CAMERAS"]
+    path, keys = checkpoint.path, ["MODEL.HEADS.NUM_CLASSES", "MODEL.BACKBONE.CAMERAS", "DATASETS.NAMES"]
     if "config" not in checkpoint.content:
-        logger.info(f"{path} holds no configuration; identities and cameras are those of DATASETS.NAMES.")
-        return
-    adopt_stored_config(cfg, checkpoint.content["config"], path, keys)
+        logger.info(f"{path} holds no configuration; it is taken to be trained on {', '.join(cfg.DATASETS.NAMES)}.")
+    else:
+        adopt_stored_config(cfg, checkpoint.content["config"], path, keys)
+    numbers = checkpoint.weights.get("backbone.camera_numbers")
+    if numbers is not None and numbers.ndim == 1:
+        cfg.MODEL.BACKBONE.CAMERAS = [int(number) for number in numbers]

@@ -10,15 +10,16 @@ import torch
 from fastreid.engine import hooks
 from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
+from fastreid.utils.env import seed_all_rng
 from fastreid.utils.events import EventWriter
 from torch import nn
 
 from xreid_plugin.data.build import build_clip_loader, build_dataset, build_train_loader, build_training_set
 from xreid_plugin.engine.bad_frames import BadFramesHook
-from xreid_plugin.engine.checkpoint import RunCheckpointer
 from xreid_plugin.engine.console import ConsoleWriter, details_to_file
 from xreid_plugin.engine.hooks import (
     CheckpointHook,
+    ConsoleHook,
     EvalAtStartHook,
     EvaluationHook,
     FreezeHook,
@@ -31,11 +32,13 @@ from xreid_plugin.engine.metrics import EventsFile, MetricsFile, has_evaluation
 from xreid_plugin.engine.optimizer import build_optimizer, freeze_while
 from xreid_plugin.engine.precision import autocast, gradient_scaler
 from xreid_plugin.engine.resumable import ResumableTrainer
+from xreid_plugin.engine.run_checkpoints import RunCheckpointer
 from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.engine.statistics import StatisticsHook
 from xreid_plugin.engine.step import TrainingStep
+from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them, refuse_unseen_cameras
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
-from xreid_plugin.evaluation.report import results_table, write_results
+from xreid_plugin.evaluation.report import results_table, title_of, write_results
 from xreid_plugin.host import DeviceLoader, resolve_device
 from xreid_plugin.modeling.compilation import compile_blocks
 from xreid_plugin.modeling.xreid import XReID
@@ -55,8 +58,17 @@ class XReIDTrainer(ResumableTrainer):
     def __init__(self, cfg: Any) -> None:
         """
         Args:
-            cfg: with the plugin's keys; what only the data can tell is filled in in a copy.
+            cfg: with the plugin's keys; what only the data can tell is filled in in a copy. SEED seeds the weights.
+
+        Raises:
+            ValueError: a SEED below 0, or a contradiction that only the data can tell.
         """
+        if cfg.SEED < 0:
+            # A resumed run needs the seed that its first part had; the tool looks that up.
+            raise ValueError(
+                f"SEED is {cfg.SEED}, which tools/train_net.py alone draws from; set it to 0 or more, such as 0."
+            )
+        seed_all_rng(cfg.SEED)
         cfg = cfg.clone()
         cfg.defrost()
         complete_config(cfg)
@@ -91,13 +103,11 @@ class XReIDTrainer(ResumableTrainer):
         return autocast(self.cfg)
 
     def train(self) -> dict[str, float]:
-        """Runs training; at its end the main process logs a table of the first and the last evaluation."""
-        if self.start_epoch >= self.max_epoch:
-            logger.info(f"The run is finished: it has had its {self.max_epoch} epochs, SOLVER.MAX_EPOCH.")
+        """Runs training; at its end the main process logs a table of the first and the last of several evaluations."""
         results = super().train()
-        if comm.is_main_process() and self.evaluations:
-            labels = list(self.evaluations)
-            ends = {label: self.evaluations[label] for label in dict.fromkeys([labels[0], labels[-1]])}
+        labels = list(self.evaluations)
+        if len(labels) > 1:
+            ends = {label: self.evaluations[label] for label in (labels[0], labels[-1])}
             logger.info("Results in percent:\n" + results_table(ends))
         return results
 
@@ -107,7 +117,7 @@ class XReIDTrainer(ResumableTrainer):
         super().after_epoch()
 
     def build_hooks(self) -> list[HookBase]:
-        """The host's hooks in the host's order, with the plugin's among them."""
+        """The host's hooks in the host's order but for its PreciseBN, which knows no clips; the plugin's among them."""
         cfg, period, cpc = self.cfg, self.cfg.SOLVER.LOG_PERIOD, self.cfg.MODEL.CPC
         # The host has just computed both from the size of the dataset; hooks and writers read them from here on.
         self.iters_per_epoch = epoch_length(cfg, self.iters_per_epoch)
@@ -124,6 +134,9 @@ class XReIDTrainer(ResumableTrainer):
             loader = build_clip_loader(cfg, tracklets, "even", cpc.REFRESH_BATCH, drop_unreadable=True)
             built.append(PrototypeHook(model, model.prototypes, loader, cpc.REFRESH_EPOCHS, period))
         built.append(BadFramesHook())
+        if comm.is_main_process():
+            device = resolve_device(cfg.MODEL.DEVICE)
+            built.append(ConsoleHook(ConsoleWriter(self.max_iter, cfg.SOLVER.IMS_PER_BATCH, device), period))
         if comm.get_world_size() > 1:
             built.append(StatisticsHook(model))
         # Before the evaluation: whatever happens there, the epoch is not lost.
@@ -140,13 +153,9 @@ class XReIDTrainer(ResumableTrainer):
         return built
 
     def build_writers(self) -> list[EventWriter]:
-        """Console, metrics.json and TensorBoard, which go on where the run does."""
+        """metrics.json and TensorBoard, which go on where the run does."""
         metrics = MetricsFile(self._metrics_path, self.start_iter)
-        return [
-            ConsoleWriter(self.max_iter, self.cfg.SOLVER.IMS_PER_BATCH, resolve_device(self.cfg.MODEL.DEVICE)),
-            metrics,
-            EventsFile(self._metrics_path.parent, self.start_iter, metrics.last_iteration),
-        ]
+        return [metrics, EventsFile(self._metrics_path.parent, self.start_iter, metrics.last_iteration)]
 
     @property
     def _metrics_path(self) -> Path:
@@ -202,7 +211,7 @@ class XReIDTrainer(ResumableTrainer):
         Args:
             cfg: complete.
             model: maps a batch of clips to embeddings in eval mode.
-            label: names the table's row and the file.
+            label: names the file, and the table's row by :func:`~xreid_plugin.evaluation.report.title_of`.
 
         Returns:
             Figures in percent, such as "I2V/mAP" and "I2V-reranked/mAP"; with several datasets "NAME/I2V/mAP". Empty
@@ -212,10 +221,12 @@ class XReIDTrainer(ResumableTrainer):
         for name in cfg.DATASETS.TESTS:
             dataset = build_dataset(cfg, name)
             evaluator = CrossModalityEvaluator(cfg, dataset)
-            loader = build_clip_loader(cfg, evaluator.tracklets, cfg.TEST.FRAMES)
+            tracklets = as_the_model_knows_them(cfg, name, evaluator.tracklets)
+            loader = build_clip_loader(cfg, tracklets, cfg.TEST.FRAMES)
             figures = evaluate(Embedder(model, cfg.TEST.FLIP.ENABLED, autocast(cfg)), loader, evaluator)
             if comm.is_main_process():
-                logger.info(f"{name}, {label}, in percent:\n" + results_table({label: figures}))
+                title = title_of(label)
+                logger.info(f"{name}, {title}, in percent:\n" + results_table({title: figures}))
                 prefix = f"{name}_" if len(cfg.DATASETS.TESTS) > 1 else ""
                 path = Path(cfg.OUTPUT_DIR) / f"results_{prefix}{label.replace(' ', '_')}.json"
                 write_results(path, figures, evaluator.protocol, evaluator.curves)
@@ -231,19 +242,23 @@ def show_test_sets(cfg: Any) -> None:
     Raises:
         ValueError: a test camera that training has not seen, unless MODEL.BACKBONE.UNSEEN_CAMERA allows it.
     """
-    known = set(cfg.MODEL.BACKBONE.CAMERAS)
     for name in cfg.DATASETS.TESTS:
         dataset = build_dataset(cfg, name)
-        unseen = {tracklet.camid for tracklet in dataset.test} - known
-        if known and unseen and cfg.MODEL.BACKBONE.UNSEEN_CAMERA == "error":
-            raise ValueError(
-                f"The test set of {name} has cameras {sorted(unseen)}, of which training, with {sorted(known)}, knows "
-                "nothing. MODEL.BACKBONE.UNSEEN_CAMERA none embeds their frames without a camera."
-            )
+        refuse_unseen_cameras(cfg, name, dataset.test)
         if comm.is_main_process():
             dataset.show_test()
 
 
 def epoch_length(cfg: Any, host_length: int) -> int:
-    """Iterations of an epoch: SOLVER.ITERS_PER_EPOCH, or the host's count if that is 0."""
-    return cfg.SOLVER.ITERS_PER_EPOCH or host_length
+    """Iterations of an epoch: SOLVER.ITERS_PER_EPOCH, or the host's count if that is 0.
+
+    Raises:
+        ValueError: the host counts none, as there are fewer tracklets than a batch has clips.
+    """
+    length: int = cfg.SOLVER.ITERS_PER_EPOCH or host_length
+    if length < 1:
+        raise ValueError(
+            "SOLVER.ITERS_PER_EPOCH is 0, for the training set's tracklets // SOLVER.IMS_PER_BATCH, but there are "
+            f"fewer tracklets than the {cfg.SOLVER.IMS_PER_BATCH} clips of a batch; set the iterations, such as 100."
+        )
+    return length
