@@ -24,13 +24,13 @@ def test_every_configuration_runs_under_every_seed_in_a_folder_of_its_own(tmp_pa
 
 @pytest.mark.parametrize("config", [*BASELINES, VCM], ids=lambda path: path.stem)
 def test_the_command_line_of_a_run_makes_the_settings_that_were_planned(tmp_path, config):
-    overrides = ["SOLVER.MAX_EPOCH", "4", "MODEL.LOSSES.CE.SCALE", "0.5"]
+    overrides = ["SOLVER.MAX_EPOCH", "4", "MODEL.LOSSES.TRI.SCALE", "0.5"]
     (run,) = plan([("model", config)], [7], tmp_path, [SIZES, FROM_SCRATCH], overrides)
     cfg = get_cfg()
     cfg.merge_from_file(str(run.config_file))
     cfg.merge_from_list(list(run.overrides))
     assert (7, str(run.folder)) == (cfg.SEED, cfg.OUTPUT_DIR)
-    assert (cfg.SOLVER.MAX_EPOCH, cfg.MODEL.LOSSES.CE.SCALE) == (4, 0.5)
+    assert (cfg.SOLVER.MAX_EPOCH, cfg.MODEL.LOSSES.TRI.SCALE) == (4, 0.5)
     cfg.OUTPUT_DIR = ""
     assert cfg.dump() == run.settings
 
@@ -67,7 +67,7 @@ def test_a_later_overlay_wins_and_the_command_line_wins_over_all(tmp_path):
         (["a"], [0], ["DATASETS.TESTS", "('HITSZVCM', 'BUPTCampus')"], "one test set"),
         (["a"], [0], ["SOLVER.NO_SUCH_KEY", "1"], "NO_SUCH_KEY"),
         (["a"], [0], ["SOLVER.MAX_EPOCH"], "do not pair up"),
-        (["a"], [0], ["INPUT.SIZE_TEST", "[64, 32]"], "INPUT.SIZE_TRAIN"),
+        (["a"], [0], ["SOLVER.IMS_PER_BATCH", "6"], "2 modalities"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tmp_path, names, seeds, overrides, message):

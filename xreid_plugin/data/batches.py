@@ -1,4 +1,4 @@
-"""One block of memory a batch: clips are written straight into it, and collating finds them in place."""
+"""One block of memory per batch: clips are written straight into it, and collating finds them in place."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from xreid_plugin.data.tracklet import FAULTS, IMAGES
 
 
 def clip_block(clips: int, frames: int, size: tuple[int, int]) -> torch.Tensor:
-    """Memory for a batch, in a worker of a loader such as the parent process sees as well.
+    """Memory for a batch; in a loader's worker, memory that the parent process sees as well.
 
     Args:
         clips: B.
@@ -36,7 +36,7 @@ def collate_clips(items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         items: B dicts of the same keys, of which IMAGES holds a tensor.
 
     Returns:
-        Their values, batched, by key; an integer's batch is (B,) int64, that of FAULTS a list.
+        By key, their values, batched: integers as (B,) int64, FAULTS as a list.
     """
     labels = [{key: value for key, value in item.items() if key not in (IMAGES, FAULTS)} for item in items]
     batch = {IMAGES: _joined([item[IMAGES] for item in items]), **default_collate(labels)}

@@ -19,7 +19,7 @@ class Boxes:
     """One box in each of L frames.
 
     Attributes:
-        frames: (L,) int64, numbers of the video's frames from 0, rising.
+        frames: (L,) int64, numbers of the video's frames from 0, increasing.
         corners: (L, 4) float64, x1, y1, x2, y2 in pixels: left, top, right, bottom; x1 < x2, y1 < y2.
     """
 
@@ -31,14 +31,14 @@ class Boxes:
 
     @classmethod
     def of(cls, values: ArrayLike, name: str = "boxes") -> "Boxes":
-        """From numbers.
+        """Builds boxes from numbers.
 
         Args:
             values: (L, 5) of frame, x1, y1, x2, y2; or (L, 4) of x1, y1, x2, y2 in frames 0..L-1.
-            name: for messages.
+            name: what messages call them.
 
         Raises:
-            FootageError: another shape, no row, or a row that is no box; its number is told.
+            FootageError: another shape, no row, or a row that is no box; the message gives its number.
         """
         try:
             table = np.asarray(values, np.float64)
@@ -54,10 +54,10 @@ class Boxes:
 
     @classmethod
     def read(cls, path: Path) -> "Boxes":
-        """From a CSV file, with a line of the columns' names; further columns are skipped.
+        """Reads a CSV file that begins with a line of the columns' names; further columns are skipped.
 
         Raises:
-            FootageError: there is no such file, or a line that is no box; its number is told.
+            FootageError: there is no such file, or a line that is no box; the message gives its number.
         """
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -89,7 +89,7 @@ class Boxes:
 
 
 def _numbers(reader: "csv.DictReader[str]", path: Path) -> Iterator[tuple[int, list[float]]]:
-    """Of every line its number in the file and its five numbers."""
+    """The number in the file and the five numbers of every line."""
     try:
         for line in reader:
             yield reader.line_num, [float(line[column] or "") for column in COLUMNS]

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def datasets_of_tracklets() -> dict[str, Callable[..., VideoCrossModalityDataset]]:
-    """Those of the host's registry that have tracklets and not images, by name; a user's own among them."""
+    """The datasets of the host's registry that have tracklets and not images, by name; a user's own among them."""
     return {
         name: kind
         for name, kind in DATASET_REGISTRY._obj_map.items()
@@ -37,11 +37,11 @@ def datasets_of_tracklets() -> dict[str, Callable[..., VideoCrossModalityDataset
 
 
 def build_dataset(cfg: Any, name: str) -> VideoCrossModalityDataset:
-    """The dataset ``name`` of the host's registry, by DATASETS.ROOT, MIN_TRACKLET_LENGTH, AUXILIARY and PACK.
+    """Reads the dataset ``name`` of the host's registry, as DATASETS.ROOT, MIN_TRACKLET_LENGTH, AUXILIARY and PACK say.
 
     Raises:
         FileNotFoundError: no such data; the message says what was looked for.
-        ValueError: a dataset that is none of tracklets, malformed metadata, or a pack of another dataset.
+        ValueError: a dataset that does not consist of tracklets, malformed metadata, or a pack of another dataset.
     """
     root = cfg.DATASETS.ROOT or os.getenv("FASTREID_DATASETS", "datasets")
     return _read_dataset(name, root, cfg.DATASETS.MIN_TRACKLET_LENGTH, cfg.DATASETS.AUXILIARY, cfg.DATASETS.PACK)
@@ -64,10 +64,10 @@ def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool, pack: 
 
 
 def build_training_set(cfg: Any) -> VideoCrossModalityDataset:
-    """The dataset that DATASETS.NAMES trains on; one, since identities of two have no common labels.
+    """The dataset that DATASETS.NAMES trains on; one, since the identities of two have no common labels.
 
     Raises:
-        ValueError: DATASETS.NAMES has not one entry.
+        ValueError: DATASETS.NAMES does not have exactly one entry.
     """
     if len(cfg.DATASETS.NAMES) != 1:
         raise ValueError(f"DATASETS.NAMES is {tuple(cfg.DATASETS.NAMES)}; it must name one dataset to train on.")
@@ -78,12 +78,12 @@ def build_frame_reader(cfg: Any, size_key: str) -> FrameReader:
     """Where frames are read from: loose files, or the pack that DATASETS.PACK names.
 
     Args:
-        cfg: for DATASETS and INPUT.
-        size_key: the size that will be asked for, "SIZE_TRAIN" or "SIZE_TEST" of INPUT.
+        cfg: the configuration; DATASETS and INPUT are read.
+        size_key: the size that frames will be read at, "SIZE_TRAIN" or "SIZE_TEST" of INPUT.
 
     Raises:
         FileNotFoundError: there is no such pack, or no such dataset.
-        ValueError: it is no pack, or its frames are decoded at another size.
+        ValueError: it is not a pack, or its frames are decoded at another size.
     """
     if not cfg.DATASETS.PACK:
         return LooseFrames()
@@ -133,14 +133,14 @@ def substitutes(cfg: Any) -> bool:
 def build_clip_loader(
     cfg: Any, tracklets: Sequence[Tracklet], mode: str, batch_size: int | None = None, drop_unreadable: bool = False
 ) -> DeviceLoader:
-    """Every clip of ``tracklets`` once, without random draws, each rank a part of them.
+    """A loader of every clip of ``tracklets`` once, without random draws; each rank reads a part of them.
 
     Args:
-        cfg: for INPUT, TEST and DATALOADER.
-        tracklets: whose clips are wanted.
+        cfg: the configuration; INPUT, TEST and DATALOADER are read.
+        tracklets: the tracklets whose clips are wanted.
         mode: "even" or "dense", as TEST.FRAMES.
         batch_size: clips, over all ranks; None: TEST.IMS_PER_BATCH.
-        drop_unreadable: where bad frames are substituted, whether a tracklet that has no other is passed over.
+        drop_unreadable: where bad frames are substituted, whether a tracklet without a readable one is passed over.
     """
     reader = build_frame_reader(cfg, "SIZE_TEST")
     test_set = TestClips(

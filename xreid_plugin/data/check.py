@@ -1,4 +1,4 @@
-"""Checks a copy of a dataset before a day of training: its counts, its frames, and whether its queries have answers."""
+"""Checks a copy of a dataset before a day of training: its counts, its frames, and whether its queries have matches."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -80,7 +80,7 @@ def check_dataset(
     """Checks every kept tracklet of a dataset.
 
     Args:
-        dataset: what the lists say; reading them has already refused malformed lines and shared identities.
+        dataset: the dataset as its lists have it; reading them has already refused malformed lines and shared identities.
         deep: also decode every frame, which takes minutes.
         workers: threads that decode; 0: one for each core.
         compare_counts: whether a count that differs from a full copy is a failure; else counts are not compared.
@@ -138,7 +138,7 @@ def check_dataset(
 
 
 def one_sided_identities(dataset: VideoCrossModalityDataset) -> list[str]:
-    """Training identities that one modality lacks, by the dataset's own number; nothing can be matched for them."""
+    """Training identities seen in one modality only, by the dataset's own number; they have nothing to be matched with."""
     seen: dict[int, set[Modality]] = {}
     for tracklet in dataset.train:
         seen.setdefault(tracklet.pid, set()).add(tracklet.modality)

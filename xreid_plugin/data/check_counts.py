@@ -1,4 +1,4 @@
-"""What a copy of a dataset holds, beside what a full copy holds."""
+"""What a copy of a dataset holds, compared with what a full copy holds."""
 
 from xreid_plugin.data.datasets.base import TRAIN, VideoCrossModalityDataset
 
@@ -54,10 +54,10 @@ _AUXILIARY_SET = {
 
 
 def compare_with_full_copy(dataset: VideoCrossModalityDataset) -> list[tuple[str, int, int | None]]:
-    """Counts a copy.
+    """Counts a copy's identities, tracklets and frames.
 
     Args:
-        dataset: where it was read with another length filter than its own, what is counted after it is not compared.
+        dataset: the copy; if it was read with another length filter than its own, counts after filtering are not compared.
 
     Returns:
         Rows of what was counted: its name, the number found, the number in a full copy or None.

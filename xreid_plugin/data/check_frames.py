@@ -27,7 +27,7 @@ def missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
 
 
 def frames_led_astray(tracklets: Sequence[Tracklet]) -> list[str]:
-    """The frames that are links out of their dataset's folder, in order; where tracklets have none, no link is."""
+    """The frames that are links out of their dataset's folder, in order; none where the tracklets have no such folder."""
     links_in = lru_cache(maxsize=256)(_links_in)
     astray = []
     for tracklet in tracklets:
@@ -42,9 +42,9 @@ def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: in
     """Decodes every frame as training does: what it finds is what training would stumble over.
 
     Args:
-        tracklets: whose frames.
+        tracklets: the tracklets whose frames are decoded.
         skip: paths to leave out.
-        workers: threads; decoding and reading let others run. 0: one for each core.
+        workers: number of threads, which decode and read in parallel. 0: one for each core.
 
     Returns:
         A line for each frame that cannot be decoded, in order: path and reason.

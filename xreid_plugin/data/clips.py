@@ -2,7 +2,7 @@
 
 An item is a dict with the keys of :mod:`xreid_plugin.data.tracklet`: images (T, 3, H, W) uint8, and ints. A loader asks
 for the items of a whole batch at once, and gets clips that lie in one block. Where bad frames are substituted, an item
-tells of its own under FAULTS.
+reports its own under FAULTS.
 """
 
 import itertools
@@ -23,14 +23,14 @@ from xreid_plugin.data.transforms import ClipAugmentation, to_planes
 
 
 class ClipRequest(NamedTuple):
-    """What a sampler asks of :class:`TrainClips`.
+    """What a sampler requests from :class:`TrainClips`.
 
     The seed travels with the index so that a clip depends on the sampler's position alone, and not on how many workers
     there are or which of them reads it.
 
     Attributes:
-        position: of the tracklet in the training set.
-        seed: of all random draws for this clip.
+        position: the tracklet's position in the training set.
+        seed: the seed of all random draws for this clip.
     """
 
     position: int
@@ -67,7 +67,7 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
         return self.__getitems__([request])[0]
 
     def __getitems__(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
-        """The items of a batch, whose clips lie one behind the other; torch's loaders prefer it to single items."""
+        """The items of a batch, whose clips lie one after another in memory; torch's loaders prefer it to single items."""
         block = clip_block(len(requests), self.num_frames, self.size)
         return [self._item(clip, request) for clip, request in zip(block, requests, strict=True)]
 
@@ -96,8 +96,8 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
 class TrainClips(_Clips[ClipRequest]):
     """Training clips: frames at random within T chunks, augmented.
 
-    Where frames are substituted and a tracklet has none that is readable, another of its identity and modality is
-    shown, which the request's seed draws: the clip is the one that would be read had the sampler asked for that one.
+    Where frames are substituted and a tracklet has none that is readable, another of its identity and modality takes
+    its place, drawn by the request's seed: the clip is what it would be had the sampler asked for that tracklet.
     """
 
     def __init__(
@@ -111,19 +111,19 @@ class TrainClips(_Clips[ClipRequest]):
     ) -> None:
         """
         Args:
-            tracklets: with identities labelled 0..N-1.
+            tracklets: the training tracklets, with identities labelled 0..N-1.
             size: (H, W) in pixels.
             num_frames: T.
-            augmentation: applied to every clip.
+            augmentation: the random changes that are applied to every clip.
             reader: source of the frames; None reads the tracklets' files.
-            substitute: go on without bad frames, as INPUT.BAD_FRAMES; else they are an error.
+            substitute: go on without bad frames, as INPUT.BAD_FRAMES says; else they are an error.
         """
         super().__init__(tracklets, size, num_frames, reader, substitute)
         self.augmentation = augmentation
 
     @property
     def num_classes(self) -> int:
-        """N, the name by which the host's trainer asks for it."""
+        """N, under the name that the host's trainer reads."""
         return 1 + max(tracklet.pid for tracklet in self.tracklets)
 
     def __len__(self) -> int:
@@ -148,7 +148,7 @@ class TrainClips(_Clips[ClipRequest]):
         )
 
     def _twins(self, index: int, seed: int) -> Iterator[int]:
-        """The other tracklets of an identity in a modality, in an order of chance; looked for when first asked for."""
+        """The other tracklets of an identity in a modality, in random order; looked up when first needed."""
         own = self.tracklets[index]
         twins = [
             position
@@ -159,9 +159,9 @@ class TrainClips(_Clips[ClipRequest]):
 
 
 class TestClips(_Clips[int]):
-    """Test clips, without a random draw: one a tracklet (``even``), or as many as cover every frame (``dense``).
+    """Test clips, without a random draw: one per tracklet (``even``), or as many as cover every frame (``dense``).
 
-    A tracklet without a readable frame is an error also where frames are substituted: what is ranked must be the whole
+    A tracklet without a readable frame is an error even where frames are substituted: what is ranked must be the whole
     test set. For passes over a training set it can be dropped: its clips are blank, and say so.
     """
 
@@ -177,12 +177,12 @@ class TestClips(_Clips[int]):
     ) -> None:
         """
         Args:
-            tracklets: whose clips are wanted.
+            tracklets: the tracklets whose clips are wanted.
             size: (H, W) in pixels.
             num_frames: T.
             mode: "even" or "dense", as TEST.FRAMES.
             reader: source of the frames; None reads the tracklets' files.
-            substitute: go on without bad frames, as INPUT.BAD_FRAMES; else they are an error.
+            substitute: go on without bad frames, as INPUT.BAD_FRAMES says; else they are an error.
             drop_unreadable: with ``substitute``, whether a tracklet without a readable frame has blank clips.
 
         Raises:

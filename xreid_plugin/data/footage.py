@@ -24,7 +24,7 @@ Picture: TypeAlias = Image.Image | NDArray[np.uint8]
 
 
 class FootageError(ValueError):
-    """Frames that cannot be had; the message names the file or the frame, and what would do."""
+    """Frames that cannot be read; the message names the file or the frame, and the remedy."""
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ class Footage(Protocol):
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """What messages call the tracklet."""
         ...
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class Footage(Protocol):
         ...
 
     def clips(self, rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-        """Clips one after another, so that none but the present one is held.
+        """Clips one after another, so that only the current one is held.
 
         Args:
             rows: (C, T) frames of each clip, 0..L-1, not decreasing from one to the next.
@@ -51,8 +51,8 @@ class Footage(Protocol):
             (T, H, W, 3) uint8, RGB.
 
         Raises:
-            FootageError: a frame cannot be had.
-            FrameError: a file that is missing or is no picture.
+            FootageError: a frame cannot be read.
+            FrameError: a file is missing or is not a picture.
         """
         ...
 
@@ -63,11 +63,11 @@ class FileFrames:
     def __init__(self, tracklet: Tracklet, reader: FrameReader | None = None) -> None:
         """
         Args:
-            tracklet: with one path or more.
-            reader: of its frames; None reads loose files.
+            tracklet: a tracklet with at least one path.
+            reader: the source of its frames; None reads loose files.
 
         Raises:
-            FootageError: no path.
+            FootageError: the tracklet has no path.
         """
         if not len(tracklet.paths):
             raise FootageError(f"Tracklet {tracklet.name} has no frame; it needs one at least.")
@@ -77,7 +77,7 @@ class FileFrames:
 
     @classmethod
     def of_folder(cls, folder: Path) -> "FileFrames":
-        """The pictures in a folder, in the order of their names, numbers in them by value.
+        """The pictures in a folder, in the order of their names, with numbers in them compared by value.
 
         Raises:
             FootageError: there is no such folder, or no picture in it.
@@ -88,7 +88,7 @@ class FileFrames:
         if not paths:
             raise FootageError(f"{folder} holds no picture; expected frames such as 0001.jpg.")
         paths.sort(key=lambda path: _natural(path.name))
-        # Neither identity nor modality is known, and reading asks for none.
+        # Neither identity nor modality is known, and reading needs neither.
         return cls(Tracklet([str(path) for path in paths], 0, 0, Modality.VISIBLE, str(folder)))
 
     def __len__(self) -> int:
@@ -107,7 +107,7 @@ class ImageFrames:
         """
         Args:
             images: PIL images; or arrays (h, w, 3) RGB or (h, w) grey, uint8; or one array (L, h, w, 3).
-            name: for messages.
+            name: what messages call them.
 
         Raises:
             FootageError: no image, or one of another kind, shape or number type.

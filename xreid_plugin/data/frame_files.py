@@ -3,8 +3,8 @@
 Whatever a file holds, it comes as three channels of eight bits: grey is repeated, a palette is looked up, CMYK is
 converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation is applied.
 
-A file is read as a whole and looked at before it is decoded: one that was cut off is no picture here, whatever its
-decoder would make of it, and neither is one that declares an absurd size.
+A file is read as a whole and inspected before it is decoded: one that was cut off does not count as a picture, whatever
+its decoder would make of it, and neither does one that declares an absurd size.
 
 A large JPEG is not decoded in full: its decoder gives a half, a quarter or an eighth of the size at a fraction of the
 work, and the least of these that is still as large as the frame wanted is what is resized. It is the mean of each block
@@ -48,7 +48,7 @@ class LooseFrames:
         """Decodes frames and resizes those of another size bilinearly (method: Recipe).
 
         Args:
-            tracklet: whose frames are wanted.
+            tracklet: the tracklet whose frames are wanted.
             indices: T positions in ``tracklet.paths``; a repeated one is decoded once.
             size: (H, W) in pixels.
 
@@ -56,7 +56,7 @@ class LooseFrames:
             (T, H, W, 3) uint8, RGB, 0 to 255.
 
         Raises:
-            BadFrameError: a file is missing, cut off or no picture.
+            BadFrameError: a file is missing, cut off or not a picture.
             FrameError: a file is a link out of the tracklet's dataset.
         """
 
@@ -73,19 +73,19 @@ class LooseFrames:
 def decode_clip(
     tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int], content: Content
 ) -> np.ndarray:
-    """Decodes and resizes as :meth:`LooseFrames.read`, whatever holds the pictures.
+    """Decodes and resizes as :meth:`LooseFrames.read` does, whatever holds the pictures.
 
     Args:
-        tracklet: whose frames are wanted.
+        tracklet: the tracklet whose frames are wanted.
         indices: T positions in ``tracklet.paths``; a repeated one is decoded once.
         size: (H, W) in pixels.
-        content: gives the file of a frame.
+        content: returns the bytes of a frame's file.
 
     Returns:
         (T, H, W, 3) uint8, RGB, 0 to 255.
 
     Raises:
-        BadFrameError: there is no picture.
+        BadFrameError: a frame has no readable picture.
     """
     clip = np.empty((len(indices), *size, 3), np.uint8)
     first_place: dict[int, int] = {}
@@ -114,13 +114,13 @@ def decode_whole(content: bytes | memoryview) -> np.ndarray:
     """A picture at its own size, by the rules of training.
 
     Args:
-        content: of its file.
+        content: the bytes of its file.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        PictureError: it is cut off, declares an absurd size, or is no picture.
+        PictureError: it is cut off, declares an absurd size, or is not a picture.
     """
     refuse_cut_off(content)
     refuse_huge(content)

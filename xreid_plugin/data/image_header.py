@@ -3,7 +3,7 @@
 import struct
 from typing import NamedTuple
 
-# 64 megapixels, 192 MB once decoded: more than any surveillance camera gives, and what a data worker can bear.
+# 64 megapixels, 192 MB once decoded: more than any surveillance camera gives, and what a data worker can afford.
 MOST_PIXELS = 64_000_000
 
 JPEG_START = b"\xff\xd8"
@@ -17,7 +17,7 @@ _END_OF_HEADERS = frozenset({0xD9, 0xDA})
 
 
 class PictureSize(NamedTuple):
-    """In pixels."""
+    """A picture's size, in pixels."""
 
     height: int
     width: int
@@ -46,7 +46,7 @@ def refuse_huge(content: bytes | bytearray | memoryview) -> None:
     """Refuses a picture that declares more pixels than MOST_PIXELS; costs microseconds, and reads no pixel.
 
     Args:
-        content: see :func:`picture_size`; what it tells nothing of is let through, for the decoder to judge.
+        content: see :func:`picture_size`; a size that cannot be found is let through, for the decoder to judge.
 
     Raises:
         PictureError: names both numbers.
@@ -57,8 +57,10 @@ def refuse_huge(content: bytes | bytearray | memoryview) -> None:
 
 
 def check_size(height: int, width: int) -> None:
-    """Raises:
-    PictureError: a picture of that size has more pixels than MOST_PIXELS.
+    """Refuses a picture of that size if it has too many pixels.
+
+    Raises:
+        PictureError: it has more than MOST_PIXELS.
     """
     if height * width > MOST_PIXELS:
         raise PictureError(
@@ -77,7 +79,7 @@ def _jpeg_size(view: memoryview) -> PictureSize | None:
     place = len(JPEG_START)
     while place + 4 <= len(view):
         if view[place] != 0xFF:
-            # Decoders pass over rubbish between segments.
+            # Decoders skip junk between segments.
             place += 1
             continue
         marker = view[place + 1]

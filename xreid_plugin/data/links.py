@@ -1,13 +1,13 @@
-"""Where a frame leads that is a link: to a file of its dataset, or out of it."""
+"""Where a frame that is a link leads: to a file of its dataset, or out of it."""
 
 import os
 from functools import lru_cache
 
 
 class LinkError(ValueError):
-    """A frame is a link out of its dataset; the message says where to, and what would do.
+    """A frame is a link out of its dataset; the message says where to, and gives the remedy.
 
-    No damaged picture, for which another frame may stand in: lists come from elsewhere, and somebody or something has
+    It is not a damaged picture, for which another frame may stand in: lists come from elsewhere, and somebody or something has
     put a file of this machine in a frame's place. So it is an error under any INPUT.BAD_FRAMES.
     """
 
@@ -16,12 +16,12 @@ def refuse_outside(path: str, home: str) -> str:
     """Follows a link.
 
     Args:
-        path: a frame's.
+        path: a frame's path.
         home: the dataset's folder, below which the path lies. It may be a link itself, and so may the folder in it that
             the path goes through, such as Train: both are the owner's own choice.
 
     Returns:
-        The path without any link in it; whether there is a file, it does not tell.
+        The path without any link in it; whether there is a file, it does not say.
 
     Raises:
         LinkError: it leads out of the dataset.

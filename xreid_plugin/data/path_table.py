@@ -1,7 +1,7 @@
 """The paths of all frames of a dataset in a few arrays, which worker processes share instead of copying.
 
 As strings, the paths of half a million frames fill tens of megabytes, and every forked worker comes to own a copy of
-them, since counting references writes to each string. Arrays are written to nowhere but in their few headers.
+them, since counting references writes to each string. Of arrays, only the few headers are written to.
 """
 
 import os
@@ -52,7 +52,7 @@ class PathTable:
     def __init__(self, paths: Iterable[Sequence[str]]) -> None:
         """
         Args:
-            paths: of each tracklet, in temporal order; read once.
+            paths: each tracklet's paths, in temporal order; read once.
         """
         stems: list[str] = []
         lengths: list[int] = []

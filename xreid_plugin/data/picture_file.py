@@ -18,19 +18,19 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 _TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
-# The process is out of them, and the frame is not to blame.
+# The process has run out of these, and the frame is not to blame.
 _OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def read_picture_file(path: str, home: str = "") -> bytes:
-    """The content of a file; waits for no pipe.
+    """The content of a file; never waits for a pipe.
 
     Args:
-        path: of the file.
-        home: the folder of its dataset, which links must not lead out of; empty where none has named the file.
+        path: the file.
+        home: the folder of its dataset, which links must not lead out of; empty where no dataset has named the file.
 
     Raises:
-        PictureError: it is missing, is no file, or cannot be read.
+        PictureError: it is missing, is not a file, or cannot be read.
         LinkError: it is a link out of its dataset.
         OSError: the process has no files or no memory left.
     """
@@ -61,18 +61,18 @@ def _open(path: str, home: str) -> int:
     try:
         return os.open(path, _TO_READ | os.O_NOFOLLOW)
     except OSError as error:
-        # Linux and macOS say the one of a link, BSD the other; a file that is none has cost nothing more.
+        # Linux and macOS report the one for a link, BSD the other; a file that is not a link costs nothing more.
         if error.errno not in (errno.ELOOP, errno.EMLINK):
             raise
-    # Whatever takes the place of what was looked at is not followed either.
+    # A link that takes the checked file's place in the meantime is not followed either.
     return os.open(refuse_outside(path, home), _TO_READ | os.O_NOFOLLOW)
 
 
 def refuse_cut_off(content: bytes | memoryview) -> None:
-    """Refuses a JPEG or PNG whose end is not there; looks at its last bytes alone unless something follows the end.
+    """Refuses a JPEG or PNG whose end is not there; looks at its last bytes only, unless something follows the end.
 
     Args:
-        content: of the whole file; what is of another format is let through, for its decoder to judge.
+        content: the whole file's bytes; other formats are let through, for their decoders to judge.
 
     Raises:
         PictureError: it is empty, or was cut off.

@@ -35,9 +35,9 @@ class ShardedSampler(Sampler[ClipRequest]):
     def __init__(self, batch_size: int, seed: int, unit: int = 1, unit_name: str = "1 clip") -> None:
         """
         Args:
-            batch_size: over all ranks.
-            seed: of all draws.
-            unit: clips that must not be parted; a rank's share is a multiple of it.
+            batch_size: clips in a batch, over all ranks.
+            seed: the seed of all draws.
+            unit: clips that must not be separated; a rank's share is a multiple of it.
             unit_name: what makes up the unit, for messages.
 
         Raises:
@@ -74,10 +74,10 @@ class ShardedSampler(Sampler[ClipRequest]):
 class CrossModalityIdentitySampler(ShardedSampler):
     """P identities × K clips of each modality: the infrared block first, then the visible, identities in one order.
 
-    A pass goes over all identities once, in an order drawn anew, and so are the tracklets. Corner cases:
+    A pass visits each identity once; the order, and the tracklets, are drawn anew for each pass. Corner cases:
 
-    - an identity with fewer than K tracklets in a modality has all of them, and then some again at random;
-    - an identity that lacks a modality has no pairs and is left out; how many are is logged;
+    - an identity with fewer than K tracklets in a modality contributes all of them, then some again at random;
+    - an identity that lacks a modality has no pairs and is left out; the number of these is logged;
     - identities left over at the end of a pass, fewer than P, are dropped from that pass alone;
     - fewer than P identities with both modalities are an error.
 
@@ -103,7 +103,7 @@ class CrossModalityIdentitySampler(ShardedSampler):
             modalities: modality of every training tracklet.
             batch_size: 2·P·K, over all ranks.
             num_instances: K.
-            seed: of all draws.
+            seed: the seed of all draws.
 
         Raises:
             ValueError: sizes that do not divide, or too few identities; the message holds a size that works.
@@ -166,7 +166,7 @@ class CrossModalityIdentitySampler(ShardedSampler):
 
 @SAMPLER_REGISTRY.register()
 class RandomTrackletSampler(ShardedSampler):
-    """Every tracklet once a pass, in an order drawn anew; needs no pairs, so CII and CMCL cannot be trained with it.
+    """Every tracklet once per pass, in a new random order; needs no pairs, so CII and CMCL cannot be trained with it.
 
     Tracklets left over at the end of a pass, fewer than a batch, are dropped from that pass alone; fewer tracklets than
     a batch in all are an error. With W ranks, each has one of W consecutive parts of the global batch.
@@ -178,7 +178,7 @@ class RandomTrackletSampler(ShardedSampler):
         Args:
             num_tracklets: size of the training set.
             batch_size: clips in a batch, over all ranks.
-            seed: of all draws.
+            seed: the seed of all draws.
 
         Raises:
             ValueError: a batch that the ranks cannot share, or that is larger than the training set.

@@ -1,6 +1,6 @@
-"""What becomes of bad frames where a run may go on without them: the nearest readable frame stands in.
+"""What happens to bad frames where a run may go on without them: the nearest readable frame stands in.
 
-It lies on top of whatever reads the frames, so that loose files and packs are treated alike, and keeps nothing between
+It wraps whatever reads the frames, so that loose files and packs are treated alike, and keeps nothing between
 two clips: a clip depends on the files and on what was asked for alone, not on which worker reads it after which other.
 """
 
@@ -19,11 +19,11 @@ class UnreadableTrackletError(FrameError):
 
 @dataclass
 class ClipFaults:
-    """What was bad of a clip and was made good; with the other values of a batch it comes to the main process.
+    """What was bad in a clip and was replaced; it reaches the main process with the other values of a batch.
 
     Attributes:
         tracklet: name of the tracklet that the clip shows.
-        frames: paths of its bad frames in whose place others stand, in the order in which they were asked for.
+        frames: paths of its bad frames that others replace, in the order in which they were asked for.
         dropped: names of tracklets without a readable frame that the clip was to show.
         blank: whether it shows nothing, since no tracklet took the place of the dropped one.
     """
@@ -41,19 +41,19 @@ def read_substituting(
     size: tuple[int, int],
     faults: ClipFaults,
 ) -> np.ndarray:
-    """Reads frames; for a bad one stands the nearest readable frame of its tracklet, the earlier of two as near.
+    """Reads frames; the nearest readable frame of its tracklet replaces a bad one, the earlier of two equally near.
 
     Costs nothing where no frame is bad.
 
     Args:
-        reader: of the frames.
-        tracklet: whose frames are wanted.
+        reader: the source of the frames.
+        tracklet: the tracklet whose frames are wanted.
         indices: T positions in ``tracklet.paths``.
         size: (H, W) in pixels.
-        faults: gets the tracklet's name and its bad frames.
+        faults: receives the tracklet's name and its bad frames.
 
     Returns:
-        (T, H, W, 3) uint8, RGB, 0 to 255, as of ``reader``.
+        (T, H, W, 3) uint8, RGB, 0 to 255, as from ``reader``.
 
     Raises:
         UnreadableTrackletError: no frame of the tracklet can be read.

@@ -40,7 +40,7 @@ class Tracklet(NamedTuple):
 
 
 class RetrievalTask(NamedTuple):
-    """One direction of a test protocol: which test tracklets ask, and which are searched.
+    """One direction of a test protocol: which test tracklets are its queries, and which its gallery.
 
     Attributes:
         query: indices into the dataset's list of test tracklets.

@@ -1,4 +1,4 @@
-"""What a caller may hand over as a tracklet, and how its frames are had."""
+"""What a caller may hand over as a tracklet, and how its frames are read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class VideoTracklet:
     """A person in a video.
 
     Attributes:
-        video: file of any kind that OpenCV reads.
+        video: a video file of any kind that OpenCV reads.
         boxes: (L, 5) frame, x1, y1, x2, y2, or (L, 4) x1, y1, x2, y2 in frames 0..L-1; pixels; or a CSV file with the
             columns frame,x1,y1,x2,y2.
     """
@@ -53,14 +53,14 @@ def open_tracklet(
 
     Args:
         tracklet: a source of frames without or with a camera, or a dataset's tracklet with its own.
-        number: of the tracklet, for messages.
-        reader: of the frames of a dataset's tracklet; None reads loose files.
+        number: the tracklet's number, for messages.
+        reader: the source of the frames of a dataset's tracklet; None reads loose files.
 
     Returns:
         Its frames, and the number of its camera or None.
 
     Raises:
-        FootageError: frames that cannot be had, by the number of the tracklet.
+        FootageError: frames that cannot be read; the message gives the tracklet's number.
     """
     if isinstance(tracklet, Tracklet):
         return FileFrames(tracklet, reader), tracklet.camid

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 
 def to_planes(frames: np.ndarray, clip: torch.Tensor, mirrored: bool = False) -> None:
-    """Writes decoded frames to where a clip shall be: the one copy between decoder and batch.
+    """Writes decoded frames to a clip's place: the one copy between decoder and batch.
 
     Args:
         frames: (T, H, W, 3) uint8.
         clip: (T, 3, H, W) uint8 in the CPU's memory, contiguous; written to.
-        mirrored: left and right change places.
+        mirrored: whether left and right change places.
     """
     planes = clip.numpy()
     for frame, (red, green, blue) in zip(frames, planes, strict=True):
@@ -102,7 +102,7 @@ class ClipAugmentation:
         from torchvision.transforms.v2 import functional as vision
 
         brightness, contrast, saturation, hue = (float(rng.uniform(-greatest, greatest)) for greatest in self.jitter)
-        # A change by more than all of it ends at none: a factor below 0 has no meaning, and torchvision no room for it.
+        # A decrease by more than 100 % ends at 0: a factor below 0 has no meaning, and torchvision does not accept it.
         clip = vision.adjust_brightness(clip, max(1 + brightness, 0.0))
         clip = vision.adjust_contrast(clip, max(1 + contrast, 0.0))
         clip = vision.adjust_saturation(clip, max(1 + saturation, 0.0))

@@ -15,18 +15,18 @@ from xreid_plugin.data.footage import FootageError, resized
 class VideoFrames:
     """Boxes in a video file, as the frames of a tracklet (a :class:`~xreid_plugin.data.footage.Footage`).
 
-    The video is read once, front to back, and of its frames only those of a clip are held. Seeking would be quicker,
-    but in many files it lands beside the frame asked for.
+    The video is read once, front to back, and only the frames of one clip are held. Seeking would be quicker, but
+    in many files it does not land on the frame asked for.
     """
 
     def __init__(self, video: Path, boxes: Boxes) -> None:
         """
         Args:
-            video: of any kind that OpenCV reads.
-            boxes: in pixels of its frames; what lies outside a frame is cut off.
+            video: a file of any kind that OpenCV reads.
+            boxes: boxes in pixels of its frames; what lies outside a frame is cut off.
 
         Raises:
-            FootageError: there is no such file, or it is no video.
+            FootageError: there is no such file, or it is not a video.
         """
         if not video.is_file():
             raise FootageError(f"{video}: there is no such video.")

@@ -1,12 +1,12 @@
-"""The only modules that know how old the host is: what is mended in fast-reid 1.4.0, why, and when a mend can go.
+"""The only modules that know how old the host is: what is fixed in fast-reid 1.4.0, why, and when a fix can go.
 
 ``import xreid_plugin`` runs :func:`mend`. The host's files are never edited: names in its modules are bound to the
-replacements in these modules, for this process. Each replacement's docstring says what it replaces and why; a mend can
-go when the host is released with that fault repaired, which :func:`check_version` would notice.
+replacements in these modules, for this process. Each replacement's docstring says what it replaces and why; a fix can
+go once the host is released without that fault, which :func:`check_version` would notice.
 """
 
 # isort: off
-# First: the modules below import the host as if it were of today.
+# First: the modules below import the host as if it were up to date.
 from xreid_plugin.host.imported import check_version, names_of_old
 
 from xreid_plugin.host.checkpoints import Checkpointer

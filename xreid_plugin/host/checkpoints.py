@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there, and run no code."""
+"""Checkpoints that are whole or absent, and run no code."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
         self.logger.info(f"Saving checkpoint to {target}")
 
         def write(part: Path) -> None:
-            # Given a path, torch would not tell why the disk refuses.
+            # Given a path, torch would not say why the disk refuses.
             with part.open("wb") as file:
                 torch.save({**data, **extras}, file)
 
@@ -45,7 +45,7 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
         replace_atomically(target, lambda part: part.write_text(last_filename_basename))
 
     def get_checkpoint_file(self) -> str:
-        """The newest checkpoint, by the note that saving leaves; the host joins whatever stands there to a path."""
+        """The newest checkpoint, by the note that saving leaves; the host joins whatever it says to a path."""
         return str(noted_checkpoint(Path(self.save_dir)))
 
     def _load_file(self, f: str) -> Any:

@@ -1,4 +1,4 @@
-"""Configurations: files run no code, and all faults are told at once."""
+"""Configurations: files run no code, and all faults are reported at once."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def load_yaml_with_base(filename: str, allow_unsafe: bool = False) -> dict[str, 
 
 
 def merge_from_file(cfg: CfgNode, cfg_filename: str, allow_unsafe: bool = False) -> None:
-    """Replaces ``CfgNode.merge_from_file``, which stops at the first fault and does not say where it stands."""
+    """Replaces ``CfgNode.merge_from_file``, which stops at the first fault and does not say where it is."""
     if allow_unsafe:
         raise ConfigError(f"{cfg_filename}: allow_unsafe would run code from the file; write its values out instead.")
     for keys in config_merge.fitted_files(cfg, Path(cfg_filename)):

@@ -1,4 +1,4 @@
-"""Where a model is, and in how many processes."""
+"""Where a model runs, and in how many processes."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto`` is the current CUDA device where there is one, else the CPU; any other name is what torch says it is."""
+    """``auto`` is the current CUDA device where there is one, else the CPU; any other name means what it means to torch."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -17,7 +17,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def build_model(cfg: Any) -> torch.nn.Module:
-    """Replaces ``build_model``, whose default device is a CUDA that may not be there and which knows no ``auto``."""
+    """Replaces ``build_model``, whose default is a CUDA device that may not exist, and which knows no ``auto``."""
     model: torch.nn.Module = fastreid.modeling.meta_arch.build.META_ARCH_REGISTRY.get(cfg.MODEL.META_ARCHITECTURE)(cfg)
     return model.to(resolve_device(cfg.MODEL.DEVICE))
 
@@ -25,8 +25,8 @@ def build_model(cfg: Any) -> torch.nn.Module:
 def distributed(model: torch.nn.Module, device_ids: list[int], broadcast_buffers: bool) -> torch.nn.Module:
     """Replaces ``DistributedDataParallel`` where ``DefaultTrainer`` wraps its model, for any device and list of losses.
 
-    The host names a GPU even for a model on the CPU, and waits for ever for the gradient of a parameter that no loss
-    uses. Every step has the same graph here, so the first tells which those are. They have no gradient then, as in a
+    The host names a GPU even for a model on the CPU, and waits forever for the gradient of a parameter that no loss
+    uses. Every step has the same graph here, so the first one shows which those are. They have no gradient then, as in a
     single process.
     """
     on_cuda = next(model.parameters()).device.type == "cuda"

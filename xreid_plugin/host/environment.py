@@ -1,4 +1,4 @@
-"""What the host tells of the machine."""
+"""What the host reports about the machine."""
 
 import logging
 

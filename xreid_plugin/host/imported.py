@@ -15,8 +15,10 @@ HOST_VERSION = "1.4.0"
 
 
 def check_version() -> None:
-    """Raises:
-    ImportError: the host is missing or is not the version whose faults are known; holds the command that mends it.
+    """Checks that the host is installed, in the version whose faults are known.
+
+    Raises:
+        ImportError: the host is missing or of another version; names the command that installs the right one.
     """
     remedy = f"python -m pip install --no-deps fastreid=={HOST_VERSION}"
     try:
@@ -29,7 +31,7 @@ def check_version() -> None:
 
 @contextmanager
 def names_of_old() -> Iterator[None]:
-    """Gives the two names that the host imports and nobody has any more, and takes them away again.
+    """Provides the two names that the host imports and that no longer exist, and removes them again.
 
     ``torch._six`` left torch in 2.0 and ``collections.Mapping`` left Python in 3.10. Other packages probe for both to
     tell versions apart, hence only while the host is imported.
@@ -45,17 +47,17 @@ def names_of_old() -> Iterator[None]:
         del collections.Mapping  # type: ignore[attr-defined]
 
 
-# What the host imports at its head for ROC curves, image transforms and its report on the environment takes longer than
-# all the rest.
+# What the host imports up front for ROC curves, image transforms and its report on the environment takes longer than
+# everything else.
 LATE = ("sklearn", "sklearn.metrics", "torchvision", "torchvision.transforms")
 
 with names_of_old(), deferred(*LATE), warnings.catch_warnings():
     check_version()
-    # The host would import FAISS as it comes.
+    # Otherwise the host would be the first to import FAISS, without telling OpenBLAS the processor.
     import_faiss()
     # Both modules warn, once an evaluation runs, that their Cython builds are missing; see no_compilation.
     warnings.filterwarnings("ignore", message="Cython (rank|roc) evaluation", category=UserWarning)
-    # All that is mended, and what it brings along.
+    # Everything that is fixed, and what it imports.
     import fastreid.data.build
     import fastreid.data.transforms.functional
     import fastreid.data.transforms.transforms

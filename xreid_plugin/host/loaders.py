@@ -14,13 +14,13 @@ from xreid_plugin.loader_errors import end_with_lost_batch, loader_errors_told
 
 
 def default_workers() -> int:
-    """How many workers a loader of this process has where nothing is said: its share of the cores, 1 to 8."""
+    """How many workers a loader of this process has by default: its share of the cores, 1 to 8."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, max(1, cores // fastreid.utils.comm.get_local_size()))
 
 
 def leave_process_group(worker: int) -> None:
-    """Lets a worker read on where a terminal or a cluster signals all processes of a run, which ends its step first."""
+    """Lets a worker go on reading when a terminal or cluster signals all processes of a run, which ends its step first."""
     os.setpgid(0, 0)
 
 
@@ -33,9 +33,9 @@ def prepare_worker(worker: int) -> None:
 class DeviceLoader(torch.utils.data.DataLoader):
     """Replaces ``DataLoaderX``, which opens a CUDA stream on every machine (host issues 366, 485 and 684).
 
-    On CUDA the next batch is copied on a stream of its own while the present one is computed on, as the host meant it;
+    On CUDA the next batch is copied on a stream of its own while the current one is computed on, as the host intended;
     elsewhere batches are yielded as they come. Workers start at the first batch, not when the iterator is made, and
-    stay for the next pass over the same loader; an error ends them, and the pass after it starts others. A dataset with
+    stay for the next pass over the same loader; an error ends them, and the next pass starts new ones. A dataset with
     a ``collate_fn`` of its own is collated by that.
     """
 
@@ -68,13 +68,13 @@ class DeviceLoader(torch.utils.data.DataLoader):
                     batches = super().__iter__()
                 if self.num_workers and self._end_workers is None:
                     self._end_workers = weakref.finalize(self, _end_workers_of, batches, os.getpid())
-                    # Torch itself ends those that are left when the process does.
+                    # Torch itself ends those that are left when the process ends.
                     self._end_workers.atexit = False
                 yield from batches
         except Exception:
             if self._end_workers is not None:
                 self._end_workers()
-                # The next pass starts others.
+                # The next pass starts new ones.
                 self._iterator = self._end_workers = None
             raise
 
@@ -82,7 +82,7 @@ class DeviceLoader(torch.utils.data.DataLoader):
 def _end_workers_of(batches: Any, owner: int) -> None:
     """Asks the workers of a loader to end, and waits for them.
 
-    Torch asks them likewise when the iterator is collected as garbage. But where it is part of a cycle, as any that an
+    Torch does the same when the iterator is collected as garbage. But where it is part of a cycle, as any that an
     error's traceback leads to, its queues are closed first: nothing reaches a worker any more, and torch waits five
     seconds for each before it kills it. So this keeps hold of the iterator until nobody needs its loader.
     """
@@ -136,7 +136,7 @@ _test_loader = fastreid.data.build.build_reid_test_loader
 
 
 def build_reid_train_loader(*args: Any, **kwargs: Any) -> DeviceLoader:
-    """Replaces the host's function of the same name: batches go to ``MODEL.DEVICE``, not to CUDA come what may.
+    """Replaces the host's function of the same name: batches go to ``MODEL.DEVICE``, not always to CUDA.
 
     ``DATALOADER.PREFETCH`` is honoured.
     """

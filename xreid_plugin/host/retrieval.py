@@ -29,7 +29,7 @@ def build_dist(feat_1: torch.Tensor, feat_2: torch.Tensor, metric: str = "euclid
     """Replaces ``build_dist``, whose "jaccard" needs CUDA and a name that faiss has dropped (host issue 515).
 
     So TEST.RERANK works for the host's own models, on the CPU and with a GPU. The import waits for the first use: the
-    host is mended before any module that imports it is loaded, and most runs never re-rank.
+    host is fixed before any module that imports it is loaded, and most runs never re-rank.
 
     Args:
         feat_1: (m, d) float.
@@ -49,7 +49,7 @@ def build_dist(feat_1: torch.Tensor, feat_2: torch.Tensor, metric: str = "euclid
 
 
 def no_compilation(*_: object) -> None:
-    """Replaces ``ReidEvaluator._compile_dependencies``: make inside site-packages, and ``sys.exit`` if that fails.
+    """Replaces ``ReidEvaluator._compile_dependencies``, which runs make in site-packages and exits if that fails.
 
     The host's evaluator then ranks in Python, with the same figures.
     """

@@ -82,7 +82,7 @@ def build_optimizer(cfg: Any, model: torch.nn.Module, contiguous: bool = False) 
     """Replaces ``build_optimizer``, whose contiguous buffers never learn on torch 2.
 
     There ``zero_grad`` drops the buffer's gradient instead of zeroing it, so that every step finds nothing to do: a run
-    looks well and its weights stay as they were made. Parameters are optimised one by one instead.
+    looks fine, but its weights stay as they were initialised. Parameters are optimised one by one instead.
     """
     return _host_build_optimizer(cfg, model, contiguous=False)
 
@@ -91,6 +91,6 @@ class EvalHook(fastreid.engine.hooks.EvalHook):
     """Replaces ``EvalHook``, which divides by a period of zero when training ends; zero or less means never."""
 
     def after_train(self) -> None:
-        """Evaluates at the end if the period did not fall due there."""
+        """Evaluates at the end if the period did not end there."""
         if self._period > 0:
             super().after_train()

@@ -1,4 +1,4 @@
-"""What the losses read: the outputs of a training forward pass, as tensors. Losses know no model."""
+"""What the losses read: the outputs of a training forward pass, as tensors. Losses know nothing of the model."""
 
 from typing import NamedTuple
 

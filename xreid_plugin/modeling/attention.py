@@ -20,7 +20,7 @@ class CrossAttentionBlock(nn.Module):
         """
         Args:
             dim: D.
-            num_heads: of the attention; divides D.
+            num_heads: number of attention heads; divides D.
             mlp_ratio: hidden width of the MLP, in D.
 
         Raises:

@@ -16,7 +16,7 @@ class CrossModalityInteraction(nn.Module):
         """
         Args:
             dim: D.
-            num_heads: of the attention; divides D.
+            num_heads: number of attention heads; divides D.
             mlp_ratio: hidden width of the block's MLP, in D.
         """
         super().__init__()

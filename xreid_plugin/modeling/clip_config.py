@@ -18,7 +18,7 @@ SHIPPED_CONFIGS = Path(__file__).parent / "clip_configs"
 MODEL_KEY = "MODEL.BACKBONE.CLIP_MODEL"
 _SUPPORTED = "plain ViT image towers with a class token, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or xreid-tiny"
 
-# Beyond any tower, and small enough that a forged file cannot ask for all of the memory by one number.
+# Larger than any real tower's, yet small enough that one number in a forged file cannot claim all of the memory.
 _LARGEST = 16_384
 
 # What a tower may set and still give class token, patches, final norm and projection in the way that X-ReID reads them.
@@ -37,7 +37,7 @@ _FIELDS_USED = {
 
 
 class TowerShape(NamedTuple):
-    """What other parts must fit.
+    """The sizes that other parts must fit.
 
     Attributes:
         width: token channels.
@@ -58,7 +58,7 @@ def read_model_config(model: str) -> dict[str, Any]:
         A dict with at least ``embed_dim`` and ``vision_cfg``.
 
     Raises:
-        FileNotFoundError: ``model`` ends in ``.json`` and is no file.
+        FileNotFoundError: ``model`` ends in ``.json``, and there is no such file.
         ValueError: no such name, or the file is not a model config.
     """
     shipped = SHIPPED_CONFIGS / f"{model}.json"
@@ -67,7 +67,7 @@ def read_model_config(model: str) -> dict[str, Any]:
     if shipped.is_file():
         return _read_config_file(shipped)
     known = [*open_clip.list_models(), *(path.stem for path in SHIPPED_CONFIGS.glob("*.json"))]
-    # Asking open_clip only for names that it lists keeps it from reaching for the network on "hf-hub:" names.
+    # Asking open_clip only for names that it lists keeps it from using the network for "hf-hub:" names.
     if model in known:
         return open_clip.get_model_config(model)
     near = difflib.get_close_matches(model, known, n=3, cutoff=0.4)
@@ -90,9 +90,9 @@ def _read_config_file(path: Path) -> dict[str, Any]:
 def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransformer:
     """Build one image tower with fresh weights, directly at a rectangular image size.
 
-    open_clip's own factory builds the text tower as well and knows no way to leave it out; its one function for the
-    image tower alone is private. The class of the tower is neither, and its parameter names are the format of every
-    released CLIP checkpoint, so it is what is least likely to change.
+    open_clip's own factory always builds the text tower as well, and its one function for the image tower alone is
+    private. The tower's class is public, and its parameter names are the format of every released CLIP checkpoint,
+    so it is the part that is least likely to change.
 
     Args:
         model: see :func:`read_model_config`.
@@ -144,8 +144,10 @@ def tiled_size(image_size: Sequence[int], patch: int) -> tuple[int, int]:
 
 
 def check_tiling(image_size: Sequence[int], patch: int) -> None:
-    """Raises:
-    ValueError: patches do not tile the image; holds the nearest size that they tile.
+    """Refuse an image size that is not made of whole patches.
+
+    Raises:
+        ValueError: patches do not tile the image; names the nearest size that they tile.
     """
     nearest = tiled_size(image_size, patch)
     if nearest != tuple(image_size):
@@ -161,7 +163,7 @@ def uses_quick_gelu(tower: VisionTransformer) -> bool:
 
 
 def _plain_vision_config(model: str, vision_cfg: dict[str, Any]) -> open_clip.CLIPVisionCfg:
-    """Read a vision config and refuse everything that would not be a plain ViT, by the name of what sets it apart."""
+    """Read a vision config and refuse everything that would not be a plain ViT, naming the settings that differ."""
     defaults = {field.name: field.default for field in dataclasses.fields(open_clip.CLIPVisionCfg)}
     unknown = sorted(set(vision_cfg) - set(defaults))
     if unknown:

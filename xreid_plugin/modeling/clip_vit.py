@@ -23,7 +23,7 @@ _CAMERA_INIT_STD = 0.02
 
 
 class ClipTokens(NamedTuple):
-    """What the tower says about each frame.
+    """The tower's outputs for each frame.
 
     Attributes:
         tokens: (F, 1+L, D) after the final layer norm; the class token first, then the patches row by row.
@@ -41,8 +41,8 @@ class ClipVisionTower(nn.Module):
         visual: open_clip's VisionTransformer; its parameter names are those of CLIP checkpoints.
         camera_embedding: (C, D), or None where no camera is known.
         camera_numbers: (C,) int64 buffer, ascending: row i of the embedding belongs to camera ``camera_numbers[i]``. It
-            is part of the checkpoint, so trained rows cannot be read under another set's numbers: weights of other
-            cameras leave it as it is, and give their rows to the cameras that both have.
+            is part of the checkpoint, so trained rows cannot be attributed to another set's cameras: loading weights of
+            other cameras leaves it as it is, and copies the rows of the cameras that both have.
         embed_dim: D.
         projected_dim: E.
         grid: (h, w) patches.
@@ -69,7 +69,7 @@ class ClipVisionTower(nn.Module):
             model: see :func:`xreid_plugin.modeling.clip_config.read_model_config`.
             image_size: (H, W) in pixels, multiples of the model's patch size.
             cameras: the dataset's camera numbers, in any order; empty means no camera embedding.
-            sie_coe: what the camera embedding is multiplied by.
+            sie_coe: factor on the camera embedding.
             unseen_camera: what eval mode does with a camera outside ``cameras``: "error", or "none" for a frame
                 without camera embedding.
             freeze_patch: whether the patch convolution keeps its weights in training.
@@ -81,7 +81,7 @@ class ClipVisionTower(nn.Module):
         super().__init__()
         if unseen_camera not in ("error", "none"):
             raise ValueError(f"MODEL.BACKBONE.UNSEEN_CAMERA: {unseen_camera!r} is neither 'error' nor 'none'")
-        # Not at the head: open_clip and all that it imports are for those who build a tower.
+        # Imported here, since only those who build a tower need open_clip and all that it imports.
         from xreid_plugin.modeling.clip_config import build_image_tower
 
         self.visual = build_image_tower(model, image_size)
@@ -150,7 +150,7 @@ class ClipVisionTower(nn.Module):
         # searchsorted warns on a strided input, which expand() over the frames of a clip gives.
         rows = torch.searchsorted(self.camera_numbers, camids.contiguous()).clamp(max=self.num_cameras - 1)
         known = self.camera_numbers[rows] == camids
-        # Training cameras are all known by construction; asking would make the host wait for the device.
+        # Training cameras are all known by construction; checking would make the CPU wait for the device.
         if not self.training and self.unseen_camera == "error" and not bool(known.all()):
             self._refuse_cameras(camids[~known])
         cameras = F.embedding(rows, self.camera_embedding) * known.unsqueeze(1)
@@ -171,7 +171,7 @@ class ClipVisionTower(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _with_rows_of(self, numbers: Tensor | None, rows: Tensor | None) -> Tensor | None:
-        """The embedding with rows of other cameras' weights; None where they are of the same, or torch must refuse."""
+        """The embedding with rows from weights of other cameras; None if the cameras are equal, or torch must refuse."""
         if numbers is None or rows is None or self.camera_embedding is None:
             return None
         if numbers.shape != rows.shape[:1] or rows.shape[1:] != self.camera_embedding.shape[1:]:
@@ -197,11 +197,11 @@ class ClipVisionTower(nn.Module):
 def build_clip_vision_backbone(cfg: Any) -> ClipVisionTower:
     """Build the tower of ``cfg`` and, with ``MODEL.BACKBONE.PRETRAIN``, load its weights.
 
-    ``MODEL.BACKBONE.PRETRAIN_PATH`` names a file and goes before ``MODEL.BACKBONE.CLIP_TAG``, which
+    ``MODEL.BACKBONE.PRETRAIN_PATH`` names a file and takes precedence over ``MODEL.BACKBONE.CLIP_TAG``, which
     open_clip downloads.
 
     Raises:
-        FileNotFoundError: no weights under that path, or none to be had for that tag.
+        FileNotFoundError: no weights under that path, or none available for that tag.
         ValueError: a config value that does not fit, or weights that are not those of this tower.
     """
     tower = ClipVisionTower(cfg)

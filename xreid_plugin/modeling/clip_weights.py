@@ -1,4 +1,4 @@
-"""Loading CLIP's weights into an image tower, and saying exactly what came of it."""
+"""Loading CLIP's weights into an image tower, and reporting exactly what was loaded."""
 
 import logging
 import math
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _POSITIONS = "positional_embedding"
 # Every CLIP ViT has exactly one parameter of this name, and no text tower has it.
 _LANDMARK = "class_embedding"
-# What else a file may hold has been quantised, and means nothing without its scales, or is no weight at all.
+# Any other type has been quantised, and means nothing without its scales, or is not a weight at all.
 _DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -43,7 +43,7 @@ class LoadReport:
         unexpected: tensors of the file's image tower that the tower has no place for.
         mismatched: parameters of another shape in the file, with both shapes.
         ignored: how many tensors lie outside the file's image tower, such as those of the text tower.
-        warnings: what loads but is likely to be a mistake.
+        warnings: what was loaded but is likely to be a mistake.
     """
 
     source: Path
@@ -114,7 +114,7 @@ def load_clip_weights(tower: VisionTransformer, path: Path, *, quick_gelu: bool 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file cannot be read without running code, holds no image tower, holds another one, or holds
-            numbers that are no weights.
+            numbers that cannot be weights.
     """
     file = read_weight_file(path)
     prefix = _tower_prefix(file.tensors, path)

@@ -1,7 +1,7 @@
 """torch.compile for the transformer blocks of a model, where it works.
 
 Blocks are compiled, not the whole model: all blocks of a class share their code, so that a ViT of twelve takes as long
-to compile as one block, and what surrounds them may stay as dynamic as it is.
+to compile as one block, and the code around them may stay as dynamic as it is.
 """
 
 import copy
@@ -22,14 +22,14 @@ _TRIAL_ROWS, _TRIAL_TOKENS = 2, 5
 
 
 def compile_blocks(model: nn.Module, device: torch.device, autocast: AbstractContextManager[Any]) -> int:
-    """Compiles the tower's and MII's blocks in place, unless a trial on this machine fails; then says why it does not.
+    """Compiles the tower's and MII's blocks in place, unless a trial on this machine fails; then logs why.
 
-    Parameters keep their names. The code itself is made at the first forward pass, and anew for another image size.
+    Parameters keep their names. The code itself is generated at the first forward pass, and again for another image size.
 
     Args:
         model: any model; its blocks are found by their class.
-        device: on which it will run.
-        autocast: in which it will run.
+        device: the device that it will run on.
+        autocast: the autocast context that it will run in.
 
     Returns:
         The number of blocks that are compiled.
@@ -38,13 +38,13 @@ def compile_blocks(model: nn.Module, device: torch.device, autocast: AbstractCon
     if not blocks:
         logger.warning("MODEL.COMPILE changes nothing: the model has no transformer block that it knows.")
         return 0
-    # Tracing asks tensors in the middle of a graph for their gradient, which makes torch warn about itself.
+    # Tracing reads the gradient of tensors in the middle of a graph, which makes torch warn about its own code.
     warnings.filterwarnings("ignore", message=r"The \.grad attribute of a Tensor that is not a leaf", module=r"torch\.")
     kinds = {type(block): block for block in blocks}
     try:
         for block in kinds.values():
             _try(block, device, autocast)
-    # What a missing compiler, an old driver or an unknown processor raises has no common class.
+    # The errors of a missing compiler, an old driver or an unknown processor have no common base class.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         logger.warning(f"MODEL.COMPILE does not work here, so the model runs uncompiled: {reason}")
@@ -63,13 +63,13 @@ def transformer_blocks(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _try(block: nn.Module, device: torch.device, autocast: AbstractContextManager[Any]) -> None:
-    """Compiles a copy of the block, and runs it forth and back on a few tokens."""
+    """Compiles a copy of the block, and runs it forward and backward on a few tokens."""
     trial = copy.deepcopy(block).to(device)
     trial.compile()
     width = next(module for module in trial.modules() if isinstance(module, nn.LayerNorm)).normalized_shape[0]
     leaf = torch.zeros(_TRIAL_ROWS, _TRIAL_TOKENS, width, device=device, requires_grad=True)
     with autocast, torch.enable_grad():
-        # As in a model, what the block reads has been computed.
+        # As in a model, the block's input is the result of a computation.
         tokens = leaf + 1
         out = trial(tokens, tokens) if isinstance(trial, CrossAttentionBlock) else trial(tokens)
     out.float().sum().backward()

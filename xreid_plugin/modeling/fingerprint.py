@@ -9,7 +9,7 @@ import torch
 import yaml
 from torch import nn
 
-# Of MODEL and its nodes: what may differ between two configurations whose embeddings are the same.
+# Keys of MODEL and its nodes that may differ between two configurations whose embeddings are the same.
 _BACKBONE_IRRELEVANT = (
     *("PRETRAIN", "PRETRAIN_PATH", "CLIP_TAG", "CAMERAS"),
     *("UNSEEN_CAMERA", "FREEZE_PATCH", "GRAD_CHECKPOINTING"),
@@ -21,7 +21,7 @@ def embedding_facts(cfg: Any) -> dict[str, Any]:
     """The settings that an embedding depends on besides weights; ready for JSON."""
     model = yaml.safe_load(cfg.MODEL.dump())
     backbone = {key: value for key, value in model["BACKBONE"].items() if key not in _BACKBONE_IRRELEVANT}
-    # A file of a tower's shape may lie anywhere.
+    # The file that describes a tower's shape may lie anywhere.
     backbone["CLIP_MODEL"] = PurePath(backbone["CLIP_MODEL"]).name
     return {
         **{key: model[key] for key in _RELEVANT},
@@ -38,15 +38,15 @@ def embedding_facts(cfg: Any) -> dict[str, Any]:
 def fingerprint(model: nn.Module, cfg: Any, leave_out: tuple[str, ...]) -> str:
     """SHA-256 over the weights and the settings that an embedding depends on.
 
-    The precision of autocast is none of them: embeddings in bfloat16 and float32 may be compared.
+    The precision of autocast is not one of them: embeddings in bfloat16 and float32 may be compared.
 
     Args:
-        model: with its trained weights.
-        cfg: that it was built from.
-        leave_out: what the names of weights begin with that training alone uses; classifiers are left out too.
+        model: the model with its trained weights.
+        cfg: the configuration that it was built from.
+        leave_out: prefixes of the names of weights that only training uses; classifiers are left out too.
 
     Returns:
-        64 hexadecimal digits, the same on every device and whatever else a checkpoint holds.
+        64 hexadecimal digits, the same on every device, whatever else a checkpoint holds.
     """
     digest = hashlib.sha256(json.dumps(embedding_facts(cfg), sort_keys=True).encode())
     for name, value in sorted(model.state_dict().items()):

@@ -1,4 +1,4 @@
-"""Any image model of the host, on clips: what X-ReID stands beside in the comparison.
+"""Any image model of the host, on clips: what X-ReID is compared with.
 
 Shapes: B clips, T frames, C channels of a pooled frame feature.
 """
@@ -15,7 +15,7 @@ from xreid_plugin.modeling.gather import gather_rows, gather_with_gradient
 
 
 class ClipPool(nn.Module):
-    """Pools each frame as the host does, then averages a clip's frames; in training of the clips of all ranks."""
+    """Pools each frame as the host does, then averages a clip's frames; in training, for the clips of all ranks."""
 
     def __init__(self, frame_pool: nn.Module, num_frames: int) -> None:
         """
@@ -39,8 +39,8 @@ class FrameBaseline(nn.Module):
 
     Backbone, heads, losses and normalisation are the host's own; its embedding heads pool once more, over frames.
 
-    With several processes heads and losses are given the clips of all, as X-ReID's are. The batch norms of a backbone
-    have the statistics of a rank's own clips, as in the host, unless MODEL.BACKBONE.NORM is its "syncBN", for CUDA.
+    With several processes, heads and losses are given the clips of all, as X-ReID's are. A backbone's batch norms use
+    the statistics of a rank's own clips, as in the host, unless MODEL.BACKBONE.NORM is its "syncBN", for CUDA only.
     """
 
     def __init__(self, cfg: Any) -> None:

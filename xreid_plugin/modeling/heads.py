@@ -26,7 +26,7 @@ class FrameFeatures(NamedTuple):
     interactions: dict[str, torch.Tensor]
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "FrameFeatures":
-        """Every tensor changed alike."""
+        """The same change applied to every tensor."""
         return FrameFeatures(
             change(self.class_tokens),
             change(self.projected),
@@ -35,7 +35,7 @@ class FrameFeatures(NamedTuple):
 
 
 class HeadOutputs(NamedTuple):
-    """What training needs of the heads; the fields are those of the same name in ``losses.outputs.ClipOutputs``."""
+    """What training needs from the heads; the fields are those of the same name in ``losses.outputs.ClipOutputs``."""
 
     tower_feature: torch.Tensor
     metric_features: dict[str, torch.Tensor]
@@ -119,7 +119,7 @@ class XReIDHead(nn.Module):
             embed_dim: D.
             projected_dim: E.
             num_classes: N, at least 1.
-            branches: of MII, out of "sii", "lii" and "cii".
+            branches: the branches of MII, out of "sii", "lii" and "cii".
 
         Raises:
             ValueError: no identities.

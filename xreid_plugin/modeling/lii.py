@@ -16,7 +16,7 @@ class LongTermInteraction(nn.Module):
         """
         Args:
             dim: D.
-            num_heads: of the attention; divides D.
+            num_heads: number of attention heads; divides D.
             mlp_ratio: hidden width of the block's MLP, in D.
             stride: S, in frames.
         """

@@ -1,4 +1,4 @@
-"""CPC's memory: one prototype an identity and modality (paper: CPC; method: CPC).
+"""CPC's memory: one prototype per identity and modality (paper: CPC; method: CPC).
 
 Shapes: N identities, B clips, F = D + E channels of the feature z. Identities are labels 0..N-1.
 """
@@ -31,7 +31,7 @@ class PrototypeMemory(nn.Module):
     """Two memories of identity prototypes, M_r of the infrared and M_v of the visible modality.
 
     They are buffers: a checkpoint holds them. No gradient reaches them; they change by :meth:`refresh` and
-    :meth:`update` alone. Both use what all processes have, in one order, so that every rank holds the same memory.
+    :meth:`update` alone. Both use the data of all processes, in one order, so that every rank holds the same memory.
 
     Attributes:
         infrared: (N, F) float32, unit rows; zero until the first refresh.
@@ -70,7 +70,7 @@ class PrototypeMemory(nn.Module):
 
     @torch.no_grad()
     def refresh(self, features: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor) -> None:
-        """Makes the prototypes anew: the normalised mean of each identity's features in each modality (method: CPC 1).
+        """Recomputes the prototypes: the normalised mean of each identity's features in each modality (method: CPC 1).
 
         An identity without a tracklet in one modality is represented there by its prototype of the other. [D]
 
@@ -143,7 +143,7 @@ class PrototypeMemory(nn.Module):
     def _blended(
         self, prototypes: torch.Tensor, features: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor
     ) -> torch.Tensor:
-        """The clips' prototypes (B, F) after the update, one identity's alike; no loop, no waiting for the device."""
+        """The clips' prototypes (B, F) after the update, equal within an identity; no loop, no waiting for the device."""
         similarity = (features * prototypes).sum(1)
         rivals = allowed & (targets[:, None] == targets)
         lowest = similarity.where(rivals, torch.inf).amin(1, keepdim=True)

@@ -1,7 +1,7 @@
 """The tower's self-attention on tokens as they lie, with the parameters of torch's MultiheadAttention.
 
-Torch's own moves the sequence to the front and projects the strided view that it gets. Without gradients such a product
-is made piece by piece, each with a copy of the weights: on the CPU in bfloat16 the copies take longer than the rest.
+Torch's own moves the sequence to the front and projects the strided view that results. Without gradients such a product
+is computed piece by piece, each with a copy of the weights: on the CPU in bfloat16 the copies take longer than the rest.
 
 Shapes: F frames, N tokens a frame, D channels.
 """
@@ -14,12 +14,12 @@ from torch.nn import functional as F
 
 
 class SelfAttention(nn.Module):
-    """Stands for an ``nn.MultiheadAttention`` whose query, key and value are one; parameters have the same names."""
+    """Replaces an ``nn.MultiheadAttention`` whose query, key and value are the same; parameters keep their names."""
 
     def __init__(self, original: nn.MultiheadAttention) -> None:
         """
         Args:
-            original: whose parameters are taken over; with biases, without dropout, batch first.
+            original: the module whose parameters are taken over; with biases, without dropout, batch first.
         """
         super().__init__()
         assert original.in_proj_bias is not None
@@ -31,7 +31,7 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, None]:
         """
         Args:
-            tokens: (F, N, D); what else a MultiheadAttention is called with says the same again.
+            tokens: (F, N, D); the other arguments of a MultiheadAttention repeat them, and are ignored.
 
         Returns:
             (F, N, D), and None where weights would be.

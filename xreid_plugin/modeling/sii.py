@@ -45,7 +45,7 @@ class ShortTermInteraction(nn.Module):
         """
         Args:
             dim: D.
-            num_heads: of the attention; divides D.
+            num_heads: number of attention heads; divides D.
             mlp_ratio: hidden width of the blocks' MLP, in D.
             stride: S, in frames.
             depth: number of blocks.

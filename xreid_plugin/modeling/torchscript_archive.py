@@ -112,7 +112,7 @@ def read_torchscript_tensors(path: Path) -> dict[str, Tensor]:
         return dict(_named_tensors(module, ""))
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} is refused: {error}") from error
-    # What a malformed pickle or zip makes the standard library and as_strided raise.
+    # The errors that a malformed pickle or zip makes the standard library and as_strided raise.
     except (
         zipfile.BadZipFile,
         StopIteration,

@@ -133,7 +133,7 @@ class XReID(nn.Module):
             targets = gather(batch[TARGETS].to(self.device))
             outputs = self.heads(features.map(gather))
             if self.prototypes is not None:
-                # z leaves this function in no other way: the host's step takes nothing but losses from a model. What
+                # z cannot leave this function otherwise: the host's step takes nothing but losses from a model. What
                 # is kept waits for the update after the backward pass; the memories themselves do not change here.
                 self.prototypes.observe(outputs.tower_feature, targets, gather(modalities))
             clip_outputs = ClipOutputs(targets=targets, prototypes=self._prototypes(), **outputs._asdict())

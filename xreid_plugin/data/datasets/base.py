@@ -57,13 +57,13 @@ class VideoCrossModalityDataset(Dataset):
     """A dataset of tracklets in two modalities, with one retrieval task for each direction.
 
     Attributes:
-        default_min_length: shortest tracklet that counts, in frames, where nothing else is asked.
+        default_min_length: shortest tracklet that counts, in frames, unless another length is asked for.
         home: the dataset's own folder; the paths of all frames begin with it.
         train: training tracklets, ``pid`` in 0..num_train_pids-1 in the order of the dataset's own numbers.
         test: test tracklets, each once, ``pid`` the dataset's own number.
         tasks: "I2V" and "V2I", indices into ``test``.
-        query: the test tracklets that ask in I2V; the host's name for them.
-        gallery: the test tracklets that are searched in I2V.
+        query: the queries of I2V, under the name that the host knows.
+        gallery: the gallery of I2V, likewise.
         train_identities: the dataset's own number of each label.
         cameras: camera numbers of the training set, sorted.
         mixed: names of kept tracklets with frames of another identity, camera or modality than their line says.
@@ -140,11 +140,11 @@ class VideoCrossModalityDataset(Dataset):
         return len(self.train_identities)
 
     def show_train(self) -> None:
-        """Logs a table of the training set, one row a modality."""
+        """Logs a table of the training set, one row per modality."""
         self._show([TRAIN])
 
     def show_test(self) -> None:
-        """Logs a table of the query and gallery of each task, one row a modality."""
+        """Logs a table of the query and gallery of each task, one row per modality."""
         self._show([name for name in self.counts if name != TRAIN])
 
     def _show(self, sets: Sequence[str]) -> None:
@@ -190,14 +190,14 @@ class VideoCrossModalityDataset(Dataset):
 
 
 def agreement(line: tuple[int, Modality, int], frames: Set[tuple[int, Modality, int] | None]) -> bool | None:
-    """Whether a tracklet's line and its frames' names speak of one identity, modality and camera.
+    """Whether a tracklet's line and its frames' names agree on identity, modality and camera.
 
     Published copies hold a few tracklets with stray frames, which every public loader keeps; a line that shares
     nothing with its frames, though, is a list that belongs to another file.
 
     Args:
-        line: identity, modality and camera that the line says.
-        frames: what the names say, None for what names something unknown.
+        line: identity, modality and camera that the line states.
+        frames: what the frames' names state; None for a name that states something unknown.
 
     Returns:
         True: all frames agree. None: some do. False: none does.

@@ -53,7 +53,7 @@ class _Line(NamedTuple):
 
 
 class _Key(NamedTuple):
-    """The way to one tracklet's frames in data_paths.json, as written there."""
+    """The keys that lead to one tracklet's frames in data_paths.json, as written there."""
 
     pid: str
     modality: str
@@ -70,8 +70,8 @@ class BUPTCampus(VideoCrossModalityDataset):
     """BUPTCampus (Du et al., TIFS 2023), as its lists say.
 
     I2V: the infrared tracklets of query.txt against the visible ones of gallery.txt. V2I: the visible ones against the
-    infrared ones; not the first pair of sets swapped. Cameras: LS3 0, G25 1, CQ1 2, W4 3, TSG1 4, TSG2 5. Generated
-    infrared pictures (FakeIR) are left aside.
+    infrared ones, which is not I2V with its sets swapped. Cameras: LS3 0, G25 1, CQ1 2, W4 3, TSG1 4, TSG2 5. Generated
+    infrared pictures (FakeIR) are ignored.
     """
 
     default_min_length = 1
@@ -89,8 +89,8 @@ class BUPTCampus(VideoCrossModalityDataset):
 
         Args:
             root: the dataset's own folder, or the folder that holds BUPTCampus.
-            min_length: shortest tracklet that counts, in frames; 0: 1, as the dataset's authors have it. The public
-                X-ReID code has 2.
+            min_length: shortest tracklet that counts, in frames; 0 stands for 1, as the dataset's authors have it. The
+                public X-ReID code has 2.
             auxiliary: also train on the identities of train_auxiliary.txt, each seen by one camera only.
             packed: names of the frames in a pack, relative to the dataset's folder; None: frames are files.
             **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
@@ -139,9 +139,9 @@ class _Reader:
         """Reads one list.
 
         Args:
-            name: its file.
+            name: the list's file name.
             modalities: the words it may use, and the modalities of data_paths.json that each stands for.
-            already: tracklets that must not come again.
+            already: tracklets that earlier lists have named, and that must not come again.
 
         Returns:
             Tracklets in the order of the list, by their place in data_paths.json.
@@ -227,7 +227,7 @@ def _sources_of(line: _Line, frames: Sequence[str], enclosure: Enclosure | None)
 
 
 def _is_path(text: str) -> bool:
-    """Whether a file could have this name: JSON can hold half characters, which no file system takes."""
+    """Whether a file could have this name: JSON can hold lone surrogates, which no file system takes."""
     try:
         return "\0" not in text and all(len(os.fsencode(name)) <= _LONGEST_NAME for name in text.split("/"))
     except UnicodeEncodeError:

@@ -13,7 +13,7 @@ _MOST_DIGITS = 18  # what fits a 64-bit integer
 
 
 class MetadataError(ValueError):
-    """A list of the dataset says something that cannot be meant; the message holds file, line, text and remedy."""
+    """A list of the dataset says something that cannot be right; the message gives file, line, text and remedy."""
 
     @classmethod
     def at(cls, file: Path, number: int, text: str, expected: str) -> Self:
@@ -29,7 +29,7 @@ class MetadataError(ValueError):
 
 
 def shown(text: str) -> str:
-    """Text of a file as a message shows it: cut where it is long, and without anything that a terminal would obey."""
+    """Text of a file as a message shows it: cut where it is long, and without control characters that a terminal would act on."""
     return repr(_cut(text))[1:-1]
 
 
@@ -79,15 +79,15 @@ class FramePaths(Sequence[str]):
 
 
 class Enclosure:
-    """Tells whether what metadata names stays below a folder where links lead on; asks once about each folder.
+    """Checks that what metadata names stays below a folder even where links lead elsewhere; each folder is checked once.
 
-    The folder itself may be a link: whoever owns the copy has put it there, and no list says so.
+    The folder itself may be a link: the owner of the copy has put it there, not a list.
     """
 
     def __init__(self, folder: Path) -> None:
         """
         Args:
-            folder: that everything must stay below.
+            folder: the folder that everything must stay below.
         """
         self._folder = folder
         self._real = os.path.realpath(folder)
@@ -116,7 +116,7 @@ def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str
     Args:
         root: the dataset's own folder, or the one that holds it (the host's convention).
         folder: the dataset's folder name below ``root``.
-        markers: files relative to the dataset's folder; one of them tells that a folder is it.
+        markers: files relative to the dataset's folder; a folder that has one of them is the dataset's.
         origin: where to get the dataset, for the message.
 
     Returns:
@@ -147,7 +147,7 @@ def read_lines(file: Path) -> list[str]:
     Raises:
         FileNotFoundError: there is no such file.
         MetadataError: it is empty, holds a blank line between others (numbers that count lines would shift), or is
-            no text.
+            not text.
     """
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: this copy of the dataset is incomplete; copy the file again.")

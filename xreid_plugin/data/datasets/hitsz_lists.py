@@ -1,4 +1,4 @@
-"""The lists of HITSZ-VCM: names of frames, tracklets as ranges of their lines, and which tracklets ask."""
+"""The lists of HITSZ-VCM: names of frames, tracklets as ranges of their lines, and which tracklets are queries."""
 
 import logging
 import re
@@ -25,7 +25,7 @@ _MODALITIES = {1: Modality.INFRARED, 2: Modality.VISIBLE}
 _MODALITY_CODES = {modality: code for code, modality in _MODALITIES.items()}
 _MODALITY_FOLDERS = {Modality.INFRARED: "ir", Modality.VISIBLE: "rgb"}
 
-# A frame is in one tracklet; lists that say otherwise this often could fill any memory.
+# A frame is in one tracklet; lists that repeat frames this often could fill any memory.
 _MOST_SHARING = 4
 # Published copies hold a few tracklets with stray frames; where most of many have some, the lists are shifted.
 _MOST_MIXED, _MANY = 0.5, 20
@@ -66,7 +66,7 @@ def read_names(file: Path) -> Frames:
         MetadataError: a name of another form; nothing else can be part of a path.
     """
     frames = Frames(file, [], [], {})
-    # Few thousand different sources stand behind half a million names.
+    # A few thousand different sources stand behind half a million names.
     known: dict[tuple[str, str, str], tuple[Source, str]] = {}
     for number, name in enumerate(read_lines(file), start=1):
         match = _FRAME_NAME.fullmatch(name)
@@ -90,10 +90,10 @@ def read_tracks(file: Path, split: str, frames: Frames, folder: Path) -> Split:
     """Reads track_train_info.txt or track_test_info.txt: ranges of frames, with who is seen by what.
 
     Args:
-        file: to read.
+        file: the track file.
         split: "train" or "test", for the names of tracklets.
-        frames: of the same split.
-        folder: where they lie.
+        frames: the frames of the same split.
+        folder: the folder that they lie in.
 
     Raises:
         FileNotFoundError: it is not there.
@@ -164,7 +164,7 @@ def read_queries(file: Path, tracklets: Sequence[Tracklet]) -> tuple[int, ...]:
 
     Raises:
         FileNotFoundError: it is not there.
-        MetadataError: a number that is no infrared tracklet, or comes twice.
+        MetadataError: a number that is not an infrared tracklet's, or comes twice.
     """
     seen: dict[int, int] = {}
     for line, text in enumerate(read_lines(file), start=1):

@@ -42,11 +42,11 @@ class HITSZVCM(VideoCrossModalityDataset):
         packed: Container[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Reads the lists; of the frames, only a few are looked for.
+        """Reads the lists; only a few of the frames are looked for.
 
         Args:
             root: the dataset's own folder, or the folder that holds HITSZ-VCM.
-            min_length: shortest tracklet that counts, in frames; 0: 12, as in published results.
+            min_length: shortest tracklet that counts, in frames; 0 stands for 12, as in published results.
             packed: names of the frames in a pack, relative to the dataset's folder; None: frames are files.
             **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
 

@@ -10,13 +10,13 @@ from xreid_plugin.words import counted
 
 @dataclass
 class Trail:
-    """What a list of tracklets, read line by line, tells of the list of names whose lines it counts.
+    """What a list of tracklets, read line by line, shows about the list of names whose lines it counts.
 
     Attributes:
         tracks: the list of tracklets.
-        lines: of it; the second and third field are the first and last line of the names, from 1.
+        lines: its lines; the second and third field are the first and last line of the names, from 1.
         names: the list of names.
-        num_names: lines of it.
+        num_names: number of its lines.
     """
 
     tracks: Path
@@ -29,12 +29,12 @@ class Trail:
     _misfits: list[tuple[int, int]] = field(default_factory=list)
 
     def follow(self, number: int, span: slice, misfit: int | None) -> None:
-        """Takes note of a tracklet.
+        """Records a tracklet.
 
         Args:
             number: its line, from 1.
-            span: of the names, from 0.
-            misfit: the first of those that does not fit the line, from 0; None where all do.
+            span: its lines in the list of names, from 0.
+            misfit: the first of those that does not fit the tracklet's own line, from 0; None where all do.
         """
         if not self._gap and span.start != self._ends_at:
             self._gap = (

@@ -42,7 +42,7 @@ class PackInfo:
     """A pack's record of itself.
 
     Attributes:
-        dataset: the name of its class, as DATASETS.NAMES has it.
+        dataset: the name of its class, as in DATASETS.NAMES.
         size: (H, W) of decoded frames, in pixels; None: the files as they were.
         count: number of frames once it is complete.
         names: SHA-256 of the frames' names.
@@ -67,11 +67,11 @@ class PackInfo:
         """Reads what :meth:`to_bytes` wrote.
 
         Args:
-            content: None where there is no record.
+            content: the record's bytes; None where there is no record.
             file: the pack, for messages.
 
         Raises:
-            PackError: it is no record, or one of another version.
+            PackError: it is not a record, or one of another version.
         """
         try:
             fields = json.loads(content or b"")
@@ -132,5 +132,5 @@ def unseal(key: bytes, value: memoryview) -> memoryview:
 
 
 def _checksum(key: bytes, payload: bytes | memoryview) -> bytes:
-    # Of the key too, so that a value under another frame's name is found out.
+    # Of the key too, so that a value under another frame's name is detected.
     return xxh3_64_intdigest(payload, zlib.crc32(key)).to_bytes(_SUM_BYTES, "little")

@@ -27,7 +27,7 @@ class PackedFrames:
 
         Raises:
             FileNotFoundError: there is no such pack.
-            PackError: it is none, is cut off, or is not complete.
+            PackError: it is not a pack, is cut off, or is not complete.
         """
         self.file = file
         self.home = home
@@ -35,7 +35,7 @@ class PackedFrames:
 
     @property
     def pack(self) -> PackFile:
-        """What is read from, opened if need be."""
+        """The open pack; opens it if it is not open yet."""
         if self._pack is None:
             self._pack = open_pack(self.file)
         return self._pack
@@ -44,12 +44,12 @@ class PackedFrames:
         return {**self.__dict__, "_pack": None}
 
     def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Reads frames of one tracklet, and checks the sum of each.
+        """Reads frames of one tracklet, and verifies the checksum of each.
 
         Args:
-            tracklet: whose frames are wanted.
+            tracklet: the tracklet whose frames are wanted.
             indices: T positions in ``tracklet.paths``; a repeated one is read once.
-            size: (H, W) in pixels; that of the pack, if its frames are decoded.
+            size: (H, W) in pixels; the pack's own, if its frames are decoded.
 
         Returns:
             (T, H, W, 3) uint8, RGB, 0 to 255.

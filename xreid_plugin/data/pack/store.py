@@ -1,4 +1,4 @@
-"""An open pack: its record, and its frames by name; one LMDB environment a file and process."""
+"""An open pack: its record, and its frames by name; one LMDB environment per file and process."""
 
 import os
 from collections.abc import Callable, Container, Iterator
@@ -20,11 +20,11 @@ def part_of(file: Path) -> Path:
 
 
 def open_pack(file: Path) -> "PackFile":
-    """The complete pack at ``file``, opened anew or in use already.
+    """The complete pack at ``file``, newly opened or already in use.
 
     Raises:
         FileNotFoundError: there is none.
-        PackError: the file is no pack, is cut off, or is not complete.
+        PackError: the file is not a pack, is cut off, or is not complete.
     """
     try:
         status = file.stat()
@@ -45,7 +45,7 @@ class PackFile(Container[str]):
     Survives a fork: each process opens the file for itself when it first reads.
 
     Attributes:
-        file: where it is.
+        file: the pack's path.
         info: its record.
     """
 

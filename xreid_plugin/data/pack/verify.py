@@ -1,4 +1,4 @@
-"""Reads a whole pack and checks every sum in it."""
+"""Reads a whole pack and verifies every checksum in it."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -25,10 +25,10 @@ from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.files import sync_folder
 from xreid_plugin.progress import ProgressBar
 
-# Frames of one transaction: what a cut-off costs, and, decoded, some 64 MB of memory.
+# Frames per transaction: what an interruption costs, and, decoded, some 64 MB of memory.
 BATCH = 512
 
-# To try whether files can be decoded; large enough for all of each to be looked at.
+# For testing whether files can be decoded; large enough that all of each is looked at.
 _ANY_SIZE = (288, 144)
 
 # What a frame takes beside its bytes: a page's header and its checksum, and its key with pointers in half-full pages.
@@ -53,17 +53,17 @@ def pack_dataset(
 ) -> bool:
     """Packs all frames of a dataset's tracklets, each once.
 
-    ``output`` comes into being when the last frame is in; until then there is ``output.part``, which the next call
-    for the same goes on with.
+    ``output`` appears when the last frame is in; until then there is ``output.part``, which the next call for the
+    same pack continues.
 
     Args:
-        dataset: whose frames; read with min_length 1, it has all of them.
+        dataset: the dataset whose frames are packed; read with min_length 1, it has all of them.
         output: the pack.
         size: (H, W) in pixels to decode frames at; None: the files as they are.
         workers: threads that read and decode; 0: one for each core.
 
     Returns:
-        False where the very pack is there already.
+        False if this very pack is there already.
 
     Raises:
         As :func:`pack_tracklets`.
@@ -85,7 +85,7 @@ def pack_tracklets(
     """Packs all frames of some tracklets; see :func:`pack_dataset`.
 
     Args:
-        tracklets: in the order in which their frames shall lie in the file.
+        tracklets: the tracklets, in the order in which their frames are to lie in the file.
         home: the dataset's folder.
         dataset: the name of its class.
         output: the pack.
@@ -93,11 +93,11 @@ def pack_tracklets(
         workers: threads that read and decode; 0: one for each core.
 
     Returns:
-        False where the very pack is there already.
+        False if this very pack is there already.
 
     Raises:
-        FrameError: a frame is missing, no picture, or a link out of ``home``.
-        PackError: something else lies at ``output`` or beside it, somebody else is packing there, or the disk is full.
+        FrameError: a frame is missing, not a picture, or a link out of ``home``.
+        PackError: something else lies at ``output`` or beside it, another process is packing there, or the disk is full.
         OSError: a file cannot be read or written.
     """
     frames = _frames_of(tracklets, home)
@@ -213,7 +213,7 @@ def _open_to_write(part: Path) -> lmdb.Environment:
 
 @contextmanager
 def _alone(part: Path) -> Iterator[None]:
-    """Keeps a second packer off; the system lifts the lock when this process ends, in whatever way."""
+    """Keeps a second packer out; the system releases the lock when this process ends, however it ends."""
     with part.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -18,7 +18,7 @@ Paths = dict[str, dict[str, dict[str, dict[str, list[str]]]]]
 
 
 def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> SetSize:
-    """Writes a set as BUPTCampus comes: DATA, data_paths.json and the lists of its four parts.
+    """Writes a set in the form of BUPTCampus: DATA, data_paths.json and the lists of its four parts.
 
     Both modalities of a tracklet show one walk, frame by frame. The auxiliary identities, which come on top of the
     training identities, have one tracklet of each modality. The first tracklet of a test identity is its query,
@@ -27,9 +27,9 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
 
     Args:
         settings: what to draw.
-        root: folder that shall hold the set; absent or empty, unless ``overwrite``.
-        workers: processes.
-        overwrite: replaces a synthetic set at ``root``.
+        root: the folder to write the set to; absent or empty, unless ``overwrite``.
+        workers: number of processes.
+        overwrite: whether to replace a synthetic set at ``root``.
 
     Returns:
         What was drawn.

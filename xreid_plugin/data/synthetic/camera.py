@@ -23,10 +23,10 @@ class Camera:
         scale: height of a person of height 1 as a share of the frame's height.
         light: direction that visible light comes from, -1 (left) to 1 (right).
         tint: gains of blue, green, red.
-        gain, offset: of the visible sensor; offset in grey levels.
+        gain, offset: the visible sensor's; offset in grey levels.
         noise: standard deviation of the visible and the infrared sensor's noise, in grey levels.
         blur: standard deviation of both lenses' blur, in shares of the frame's height.
-        infrared_gain: likewise ``gain``.
+        infrared_gain: the infrared sensor's.
         falloff: how much of the infrared lamp's light is missing at the frame's corners.
         bloom: share of bright infrared light that spills onto its surroundings.
     """
@@ -101,8 +101,8 @@ def draw_view(
 
     Args:
         rng: source of the tracklet's draws.
-        camera: who looks.
-        height: the person's, relative to other people's.
+        camera: the camera that looks.
+        height: the person's height, relative to other people's.
         frames: T.
         size: height and width of the frame in pixels.
         step: body heights walked per frame.

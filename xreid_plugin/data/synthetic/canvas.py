@@ -29,7 +29,7 @@ def make_texture(
         materials: (ROWS, COLUMNS) values of Material.
         light: -1 (from the left) to 1 (from the right).
         folds: (ROWS, COLUMNS) relative brightness of the cloth, about 1.
-        brightness: of the whole part, 0 to 1.
+        brightness: the whole part's brightness, 0 to 1.
     """
     across = np.linspace(-0.97, 0.97, COLUMNS)
     towards = np.hypot(1, light)
@@ -46,7 +46,7 @@ class Canvas:
         self._mask = np.zeros((height, width), np.uint8)
 
     def clear(self) -> None:
-        """Takes all shapes away; what is left has full light, so that a person's outline does not darken."""
+        """Removes all shapes; what is left has full light, so that a person's outline does not darken."""
         self.planes[..., 0] = Material.NOTHING
         self.planes[..., 1] = FULL_LIGHT
 
@@ -77,7 +77,7 @@ class Canvas:
             top: (2,) pixel that gets the middle of the texture's upper row.
             down: (2,) from there to the lower row.
             across: (2,) from the texture's left to its right column.
-            rows: the part of the texture to use, 0 to 1; ``top`` and ``down`` speak of its rows.
+            rows: the part of the texture to use, 0 to 1; ``top`` and ``down`` refer to its rows.
         """
         height, width = self._mask.shape
         outline = _fixed(points)
@@ -141,7 +141,7 @@ def _texel_map(
     top: Floats, down: Floats, across: Floats, rows: tuple[float, float], corner: tuple[int, int]
 ) -> NDArray[np.float64]:
     """(2, 3) matrix from pixels of a box with the given upper left corner to texels."""
-    # Plain numbers: for so few of them arrays would take most of the time of drawing.
+    # Plain numbers: for so few of them, arrays would take most of the drawing time.
     (top_x, top_y), (down_x, down_y), (across_x, across_y) = top.tolist(), down.tolist(), across.tolist()
     determinant = across_x * down_y - across_y * down_x
     columns, texels = COLUMNS / determinant, (rows[1] - rows[0]) * ROWS / determinant

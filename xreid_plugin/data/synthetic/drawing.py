@@ -44,9 +44,9 @@ def draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers: 
     """Writes the frames of all tracklets; the files do not depend on the number of workers.
 
     Args:
-        settings: of the set.
+        settings: the set's settings.
         drawings: what goes where; folders are made.
-        workers: processes; 1 draws in this one.
+        workers: number of processes; 1 draws in this one.
 
     Returns:
         What was drawn.
@@ -73,7 +73,7 @@ def _mapping(workers: int) -> Iterator:
     if workers == 1:
         yield map
         return
-    # Forking a process that runs threads, as torch's and OpenCV's, can leave the child waiting for ever.
+    # Forking a process that runs threads, as torch's and OpenCV's, can leave the child waiting forever.
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
     try:
         yield partial(_map_unharmed, pool)

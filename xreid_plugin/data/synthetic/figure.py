@@ -109,7 +109,7 @@ def _draw_arm(canvas: Canvas, walker: Walker, moment: Moment, side: int, distanc
 def _draw_torso(canvas: Canvas, walker: Walker, moment: Moment) -> None:
     body, half = walker.body, walker.view.half_width
     hem = 0.3 if walker.outfit.coat else 0.06
-    # Heights in body heights above the pelvis, from collar to hem, and what is half as wide there.
+    # Heights in body heights above the pelvis, from collar to hem, and half the width of the body there.
     levels = np.array([1.03, 1.0, 0.9, 0.6, 0.28, 0.02]) * body.torso
     widths = [
         half(0.32 * body.shoulders, 0.3 * body.depth),

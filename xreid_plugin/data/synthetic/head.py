@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 
 
 def _head(walker: Walker, moment: Moment) -> tuple[Floats, float, float]:
-    """Centre of the head, its height in pixels, and 1 or less by how much of the face looks to the right."""
+    """Centre of the head, its height in pixels, and how far the face is turned to the right, -1 to 1."""
     height = walker.body.head * moment.scale
     turn = float(np.sin(walker.view.yaw))
     neck = moment.pelvis - vector(0, walker.body.torso * moment.scale)

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 
 def draw_backpack(canvas: Canvas, walker: Walker, moment: Moment) -> None:
-    """The sack on the back; from the front, its edges look out beside the chest and above the shoulders."""
+    """The sack on the back; from the front, its edges stick out beside the chest and above the shoulders."""
     body, view = walker.body, walker.view
     width = view.half_width(1.12 * body.shoulders, 0.2)
     behind = -np.sin(view.yaw) * (body.depth / 2 + 0.06)

@@ -1,4 +1,4 @@
-"""What each material of a person looks like to either sensor; the two draws know nothing of each other."""
+"""What each material of a person looks like to either sensor; the two are drawn independently of each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -15,9 +15,9 @@ class TrackletPlan:
     Attributes:
         pid: identity, from 1.
         modality: which sensor.
-        camera: from 1.
+        camera: camera number, from 1.
         number: which of its identity's tracklets of this modality it is, from 0.
-        frames: how many.
+        frames: number of frames.
         walk: the random key of the walk; two plans that share it show the same walk, frame for frame.
     """
 

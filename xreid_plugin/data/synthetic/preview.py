@@ -22,9 +22,9 @@ def write_preview(settings: SyntheticSettings, file: Path, identities: int = 8) 
     """Writes a sheet with one row per identity: frames of visible tracklets on the left, of infrared ones on the right.
 
     Args:
-        settings: of the set; its first training identities are shown, as HITSZ-VCM's layout has them.
+        settings: the set's settings; its first training identities are shown, as HITSZ-VCM's layout has them.
         file: PNG file, replaced if it exists.
-        identities: number of rows at most, at least 1.
+        identities: greatest number of rows, at least 1.
 
     Raises:
         SyntheticError: the name does not end in .png.

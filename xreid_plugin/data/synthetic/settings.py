@@ -10,7 +10,7 @@ SHORTEST_USED = 12
 
 
 class SyntheticError(ValueError):
-    """What was asked for cannot be drawn; the message says why, for a user to read."""
+    """What was asked for cannot be drawn; the message tells the user why."""
 
 
 class Stream(IntEnum):

@@ -19,8 +19,8 @@ def staged(root: Path, layout: str, settings: SyntheticSettings, *, overwrite: b
     """A folder beside ``root`` to write a set into; it takes the place of ``root`` when the block ends without error.
 
     Args:
-        root: where the set shall be.
-        layout: noted in the set's mark.
+        root: where the set is to be.
+        layout: the set's layout, noted in its mark.
         settings: likewise.
         overwrite: whether a synthetic set at ``root`` may be replaced.
 

@@ -16,13 +16,13 @@ _FOLDERS = {Modality.INFRARED: "ir", Modality.VISIBLE: "rgb"}
 
 
 def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> SetSize:
-    """Writes a set as HITSZ-VCM comes: Train, Test and info. All infrared test tracklets are queries.
+    """Writes a set in the form of HITSZ-VCM: Train, Test and info. All infrared test tracklets are queries.
 
     Args:
         settings: what to draw.
-        root: folder that shall hold the set; absent or empty, unless ``overwrite``.
-        workers: processes.
-        overwrite: replaces a synthetic set at ``root``.
+        root: the folder to write the set to; absent or empty, unless ``overwrite``.
+        workers: number of processes.
+        overwrite: whether to replace a synthetic set at ``root``.
 
     Returns:
         What was drawn.
