@@ -7,8 +7,8 @@ from tests.data.small_set import TRAIN_IDENTITIES, small_config
 from xreid_plugin.config_files import ConfigError
 from xreid_plugin.engine.checkpoint import read_checkpoint
 from xreid_plugin.engine.config_checks import check_config
+from xreid_plugin.engine.evaluation_sets import show_test_sets
 from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate, complete_config, read_config
-from xreid_plugin.engine.trainer import show_test_sets
 from xreid_plugin.registry import SAMPLER_REGISTRY
 
 

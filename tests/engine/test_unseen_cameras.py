@@ -9,8 +9,9 @@ from xreid_plugin.data.build import build_dataset
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES
 from xreid_plugin.engine.checkpoint import read_checkpoint
+from xreid_plugin.engine.evaluation_sets import show_test_sets
 from xreid_plugin.engine.setup import adopt_checkpoint_facts, complete_config
-from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
+from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.engine.unseen_cameras import NO_CAMERA
 from xreid_plugin.gallery.sources import of_dataset
 from xreid_plugin.modeling.clip_vit import ClipVisionTower

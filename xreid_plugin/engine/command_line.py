@@ -16,6 +16,7 @@ import yaml
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.data.pack.format import PackError
 from xreid_plugin.engine.checkpoint import load_for_evaluation
+from xreid_plugin.engine.evaluation_sets import show_test_sets
 from xreid_plugin.engine.job import plan_job
 from xreid_plugin.engine.launch import launch
 from xreid_plugin.engine.rank import leave_together, speaks_for_machine
@@ -23,7 +24,7 @@ from xreid_plugin.engine.run_record import evaluation_label, write_evaluation_co
 from xreid_plugin.engine.setup import read_config, setup
 from xreid_plugin.engine.signals import RunStopped
 from xreid_plugin.engine.step import NonFiniteLossError
-from xreid_plugin.engine.trainer import XReIDTrainer, show_test_sets
+from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.extensions import import_extensions
 from xreid_plugin.files import WriteError
 from xreid_plugin.host import resolve_device

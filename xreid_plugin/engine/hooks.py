@@ -1,18 +1,14 @@
-"""What happens around the steps of a run: prototypes, throughput, checkpoints, the evaluation before the first step."""
+"""What happens around the steps of a run: prototypes, throughput, frozen layers, checkpoints."""
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from fastreid.engine.hooks import EvalHook, LayerFreeze
+from fastreid.engine.hooks import LayerFreeze
 from fastreid.engine.train_loop import HookBase
-from fastreid.utils import comm
-from fastreid.utils.events import EventWriter
 from torch import nn
 
 from xreid_plugin.data.tracklet import Modality
-from xreid_plugin.engine.console import ConsoleWriter
 from xreid_plugin.engine.inference import extract_prototype_features
 from xreid_plugin.engine.run_checkpoints import FINAL
 from xreid_plugin.host import DeviceLoader
@@ -76,72 +72,6 @@ class PrototypeHook(HookBase):
             )
 
 
-class ConsoleHook(HookBase):
-    """Prints once a period and after every epoch, before what then takes long: a checkpoint, an evaluation."""
-
-    def __init__(self, console: ConsoleWriter, period: int) -> None:
-        """
-        Args:
-            console: prints an iteration once.
-            period: iterations between two lines.
-        """
-        self._console = console
-        self._period = period
-
-    def after_step(self) -> None:
-        """Prints once a period."""
-        if (self.trainer.iter + 1) % self._period == 0:
-            self._console.write()
-
-    def after_epoch(self) -> None:
-        """Prints the last iteration."""
-        self._console.write()
-
-
-class WriterHook(HookBase):
-    """Writes once a period and after every epoch, but only once for the last step of an epoch.
-
-    A writer drops what arrives for an iteration it has already written, and so would drop the evaluation's figures.
-    """
-
-    def __init__(self, build: Callable[[], Sequence[EventWriter]], period: int) -> None:
-        """
-        Args:
-            build: makes the writers once it is known where the run goes on.
-            period: iterations between two writings.
-        """
-        self._build = build
-        self._period = period
-        self._writers: Sequence[EventWriter] = []
-
-    def before_train(self) -> None:
-        """Writes what the run that is resumed had not written of its last epoch."""
-        self._writers = self._build()
-        if self.trainer.start_iter and self.trainer.start_iter % self.trainer.iters_per_epoch == 0:
-            self._write()
-
-    def after_step(self) -> None:
-        """Writes once a period."""
-        done = self.trainer.iter + 1
-        if done % self._period == 0 and done % self.trainer.iters_per_epoch:
-            self._write()
-
-    def after_epoch(self) -> None:
-        """Writes, unless the epoch's evaluation was left to whoever resumes the run."""
-        if not self.trainer.stop.number:
-            self._write()
-
-    def _write(self) -> None:
-        for writer in self._writers:
-            writer.write()
-
-    def close(self) -> None:
-        """Closes all files."""
-        for writer in self._writers:
-            writer.close()
-        self._writers = []
-
-
 class ThroughputHook(HookBase):
     """Records training clips a second, over all processes.
 
@@ -187,44 +117,6 @@ class CheckpointHook(HookBase):
             self.trainer.save_checkpoint(f"model_{epoch:04d}")
 
 
-class EvaluationHook(EvalHook):
-    """Evaluates every so many epochs and after the last, and what an interrupted run was about to evaluate."""
-
-    def __init__(self, period: int, evaluate: Callable[[], Any], is_recorded: Callable[[int], bool]) -> None:
-        """
-        Args:
-            period: epochs between two evaluations; 0 or less for none.
-            evaluate: evaluates and returns the figures, on all ranks.
-            is_recorded: tells the main process whether there are figures for an iteration.
-        """
-        super().__init__(period, evaluate)
-        self._is_recorded = is_recorded
-
-    def _is_due_after(self, epoch: int) -> bool:
-        done = epoch + 1
-        return self._period > 0 and (done % self._period == 0 or done == self.trainer.max_epoch)
-
-    def before_train(self) -> None:
-        """Evaluates the checkpoint that the run goes on from, if it is due and was not evaluated before the end."""
-        start = self.trainer.start_iter
-        if not start or start % self.trainer.iters_per_epoch or not self._is_due_after(self.trainer.start_epoch - 1):
-            return
-        if not comm.all_gather(comm.is_main_process() and self._is_recorded(start - 1))[0]:
-            self._evaluate()
-
-    def after_epoch(self) -> None:
-        """Evaluates if it is due; a run that is asked to end leaves it to whoever resumes it."""
-        if self._is_due_after(self.trainer.epoch) and not self.trainer.stop.number:
-            self._evaluate()
-
-    def _evaluate(self) -> None:
-        with self.trainer.stop.interrupting():
-            self._do_eval()
-
-    def after_train(self) -> None:
-        """Nothing is left to do: the last epoch has been evaluated after it."""
-
-
 class FreezeHook(LayerFreeze):
     """LayerFreeze for layers at any depth, such as a baseline's ``image_model.backbone``, that outlasts evaluations.
 
@@ -266,21 +158,3 @@ class FreezeHook(LayerFreeze):
             layer.train()
         self.is_frozen = False
         logger.info(f"Batch norms of {', '.join(self.freeze_layers)} are frozen no more")
-
-
-class EvalAtStartHook(HookBase):
-    """Evaluates before the first iteration of a fresh run, so that the last table has something to compare with."""
-
-    def __init__(self, evaluate: Callable[[], Any]) -> None:
-        """
-        Args:
-            evaluate: runs and records an evaluation.
-        """
-        self._evaluate = evaluate
-
-    def before_train(self) -> None:
-        """Does nothing in a resumed run."""
-        if self.trainer.start_iter == 0:
-            with self.trainer.stop.interrupting():
-                self._evaluate()
-            comm.synchronize()

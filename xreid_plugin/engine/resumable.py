@@ -9,13 +9,13 @@ from fastreid.engine import DefaultTrainer
 from fastreid.utils import comm
 from fastreid.utils.events import EventStorage
 
-from xreid_plugin.engine.hooks import WriterHook
 from xreid_plugin.engine.metrics import restore_storage, storage_state
 from xreid_plugin.engine.random_state import random_state, restore_random_state
 from xreid_plugin.engine.run_checkpoints import PREVIOUS_LIST, STOPPED, RunCheckpointer
 from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
 from xreid_plugin.engine.statistics import share_batch_statistics
 from xreid_plugin.engine.step import TrainingStep
+from xreid_plugin.engine.writer_hooks import WriterHook
 from xreid_plugin.files import remove_leftovers
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,5 @@
 """The host's DefaultTrainer, with clips, prototypes and both directions of the task."""
 
-import collections
 import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,20 +13,17 @@ from fastreid.utils.env import seed_all_rng
 from fastreid.utils.events import EventWriter
 from torch import nn
 
-from xreid_plugin.data.build import build_clip_loader, build_dataset, build_train_loader, build_training_set
+from xreid_plugin.data.build import build_clip_loader, build_train_loader, build_training_set
 from xreid_plugin.engine.bad_frames import BadFramesHook
 from xreid_plugin.engine.console import ConsoleWriter, details_to_file
+from xreid_plugin.engine.evaluation_hooks import EvalAtStartHook, EvaluationHook
+from xreid_plugin.engine.evaluation_sets import evaluate_test_sets, show_test_sets
 from xreid_plugin.engine.hooks import (
     CheckpointHook,
-    ConsoleHook,
-    EvalAtStartHook,
-    EvaluationHook,
     FreezeHook,
     PrototypeHook,
     ThroughputHook,
-    WriterHook,
 )
-from xreid_plugin.engine.inference import Embedder, evaluate
 from xreid_plugin.engine.metrics import EventsFile, MetricsFile, has_evaluation
 from xreid_plugin.engine.optimizer import build_optimizer, freeze_while
 from xreid_plugin.engine.precision import autocast, gradient_scaler
@@ -36,9 +32,8 @@ from xreid_plugin.engine.run_checkpoints import RunCheckpointer
 from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.engine.statistics import StatisticsHook
 from xreid_plugin.engine.step import TrainingStep
-from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them, refuse_unseen_cameras
-from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
-from xreid_plugin.evaluation.report import results_table, title_of, write_results
+from xreid_plugin.engine.writer_hooks import ConsoleHook, WriterHook
+from xreid_plugin.evaluation.report import results_table
 from xreid_plugin.host import DeviceLoader, resolve_device
 from xreid_plugin.modeling.compilation import compile_blocks
 from xreid_plugin.modeling.xreid import XReID
@@ -204,49 +199,8 @@ class XReIDTrainer(ResumableTrainer):
 
     @classmethod
     def test(cls, cfg: Any, model: nn.Module, label: str = "evaluation") -> dict[str, float]:
-        """Evaluates both directions on every dataset of DATASETS.TESTS, and writes ``results_LABEL.json``.
-
-        TEST.RERANK adds re-ranked figures, TEST.SAVE_FEATURES saves what they are made from.
-
-        Args:
-            cfg: complete.
-            model: maps a batch of clips to embeddings in eval mode.
-            label: names the file, and the table's row by :func:`~xreid_plugin.evaluation.report.title_of`.
-
-        Returns:
-            Figures in percent, such as "I2V/mAP" and "I2V-reranked/mAP"; with several datasets "NAME/I2V/mAP". Empty
-            on all but the main process.
-        """
-        results: dict[str, float] = collections.OrderedDict()
-        for name in cfg.DATASETS.TESTS:
-            dataset = build_dataset(cfg, name)
-            evaluator = CrossModalityEvaluator(cfg, dataset)
-            tracklets = as_the_model_knows_them(cfg, name, evaluator.tracklets)
-            loader = build_clip_loader(cfg, tracklets, cfg.TEST.FRAMES)
-            figures = evaluate(Embedder(model, cfg.TEST.FLIP.ENABLED, autocast(cfg)), loader, evaluator)
-            if comm.is_main_process():
-                title = title_of(label)
-                logger.info(f"{name}, {title}, in percent:\n" + results_table({title: figures}))
-                prefix = f"{name}_" if len(cfg.DATASETS.TESTS) > 1 else ""
-                path = Path(cfg.OUTPUT_DIR) / f"results_{prefix}{label.replace(' ', '_')}.json"
-                write_results(path, figures, evaluator.protocol, evaluator.curves)
-                logger.info(f"Written to {path}")
-                group = f"{name}/" if len(cfg.DATASETS.TESTS) > 1 else ""
-                results.update({group + key: value for key, value in figures.items()})
-        return results
-
-
-def show_test_sets(cfg: Any) -> None:
-    """Logs what DATASETS.TESTS hold; before training, so that what is wrong is found then and not epochs later.
-
-    Raises:
-        ValueError: a test camera that training has not seen, unless MODEL.BACKBONE.UNSEEN_CAMERA allows it.
-    """
-    for name in cfg.DATASETS.TESTS:
-        dataset = build_dataset(cfg, name)
-        refuse_unseen_cameras(cfg, name, dataset.test)
-        if comm.is_main_process():
-            dataset.show_test()
+        """What the host calls to evaluate: :func:`~xreid_plugin.engine.evaluation_sets.evaluate_test_sets`."""
+        return evaluate_test_sets(cfg, model, label)
 
 
 def epoch_length(cfg: Any, host_length: int) -> int:
