@@ -4,7 +4,7 @@ Importing this package makes the host usable on today's torch and registers ever
 """
 
 # isort: off
-# The host comes first: everything below imports it and relies on its mends.
+# The host comes first: everything below imports it and relies on its fixes.
 from xreid_plugin import host
 
 host.mend()
@@ -19,7 +19,7 @@ import xreid_plugin.modeling.frame_baseline  # META_ARCH: FrameBaseline
 import xreid_plugin.modeling.heads  # HEADS: XReIDHead
 import xreid_plugin.modeling.xreid  # META_ARCH: XReID
 
-# The host's own programs; last, as it asks what is registered.
+# The host's own programs; last, as it depends on what is registered.
 from xreid_plugin import host_programs
 
 host_programs.join()

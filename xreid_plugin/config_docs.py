@@ -1,4 +1,4 @@
-"""The page of all configuration keys, made of what xreid_plugin/config.py says about each.
+"""The page of all configuration keys, generated from what xreid_plugin/config.py says about each.
 
 Text and defaults come from the source, ranges from the checks, and the host's keys from the recipe that sets them: the
 page cannot say anything that the code does not.
@@ -77,12 +77,12 @@ HOST_KEYS = {
 _HEAD = f"""\
 # Configuration keys
 
-Made by `{COMMAND}` of the comments in [xreid_plugin/config.py](../xreid_plugin/config.py), the
+Made by `{COMMAND}` from the comments in [xreid_plugin/config.py](../xreid_plugin/config.py), the
 ranges that are checked before a run, and the recipe; do not edit it.
 
-A configuration is a YAML file, which may build on another by `_BASE_`; `KEY VALUE` at the end of a command line goes
-before all files. An unknown key, a value of another type or out of its range ends the program before any data is read,
-with a line for each fault: file, line, key, and a value that works.
+A configuration is a YAML file, which may build on another by `_BASE_`; `KEY VALUE` at the end of a command line
+overrides all files. An unknown key, a value of another type or out of its range ends the program before any data is
+read, with a line for each fault: file, line, key, and a value that works.
 
 Marks: [P] the paper, [C] the authors' public code, [D] this project's decision.
 
@@ -92,9 +92,9 @@ _HOST_HEAD = """\
 ## The host's keys
 
 Those that the recipe sets or the tools read. "Recipe" is what [vcm.yml](../projects/XReID/configs/vcm.yml) says where
-that is not the default. The host's INPUT.CJ and INPUT.PADDING work on clips too, with one draw a clip. Its other
+that is not the default. The host's INPUT.CJ and INPUT.PADDING work on clips too, with one draw per clip. Its other
 augmentations, TEST.METRIC (here ranks are by cosine), TEST.PRECISE_BN, and of its backbones, heads and losses what the
-model at hand does not have are not used: another value than the default ends the program before any data is read.
+chosen model does not have are not used: a value other than the default ends the program before any data is read.
 
 """
 
@@ -104,7 +104,7 @@ class DocumentedKey(NamedTuple):
 
     Attributes:
         keys: full dotted names, with their defaults.
-        comment: what stands above them, in one line.
+        comment: the comment above them, in one line.
     """
 
     keys: dict[str, Any]
@@ -128,7 +128,7 @@ def config_page(recipe: Path) -> str:
     """The whole page, in Markdown.
 
     Args:
-        recipe: YAML whose keys of the host are listed.
+        recipe: the YAML file whose keys of the host are listed.
 
     Raises:
         ValueError: the recipe sets a key of the host that HOST_KEYS does not explain.
@@ -138,7 +138,7 @@ def config_page(recipe: Path) -> str:
 
 
 def _keys_of(function: ast.FunctionDef, lines: Sequence[str]) -> Iterator[DocumentedKey]:
-    # What a name of the function stands for, such as "cpc" for MODEL.CPC.
+    # What a local name of the function stands for, such as "cpc" for MODEL.CPC.
     stands_for = {argument.arg: "" for argument in function.args.args}
     for statement in function.body:
         if not isinstance(statement, ast.Assign):
@@ -171,7 +171,7 @@ def _values(name: str, value: ast.expr) -> dict[str, Any]:
 
 
 def _comment_above(number: int, lines: Sequence[str]) -> str:
-    """Of the statement on the 1-based line ``number``."""
+    """The comment above the statement on the 1-based line ``number``."""
     first = number - 1
     while lines[first - 1].lstrip().startswith("# "):
         first -= 1

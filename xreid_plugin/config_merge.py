@@ -1,4 +1,4 @@
-"""Fitting what files and command lines say to the keys there are: every unknown key and every wrong type is named.
+"""Fitting what files and command lines say to the keys that exist: every unknown key and every wrong type is named.
 
 The host's CfgNode stops at the first fault and names neither file nor remedy. Its merging goes through here instead
 (see :mod:`xreid_plugin.host`).
@@ -23,8 +23,8 @@ class Misfit(NamedTuple):
     """A key that does not fit.
 
     Attributes:
-        message: says so, with the remedy.
-        names: full dotted names of keys, or of groups of them, that it was perhaps to set.
+        message: what is wrong, and the remedy.
+        names: full dotted names of keys, or of groups of them, that were perhaps meant.
     """
 
     message: str
@@ -32,19 +32,19 @@ class Misfit(NamedTuple):
 
 
 class UnfitKeysError(ConfigError):
-    """Keys that do not fit; what does fit is kept for whoever wants to check that as well.
+    """Keys that do not fit; those that do fit are kept, for callers that check them as well.
 
     Attributes:
-        fitting: nested keys that can be put, the lowest first.
-        in_doubt: full dotted names of keys of which it is not known what they are to be.
+        fitting: nested keys that can be set, the lowest first.
+        in_doubt: full dotted names of keys whose intended values are not known.
     """
 
     def __init__(self, misfits: Sequence[Misfit], fitting: Sequence[dict[str, Any]], known: Iterable[str]) -> None:
         """
         Args:
-            misfits: at least one.
+            misfits: the keys that do not fit, at least one.
             fitting: see the attribute.
-            known: every key that there is.
+            known: every key that exists.
         """
         super().__init__("\n".join(misfit.message for misfit in misfits))
         self.fitting = fitting
@@ -55,7 +55,7 @@ class UnfitKeysError(ConfigError):
 
 
 def fitted_files(cfg: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
-    """The nested keys of a YAML file and of those it builds on, the lowest first, decoded and in the types of ``cfg``.
+    """The nested keys of a YAML file and of its bases, the lowest first, decoded and in the types of ``cfg``.
 
     Raises:
         OSError: a file is not there or cannot be opened.
@@ -85,7 +85,7 @@ def fitted_keys(cfg: Mapping[str, Any], keys: Mapping[str, Any]) -> list[dict[st
 
 
 def fitted_pairs(cfg: Mapping[str, Any], pairs: Sequence[Any]) -> list[dict[str, Any]]:
-    """KEY VALUE ... of a command line, each nested, decoded and converted to the type in ``cfg``.
+    """The KEY VALUE ... pairs of a command line, each nested, decoded and converted to the type in ``cfg``.
 
     Raises:
         ConfigError: a key without a value.
@@ -133,7 +133,7 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
-    """The known name most like ``name``, whatever its case; None where nothing is."""
+    """The known name most like ``name``, whatever its case; None where nothing is similar."""
     by_lower = {entry.lower(): entry for entry in known}
     found = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
     return by_lower[found[0]] if found else None
@@ -169,7 +169,7 @@ def _fitted(
             default = group.get(name)
             if name not in group:
                 misfit = _unknown(cfg, key, known)
-                # A whole group is rather missing here than misspelt there.
+                # A whole group is more likely missing here than misspelt in the file.
                 remedy = " If a module of yours adds it, import it with --import." if isinstance(value, Mapping) else ""
                 misfits.append(Misfit(f"{place(key)}{misfit.message}{remedy}", misfit.names))
             elif isinstance(default, Mapping) and isinstance(value, Mapping):
@@ -189,14 +189,14 @@ def _fitted(
 
 def _unknown(cfg: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> Misfit:
     if key == BASE_KEY:
-        remedy = "give its file as the configuration, or an own one that builds on it."
+        remedy = "give its file as the configuration, or a file of your own that builds on it."
         return Misfit(f"{BASE_KEY} stands in files alone; {remedy}", list(cfg))
     group: Any = cfg
     for part in key.split("."):
         group = group.get(part) if isinstance(group, Mapping) else None
     if isinstance(group, Mapping):
         return Misfit(f"{key} is a group of keys; set one of its keys, such as {key}.{next(iter(group))}.", [key])
-    # A right last word in a wrong group is nearer than letters can tell.
+    # A right last word in a wrong group is nearer than a comparison of letters shows.
     last = key.rpartition(".")[2]
     near = [name for name in known if name.rpartition(".")[2] == last][:_NAMES_SHOWN]
     if not near:
@@ -207,7 +207,7 @@ def _unknown(cfg: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> Misf
 
 
 def _decoded(value: Any) -> Any:
-    """As the host: text that is a Python literal stands for its value."""
+    """As in the host, text that is a Python literal stands for its value."""
     if not isinstance(value, str):
         return value
     try:

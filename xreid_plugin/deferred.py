@@ -1,4 +1,4 @@
-"""Imports that wait until the module is used, for a host that imports at once what few runs need."""
+"""Imports that wait until the module is used, for a host that imports up front what few runs need."""
 
 import importlib
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class DeferredModule(ModuleType):
-    """Stands for a module; asking it for anything imports the module."""
+    """Stands in for a module; reading any attribute imports the module."""
 
     def __getattr__(self, name: str) -> Any:
         # Python's import machinery asks for such names, and must not be answered with an import.
@@ -25,7 +25,7 @@ def deferred(*names: str) -> Iterator[None]:
     """While this lasts, importing one of these modules gives a stand-in, unless it has been imported already.
 
     Args:
-        *names: of modules, dotted; a package that is named comes before its modules that are named too.
+        **names: dotted names of modules; a package comes before those of its modules that are named too.
     """
     stand_ins: dict[str, DeferredModule] = {}
     for name in names:

@@ -1,4 +1,4 @@
-"""FAISS, imported so that its matrix products use what the processor has.
+"""FAISS, imported so that its matrix products use all that the processor offers.
 
 FAISS's wheels bring an OpenBLAS of their own, and that of faiss-gpu 1.15 is older than today's servers: a processor it
 does not know it takes for a Prescott of 2004, without AVX, and then searches almost three times slower than it could.
@@ -13,16 +13,16 @@ from types import ModuleType
 import torch
 
 CORE_TYPE = "OPENBLAS_CORETYPE"
-# OpenBLAS's kernels for what torch finds the processor capable of; older processors it knows by itself.
+# OpenBLAS's kernels for what torch reports that the processor can do; OpenBLAS knows older processors by itself.
 KERNELS = {"AVX2": "Haswell", "AVX512": "SkylakeX"}
 
 
 def import_faiss() -> ModuleType:
-    """FAISS; at its first import OpenBLAS is told the processor's instruction set, unless the user has told it."""
+    """FAISS; at its first import OpenBLAS is told the processor's instruction set, unless the user has set it."""
     if "faiss" in sys.modules:
         return sys.modules["faiss"]
     with _core_type(KERNELS.get(torch.backends.cpu.get_cpu_capability())):
-        # Not at the head: faiss takes longer to import than all the rest of this package.
+        # Imported here: faiss takes longer to import than all the rest of this package.
         import faiss
     module: ModuleType = faiss
     return module

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one. Imports nothing of ours."""
+"""Writing files so that nobody ever sees half of one. Imports nothing else of this package."""
 
 import os
 import re
@@ -18,12 +18,12 @@ class WriteError(OSError):
 def replace_atomically(target: Path, write: Callable[[Path], object], needed: int = 0) -> None:
     """Writes a file beside ``target`` and renames it, so that a reader sees the old file or the new one, never half.
 
-    The same holds after the machine has lost its power: content and name are on the disk when this returns.
+    The same holds if the machine loses power: content and name are on the disk when this returns.
 
     Args:
         target: the file to make or replace.
-        write: writes the new content to the path that it is given.
-        needed: bytes that the new file will have at least, where they are known.
+        write: a function that writes the new content to the path that it is given.
+        needed: least number of bytes in the new file, where it is known.
 
     Raises:
         WriteError: the disk is full, or refuses for another reason; ``target`` is as it was.
@@ -48,7 +48,7 @@ def replace_atomically(target: Path, write: Callable[[Path], object], needed: in
 
 
 def sync_folder(folder: Path) -> None:
-    """Puts the names in a folder on the disk, where the system can."""
+    """Flushes the names in a folder to the disk, where the system can."""
     # Not every system lets a folder be opened, and some network disks cannot sync one.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -64,7 +64,7 @@ def write_error(target: Path, reason: OSError, needed: int = 0) -> WriteError:
     Args:
         target: the file.
         reason: what the system said.
-        needed: bytes that it would have at least; 0 where nobody knows.
+        needed: least number of bytes that it would have; 0 where that is not known.
     """
     free = free_bytes(target.parent)
     space = [] if free is None else [f"{in_words(free)} free"]
@@ -76,14 +76,14 @@ def write_error(target: Path, reason: OSError, needed: int = 0) -> WriteError:
 
 
 def disk_error_within(error: BaseException | None) -> OSError | None:
-    """The system's error, which torch buries under its own when it tries to finish a file on a full disk."""
+    """The system's error, which torch hides under its own when it tries to finish a file on a full disk."""
     while error is not None and not isinstance(error, OSError):
         error = error.__context__
     return error
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Of the disk that holds a folder; None if nobody can tell, as where there is no such folder."""
+    """Free bytes on the disk that holds a folder; None if that is unknown, as where there is no such folder."""
     with suppress(OSError):
         return shutil.disk_usage(folder).free
     return None
@@ -101,7 +101,7 @@ def remove_leftovers(folder: Path) -> list[Path]:
     """Removes what :func:`replace_atomically` was writing in a folder when its process was killed.
 
     Args:
-        folder: whose own files are looked at, not those of folders in it.
+        folder: the folder whose own files are looked at, not those of folders in it.
 
     Returns:
         What was removed; a file of another process that lives on this machine is not.
@@ -118,7 +118,7 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 def _is_another_process(number: int) -> bool:
     if number == os.getpid():
-        # A container counts its processes anew: this one writes nothing yet.
+        # A container numbers its processes from 1 again: this process has not written anything yet.
         return False
     try:
         os.kill(number, 0)

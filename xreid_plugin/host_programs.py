@@ -1,4 +1,4 @@
-"""The host's own programs on tracklets: with ``import xreid_plugin`` as one more line, its tools/train_net.py works.
+"""The host's own programs on tracklets: with one more line, ``import xreid_plugin``, its tools/train_net.py works.
 
 Its ``get_cfg`` then knows the plugin's keys, and its ``DefaultTrainer`` is the plugin's trainer wherever a
 configuration is about clips; configurations of images go on as before.
@@ -25,7 +25,7 @@ _build_test_loader = DefaultTrainer.build_test_loader.__func__
 
 
 def join() -> None:
-    """Adds the keys and binds what is below. Runs once, at the first ``import xreid_plugin``."""
+    """Adds the keys and binds the functions below. Runs once, at the first ``import xreid_plugin``."""
     add_xreid_config(DEFAULTS)
     DefaultTrainer.__new__ = staticmethod(new_trainer)
     for function in (build_model, test, build_train_loader, build_test_loader):
@@ -50,7 +50,7 @@ def new_trainer(cls: type, *args: Any, **kwargs: Any) -> object:
     cfg = kwargs.get("cfg", args[0] if args else None)
     if cls is not DefaultTrainer or not isinstance(cfg, CfgNode) or not is_about_clips(cfg):
         return object.__new__(cls)
-    # Both wait for the first use: the engine imports what few who import the package need.
+    # Both are imported on first use: the engine imports what few users of the package need.
     from xreid_plugin.engine.config_checks import check_config
     from xreid_plugin.engine.trainer import XReIDTrainer
 
@@ -60,7 +60,7 @@ def new_trainer(cls: type, *args: Any, **kwargs: Any) -> object:
 
 
 def build_model(cls: Any, cfg: CfgNode) -> torch.nn.Module:
-    """Replaces ``DefaultTrainer.build_model``, which a model of clips asks for what only data or checkpoint tell."""
+    """Replaces ``DefaultTrainer.build_model``, as a model of clips needs facts from data or checkpoint."""
     if cls is not DefaultTrainer or not is_about_clips(cfg):
         model: torch.nn.Module = _build_model(cls, cfg)
         return model
@@ -84,7 +84,7 @@ def _with_checkpoint_facts(cfg: CfgNode) -> CfgNode:
 
 
 def test(cls: Any, cfg: CfgNode, model: torch.nn.Module) -> dict[str, Any]:
-    """Replaces ``DefaultTrainer.test``, which knows one direction alone."""
+    """Replaces ``DefaultTrainer.test``, which knows only one direction."""
     if cls is not DefaultTrainer or not is_about_clips(cfg):
         figures: dict[str, Any] = _test(cls, cfg, model)
         return figures

@@ -1,7 +1,7 @@
-"""What becomes of the errors of a loader's workers: a worker's own error as it was raised, and a death with its remedy.
+"""The errors of a loader's workers, reported well: a worker's own error as it was raised, a death with its remedy.
 
-Torch tells of a worker that dies by an error out of a signal handler, wherever the main process happens to be; so what
-is here stands around a loader and around a whole run alike.
+Torch reports a worker's death as an error from a signal handler, wherever the main process happens to be; so the
+context managers here are put around a loader and around a whole run alike.
 """
 
 import multiprocessing
@@ -25,11 +25,11 @@ _GO_ON = "The run's checkpoints are whole: --resume goes on from the last."
 
 
 class WorkerDiedError(RuntimeError):
-    """A process that reads data is gone, or has no memory to hand its batches over in; names the remedy."""
+    """A process that reads data has died, or has no memory to hand over its batches; names the remedy."""
 
 
 def end_with_lost_batch() -> None:
-    """In a worker: it ends where a batch cannot be sent, of which a queue tells nobody who waits for it."""
+    """In a worker: ends it if a batch cannot be sent, which a queue does not report to those who wait for the batch."""
     Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
 
 
@@ -39,20 +39,20 @@ def _end(error: Exception, batch: object) -> None:
 
 
 def end_workers() -> None:
-    """Ends all workers of this process at once, and no longer heeds how they end."""
+    """Ends all workers of this process at once, and ignores how they end."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for worker in multiprocessing.active_children():
         worker.kill()
 
 
 def from_worker(error: Exception) -> bool:
-    """Whether :func:`loader_errors_told` has raised it for one that a worker raised."""
+    """Whether :func:`loader_errors_told` has raised it in place of one that a worker raised."""
     return str(error.__cause__).startswith(f"Caught {type(error).__name__} ")
 
 
 @contextmanager
 def loader_errors_told() -> Iterator[None]:
-    """Within it an error that comes from a loader's worker is raised as what it was, or as :class:`WorkerDiedError`."""
+    """Within it, an error from a loader's worker is raised as what it was, or as :class:`WorkerDiedError`."""
     try:
         yield
     except Exception as error:
@@ -67,14 +67,14 @@ def _plain(error: Exception) -> Exception | None:
     if isinstance(error, WorkerDiedError):
         return None
     if isinstance(error, RuntimeError) and (death := _DEATH.match(text)):
-        # Where the main process was waiting for a batch, how the worker died is in the cause alone.
+        # Where the main process was waiting for a batch, only the cause says how the worker died.
         by_signal = _DEATH.match(str(error.__cause__))
         return WorkerDiedError(_of_death(*(by_signal or death).groups()))
     if isinstance(error, RuntimeError) and all(part in text.lower() for part in _SHARED_MEMORY_FULL):
         return WorkerDiedError(f"A worker of the data loader has no room for a batch: {_of_shared_memory()} {_GO_ON}")
-    # Torch puts the traceback of the worker before the message, which its user then does not find.
+    # Torch puts the worker's traceback before the message, where the user does not find it.
     kind = type(error)
-    # Tracebacks leave the module of what is built in away.
+    # Tracebacks leave out the module of built-in errors.
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     _, found, said = text.rpartition(f"\n{name}: ")
     return kind(said.strip()) if text.startswith(f"Caught {kind.__name__} ") and found else None

@@ -5,7 +5,7 @@
     similarity = embeddings @ embeddings.T        # cosines, -1 to 1
 
 A tracklet whose camera is unknown, or was not in training, is embedded without camera embedding, as evaluation does
-where MODEL.BACKBONE.UNSEEN_CAMERA is "none"; :meth:`TrackletPredictor.knows_camera` tells which.
+where MODEL.BACKBONE.UNSEEN_CAMERA is "none"; :meth:`TrackletPredictor.knows_camera` says which.
 """
 
 import threading
@@ -36,13 +36,13 @@ from xreid_plugin.modeling.fingerprint import fingerprint
 
 
 class TrackletPredictor:
-    """Embeds tracklets with a trained model; any number of threads may use one.
+    """Embeds tracklets with a trained model; any number of threads may share one predictor.
 
     Frames are read in the caller's thread, the model runs in one thread at a time.
 
     Attributes:
-        cfg: frozen; what the model was built from.
-        checkpoint: whose weights it has.
+        cfg: the configuration that the model was built from, frozen.
+        checkpoint: the file of its weights.
         device: where it runs.
         cameras: numbers of the cameras that have an embedding, ascending; empty where the model uses none.
         dimensions: F.
@@ -54,11 +54,11 @@ class TrackletPredictor:
             source: a checkpoint of a training run, which carries its configuration; or a configuration or the file of
                 one (.yml, .yaml), whose MODEL.WEIGHTS, or else the last checkpoint in OUTPUT_DIR, is loaded.
             device: "auto" for the GPU where there is one, or any of torch's names.
-            settings: key, value, key, value: over what the source says, such as TEST.FRAMES, dense.
+            settings: key, value, key, value: they override what the source says, such as TEST.FRAMES, dense.
 
         Raises:
-            OSError: a file that is not there.
-            ValueError: a checkpoint that is damaged, is not of this configuration or carries none; a bad device;
+            OSError: a file is not there.
+            ValueError: a checkpoint is damaged, is not of this configuration or carries none; a bad device;
                 unknown keys, bad values.
         """
         self.device = resolve_device(device)
@@ -92,16 +92,16 @@ class TrackletPredictor:
 
         Args:
             tracklets: n of them. A dataset's ``Tracklet`` brings its camera, a bare source of frames has none.
-            reader: of the frames of datasets' tracklets; None reads loose files.
+            reader: the source of the frames of datasets' tracklets; None reads loose files.
 
         Returns:
-            (n, F) float32, rows of length 1: what evaluation ranks by, up to the rounding that the size of a batch
-            decides on.
+            (n, F) float32, rows of length 1: what evaluation ranks by, up to rounding that depends on the size of a
+            batch.
 
         Raises:
-            FootageError: a tracklet whose frames cannot be had; its number and the fault are told.
-            FrameError: a file that is missing or is no picture.
-            ValueError: an embedding that is not finite.
+            FootageError: a tracklet's frames cannot be read; the message gives its number and the fault.
+            FrameError: a file is missing or is not a picture.
+            ValueError: an embedding is not finite.
         """
         if isinstance(tracklets, str | Path | VideoTracklet | TrackletInput | Tracklet):
             raise FootageError("embed takes a list of tracklets; put a single one into a list.")
@@ -121,7 +121,7 @@ class TrackletPredictor:
         return rows
 
     def _batches(self, footages: Sequence[Footage]) -> Iterator[tuple[torch.Tensor, list[int]]]:
-        """Clips of all tracklets, (B, T, 3, H, W), with the number of the tracklet that each is of."""
+        """Clips of all tracklets, (B, T, 3, H, W), with the number of each one's tracklet."""
         num_frames, size = self.cfg.INPUT.CLIP.FRAMES, max(1, self.cfg.TEST.IMS_PER_BATCH)
         numbers: list[int] = []
         block = clip_block(size, num_frames, self._size)
@@ -140,8 +140,8 @@ class TrackletPredictor:
             yield block[: len(numbers)], numbers
 
     def _run(self, clips: torch.Tensor, cameras: Sequence[int]) -> torch.Tensor:
-        """(B, F) float32 on the CPU."""
-        # Autocast's context and the allocator of a GPU are better not shared by threads.
+        """The embeddings of a batch, (B, F) float32 on the CPU."""
+        # Threads had better not share autocast's context and the allocator of a GPU.
         with self._one_at_a_time, torch.inference_mode():
             batch = {IMAGES: clips.to(self.device), CAMIDS: torch.tensor(cameras).to(self.device)}
             return self._embedder(batch).cpu()

@@ -1,6 +1,6 @@
 """Registries that the host does not have, made with the host's own class.
 
-This module imports nothing of ours, so that any part of the plugin can register here without a cycle.
+This module imports nothing else of this package, so that any part of the plugin can register here without a cycle.
 """
 
 from fastreid.utils.registry import Registry

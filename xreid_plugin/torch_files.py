@@ -1,6 +1,6 @@
 """Reading what ``torch.save`` wrote, without running code from it and without unpacking more than the file holds.
 
-Imports nothing of ours, so that the mended host can read its checkpoints here too.
+Imports nothing else of this package, so that the host, once fixed, can read its checkpoints here too.
 """
 
 import pickle
@@ -20,7 +20,7 @@ class WeightFileError(ValueError):
     """A checkpoint or file of weights that is refused or cannot be read; the message is one line with the remedy."""
 
 
-# Bytes that the compressed parts of a TorchScript archive may unpack to beyond the size of the file.
+# By how many bytes the compressed parts of a TorchScript archive may exceed the file's size once unpacked.
 ROOM_FOR_CODE = 1 << 26
 
 
@@ -28,8 +28,8 @@ def load_torch_file(path: Path, mapped: bool = False) -> Any:
     """Tensors and plain containers from a file of ``torch.save``, on the CPU.
 
     Args:
-        path: of the file.
-        mapped: leave tensors on disk until they are used, where the file allows it. It must not be written over in the
+        path: the file.
+        mapped: leave tensors on disk until they are used, where the file allows it. It must not be overwritten in the
             meantime; replacing it does no harm.
 
     Raises:
@@ -39,18 +39,18 @@ def load_torch_file(path: Path, mapped: bool = False) -> Any:
     refuse_packed_archive(path)
     try:
         with warnings.catch_warnings():
-            # Torch warns of oddities in a file before it fails on them.
+            # Torch warns about oddities in a file before it fails on them.
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and _lies_as_used(path))
     except pickle.UnpicklingError as error:
-        # Torch says the same of a pickle that is cut off or is none at all.
+        # Torch says the same about a pickle that is cut off and about what is not a pickle at all.
         if _is_no_pickle(path):
             raise WeightFileError(f"{path} is not a readable file of weights: torch.save has not written it") from error
         raise WeightFileError(
             f"{path} is refused: it holds more than tensors and plain containers, and loading it could run code. "
             "Where it comes from, save its state_dict alone (torch.save(model.state_dict(), FILE)), or use safetensors."
         ) from error
-    # What torch.load raises on a file of another kind depends on the byte where it loses its way.
+    # What torch.load raises on a file of another kind depends on the byte where reading fails.
     except Exception as error:
         raise WeightFileError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
 
@@ -59,7 +59,7 @@ def load_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     """A checkpoint of the host: its weights under "model", and what else was saved with them.
 
     Args:
-        path: of the file.
+        path: the file.
         mapped: see :func:`load_torch_file`.
 
     Raises:
@@ -70,7 +70,7 @@ def load_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     model = content.get("model") if isinstance(content, dict) else None
     if not isinstance(model, dict) or not all(isinstance(name, str) for name in model):
         raise WeightFileError(
-            f"{path} is no checkpoint of fast-reid: it has no weights under 'model'. A file of CLIP's weights belongs "
+            f"{path} is not a fast-reid checkpoint: it has no weights under 'model'. A file of CLIP's weights belongs "
             "in MODEL.BACKBONE.PRETRAIN_PATH."
         )
     refuse_odd_tensors(path, model)
@@ -95,14 +95,14 @@ def noted_checkpoint(folder: Path) -> Path:
 
 
 def refuse_odd_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
-    """Refuses what is no dense tensor, or one that repeats its few numbers until they fill any memory.
+    """Refuses what is not a dense tensor, and tensors that repeat a few numbers until they fill any memory.
 
     Raises:
         WeightFileError: names the first of them.
     """
     for name, value in tensors.items():
         if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise WeightFileError(f"{path}: '{name}' is no dense tensor; save the model's state_dict anew.")
+            raise WeightFileError(f"{path}: '{name}' is no dense tensor; save the model's state_dict again.")
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise WeightFileError(
                 f"{path} is refused: '{name}' of shape {list(value.shape)} has more numbers than the file holds."
@@ -130,7 +130,7 @@ def refuse_packed_archive(path: Path) -> None:
     if claimed > held + ROOM_FOR_CODE:
         raise WeightFileError(
             f"{path} is refused: it has {held:,} bytes and would unpack to {claimed:,}, while torch stores tensors "
-            "uncompressed. Save it anew with torch.save."
+            "uncompressed. Save it again with torch.save."
         )
 
 
@@ -143,10 +143,10 @@ def refuse_damage(path: Path) -> None:
     """
     with path.open("rb") as file:
         try:
-            # A checksum is of what is unpacked.
+            # Checksums are of the unpacked content.
             refuse_packed_archive(path)
             if not zipfile.is_zipfile(file):
-                # Cut off, or of a torch before 1.6, which wrote no checksums: whoever reads it will say.
+                # Cut off, or written by torch before 1.6, which had no checksums: reading it will show.
                 return
             with zipfile.ZipFile(file) as archive:
                 damaged = archive.testzip()
@@ -160,7 +160,7 @@ def refuse_damage(path: Path) -> None:
 
 
 def _lies_as_used(path: Path) -> bool:
-    """Whether the bytes of tensors are in the file as in memory: not so in an archive packed anew, or of old torch."""
+    """Whether the bytes of tensors are in the file as in memory: not so in a repacked archive or an old torch's."""
     with path.open("rb") as file:
         if not _is_zip(file):
             return False
@@ -172,7 +172,7 @@ def _is_zip(file: IO[bytes]) -> bool:
     try:
         return zipfile.is_zipfile(file)
     except zipfile.BadZipFile:
-        # It has the end of one, which Python reads further than its name says.
+        # It ends like a zip: is_zipfile reads further than its name suggests.
         return True
 
 

@@ -1,4 +1,4 @@
-"""How every tool tells its user what is wrong: one message on stderr and exit code 2; the traceback where asked for."""
+"""How every tool reports a user's error: one message on stderr and exit code 2; the traceback where asked for."""
 
 import re
 import sys
@@ -9,16 +9,16 @@ from xreid_plugin.data.frame_reader import FrameError
 USAGE_ERROR = 2
 _ERRNO = re.compile(r"^\[Errno \d+\] ")
 
-# What a user can mend: files, values and keys, the host's registries among them, and frames.
+# What a user can fix: files, values and keys, the host's registries among them, and frames.
 USER_ERRORS = (OSError, ValueError, KeyError, FrameError)
 
 
 def report_user_error(tool: str, error: Exception, debug: bool) -> int:
-    """Prints what is wrong, below its traceback where that is asked for.
+    """Prints what is wrong, after its traceback where that is asked for.
 
     Args:
         tool: name of the command.
-        error: whose text is meant for the user.
+        error: the error, whose text is meant for the user.
         debug: whether to print the traceback.
 
     Returns:
@@ -31,6 +31,6 @@ def report_user_error(tool: str, error: Exception, debug: bool) -> int:
 
 
 def message_of(error: Exception) -> str:
-    """The text of an error, without quotes around a KeyError's and the number of a system's; never empty."""
+    """The text of an error, without a KeyError's quotes and a system error's number; never empty."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return _ERRNO.sub("", text) or type(error).__name__

@@ -2,7 +2,7 @@
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """A number and what there are so many of: "1 frame is missing", "2,000 frames are missing".
+    """A number and what it counts: "1 frame is missing", "2,000 frames are missing".
 
     Args:
         number: at least 0.

@@ -72,7 +72,7 @@ def test_importing_loads_nothing_that_only_some_runs_need():
 
 def test_another_version_of_the_host_is_refused_with_the_command(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.3.0")
-    with pytest.raises(ImportError, match=rf"mends fast-reid 1\.4\.0, but 1\.3\.0 is installed\. Run: {REMEDY}$"):
+    with pytest.raises(ImportError, match=rf"fixes fast-reid 1\.4\.0, but 1\.3\.0 is installed\. Run: {REMEDY}$"):
         host.check_version()
 
 

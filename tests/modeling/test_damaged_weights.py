@@ -126,5 +126,5 @@ def test_numbers_that_are_no_weights_are_refused_with_the_remedy(tmp_path, dtype
 def test_a_file_that_was_cut_off_is_refused_with_the_remedy(tmp_path):
     file = tmp_path / "weights.safetensors"
     file.write_bytes(WHOLE[:-1])
-    with pytest.raises(ValueError, match=r"weights\.safetensors is not a readable .*\. Copy or download it anew"):
+    with pytest.raises(ValueError, match=r"weights\.safetensors is not a readable .*\. Copy or download it again"):
         load_clip_weights(make_tower(), file)

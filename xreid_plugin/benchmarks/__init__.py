@@ -1,1 +1,1 @@
-"""Speed and memory beside the host's, one module a benchmark; run by ``tools/benchmark.py``."""
+"""Speed and memory beside the host's, one module per benchmark; run by ``tools/benchmark.py``."""

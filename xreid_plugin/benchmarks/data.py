@@ -23,7 +23,7 @@ from xreid_plugin.data.synthetic import SyntheticSettings, write_vcm
 from xreid_plugin.data.tracklet import IMAGES, TARGETS, Modality, Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
 
-# Of the files, in pixels: the size that is trained on, and twice that.
+# Sizes of the files, in pixels: the size that is trained on, and twice that.
 DEFAULT_SIZES = ("288x144", "576x288")
 
 SIZE = (288, 144)
@@ -32,12 +32,12 @@ FRAMES = 10
 BATCHES = 2
 AUGMENTATION = ClipAugmentation(flip=0.5, erase=0.5, erase_per="frame", erase_area=(0.02, 0.2))
 NONE = ClipAugmentation()
-# Of the host's MODEL.PIXEL_MEAN and PIXEL_STD, as shares of 255.
+# The host's MODEL.PIXEL_MEAN and PIXEL_STD, as shares of 255.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
-    """One case a size of the files, "HxW".
+    """One case per size of the files, "HxW".
 
     Raises:
         ValueError: a size cannot be read.
@@ -63,7 +63,7 @@ def parse_frame_size(text: str) -> tuple[int, int]:
     """ "HxW" -> (H, W).
 
     Raises:
-        ValueError: it is none, or a side is below 16 pixels.
+        ValueError: it is not a size, or a side is below 16 pixels.
     """
     parts = text.split("x")
     if len(parts) != 2 or not all(part.isdecimal() and int(part) >= 16 for part in parts):
@@ -75,7 +75,7 @@ def parse_frame_size(text: str) -> tuple[int, int]:
 def make_tracklets(height: int, width: int) -> list[Tracklet]:
     """A batch of synthetic visible tracklets on disk, about 11 kB a frame of 288x144; gone when the process ends.
 
-    Fewer files than frames are drawn, and come round again.
+    Fewer files than frames are drawn, and reused in turn.
     """
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)

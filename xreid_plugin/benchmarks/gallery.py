@@ -1,9 +1,9 @@
 """A gallery on disk: building it, and single queries, by an approximate index beside exact search.
 
-Features lie around identities, some 23 tracklets each, as those that ranking is measured on, in 512 dimensions: a
+Features lie around identities, some 23 tracklets each, like those that ranking is measured on, in 512 dimensions: a
 million take 2 GB on disk. The embeddings of the paper's model have 2,816: they would take 11 GB, and a query as many
-times longer. Memory counts what is mapped of a gallery's files as well, which the system takes back where it is needed.
-Queries are tracklets of the same people that the gallery does not have; recall is the share of their ten nearest that
+times longer. Memory includes the mapped parts of a gallery's files, which the system reclaims where it is needed.
+Queries are tracklets of the same people that are not in the gallery; recall is the share of their ten nearest that
 is found.
 """
 
@@ -44,7 +44,7 @@ def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
     Raises:
         ValueError: a size cannot be read.
     """
-    # Processes that search find what those before them have built.
+    # Processes that search use what earlier ones have built.
     folder = tempfile.mkdtemp(prefix="gallery-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     found = []
@@ -81,7 +81,7 @@ def parse_size(text: str) -> tuple[int, tuple[IndexKind, ...]]:
 
 
 def build(folder: str, rows: int, kind: IndexKind) -> Callable[[], object]:
-    """What builds a gallery anew; the last is left for those who search."""
+    """Work that rebuilds a gallery; the last one is left for searching."""
 
     def work() -> None:
         shutil.rmtree(_home(folder, rows, kind), ignore_errors=True)
@@ -91,7 +91,7 @@ def build(folder: str, rows: int, kind: IndexKind) -> Callable[[], object]:
 
 
 def search(folder: str, rows: int, kind: IndexKind, exact: bool = False) -> Callable[[], object]:
-    """What searches for one query after another, with the recall of it."""
+    """Work that searches for one query after another, with its recall."""
     home = _home(folder, rows, kind)
     if not home.is_dir():
         build(folder, rows, kind)()
@@ -119,7 +119,7 @@ def search_with_faiss(folder: str, rows: int, kind: IndexKind) -> Callable[[], o
     home, faiss = _home(folder, rows, kind), import_faiss()
     if not home.is_dir():
         build(folder, rows, kind)()
-    # What is just built lies in one segment.
+    # A gallery that was just built lies in one segment.
     (segment,) = Gallery(home).segments
     queries = next(people(rows, of_queries=True))[0]
 
@@ -146,7 +146,7 @@ def people(rows: int, of_queries: bool = False) -> Iterator[Batch]:
 
 
 def _around(centres: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    # Noise as long as in the features that ranking is measured on.
+    # Noise of the same length as in the features that ranking is measured on.
     rows = centres + np.float32(1.2) * rng.standard_normal(centres.shape, np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows

@@ -21,7 +21,7 @@ Batch = dict[str, torch.Tensor]
 
 
 def cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """One case a size: "NxT", tracklets and frames of a clip.
+    """One case per size: "NxT", tracklets and frames of a clip.
 
     Raises:
         ValueError: a size cannot be read.
@@ -77,8 +77,8 @@ class Dense:
     """Clips of all tracklets in batches, each distinct frame once, in bfloat16.
 
     Attributes:
-        flops: floating-point operations of it.
-        peak_flops: that the device can do a second, in bfloat16; 0 where it is not known.
+        flops: its floating-point operations.
+        peak_flops: operations a second that the device can do in bfloat16; 0 where that is not known.
     """
 
     def __init__(self, tracklets: int, frames: int) -> None:
@@ -95,12 +95,12 @@ class Dense:
 
     @torch.inference_mode()
     def __call__(self) -> torch.Tensor:
-        """(clips, F)."""
+        """The embeddings, (clips, F)."""
         return torch.cat([self._embedder(batch) for batch in self._batches])
 
 
 def by_batch(tracklets: int, frames: int) -> Callable[[], object]:
-    """As an evaluation does it."""
+    """The work as an evaluation does it."""
     return Dense(tracklets, frames)
 
 

@@ -1,7 +1,7 @@
 """Time and peak memory of one piece of work in a process of its own.
 
 The work is named by a module and a function of it. The function takes the case's arguments, prepares the input and
-returns what is to be measured, so that neither imports nor input count.
+returns what is to be measured, so that neither imports nor input are counted.
 """
 
 import importlib
@@ -25,15 +25,15 @@ class Measurement(NamedTuple):
 
     Attributes:
         seconds: the fastest run.
-        peak_mib: peak resident memory of the whole process, imports and input included; where the work has an attribute
-            of this name, that, of a process that it starts.
+        peak_mib: peak resident memory of the whole process, imports and input included; or, where the work
+            has an attribute of this name, that of a process that it starts.
         added_mib: by how much the work raised that peak; None where it is another process's.
         runs: how many runs there were.
         cpu_seconds: processor time of the fastest run, over all threads and finished child processes.
         device_mib: peak memory of torch's tensors on the GPU, 0 without one.
         flops: floating-point operations of a run, where the work has an attribute of this name; else 0.
-        peak_flops: that the device can do a second, likewise.
-        recall: share of what was to be found that the work finds, likewise.
+        peak_flops: operations a second that the device can do, likewise.
+        recall: share of the wanted results that the work finds, likewise.
     """
 
     seconds: float
@@ -52,20 +52,20 @@ def measure(module: str, function: str, arguments: Mapping[str, object], repeats
 
     Args:
         module: dotted name.
-        function: of that module; called with ``arguments``, it returns the work, a callable without arguments.
-        arguments: what JSON can carry.
-        repeats: runs at most, at least 1; fewer once 5 s are spent.
+        function: a function of that module; given ``arguments``, it returns the work, a callable without arguments.
+        arguments: values that JSON can carry.
+        repeats: greatest number of runs, at least 1; fewer once 5 s are spent.
 
     Raises:
-        RuntimeError: the process failed; holds the end of what it wrote.
+        RuntimeError: the process failed; the message holds the end of what it wrote.
     """
     root = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "measurement.json"
         job = json.dumps([module, function, dict(arguments), repeats, str(answer)])
-        # Run as a file, this module brings in no package: what the work does not import is not in its memory. -P keeps
-        # the neighbours of the file out of sys.path.
+        # Run as a file, this module imports no package: what the work does not import is not in its memory. -P keeps
+        # the file's folder out of sys.path.
         command = [sys.executable, "-P", __file__, job]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode != 0:
@@ -99,7 +99,7 @@ def measure_here(module: str, function: str, arguments: Mapping[str, object], re
 
 
 def _cuda() -> Any:
-    """torch.cuda, if the work has used it: this module itself must not bring torch in."""
+    """torch.cuda, if the work has used it: this module itself must not import torch."""
     torch = sys.modules.get("torch")
     return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
 

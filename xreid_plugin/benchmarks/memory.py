@@ -1,7 +1,7 @@
-"""Memory of training's batches, and of a dataset's paths: lists of strings, and the views into one table that we have.
+"""Memory of training's batches, and of a dataset's paths: lists of strings, and our views into one table.
 
-Of the paths' three costs two are cases: what they take in the process that reads the lists, and in a worker that was
-spawned. What a forked worker comes to own shows in no peak, since the pages are there already before they are copied;
+Of the paths' three costs, two are cases: what they take in the process that reads the lists, and in a worker that was
+spawned. What a forked worker comes to own shows in no peak, since the pages are resident before they are copied;
 :func:`forked_worker` measures it.
 """
 
@@ -27,7 +27,7 @@ from xreid_plugin.data.transforms import ClipAugmentation
 # The tracklets of HITSZ-VCM, a tenth of them, and ten times as many.
 GROWTH_SIZES = ("2200", "22000", "220000")
 DEFAULT_SIZES = ("22000",)
-FRAMES = 21  # of a tracklet, the mean of HITSZ-VCM
+FRAMES = 21  # frames of a tracklet, the mean of HITSZ-VCM
 
 BATCHES, BATCH, CLIP, SIZE = 20, 16, 10, (288, 144)
 
@@ -35,12 +35,12 @@ _LISTS, _TABLE = "lists", "table"
 
 
 class WorkerMemory(NamedTuple):
-    """What paths take; all in bytes.
+    """The memory that paths take, in bytes.
 
     Attributes:
-        parent: in the process that made them.
-        before: that a forked worker owns before it reads them.
-        after: that it owns once it has read every path.
+        parent: memory in the process that made them.
+        before: memory that a forked worker owns before it reads them.
+        after: memory that it owns once it has read every path.
     """
 
     parent: int
@@ -49,10 +49,10 @@ class WorkerMemory(NamedTuple):
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
-    """Three cases a size, a number of tracklets: two of the paths, and batches of training, beside the paths.
+    """Three cases per size, a number of tracklets: two of the paths, and batches of training, beside the paths.
 
     Raises:
-        ValueError: a size is no number of tracklets.
+        ValueError: a size is not a number of tracklets.
     """
     training = [
         Case(
@@ -106,10 +106,10 @@ def table_sent(tracklets: int) -> Callable[[], object]:
 
 
 class BlankFrames:
-    """Reads black frames from nowhere: what is measured is all that is not pixels of a disk."""
+    """Reads black frames from nowhere: everything is measured but pixels from a disk."""
 
     def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """(T, H, W, 3) uint8; asks for the path of each, as a reader of files does."""
+        """(T, H, W, 3) uint8; looks up the path of each, as a reader of files does."""
         for index in indices:
             assert tracklet.paths[index]
         return np.zeros((len(indices), *size, 3), np.uint8)
@@ -136,7 +136,7 @@ def batches_of_training(tracklets: int) -> Callable[[], object]:
 
 
 def make(kind: str, tracklets: int) -> list[Tracklet]:
-    """Tracklets named as HITSZ-VCM's are, "lists" or "table"; nothing lies at their paths."""
+    """Tracklets named as HITSZ-VCM's are, "lists" or "table"; no files exist at their paths."""
     lists = (_tracklet(number) for number in range(tracklets))
     return list(lists) if kind == _LISTS else share_paths(lists)
 
@@ -144,11 +144,11 @@ def make(kind: str, tracklets: int) -> list[Tracklet]:
 def forked_worker(kind: str, tracklets: int) -> WorkerMemory:
     """Forks a worker that reads every path once, as an epoch does; Linux alone.
 
-    Run in a fresh process, for its memory to be that of the paths.
+    Run it in a fresh process, so that its memory is that of the paths.
 
     Args:
         kind: "lists" or "table".
-        tracklets: how many.
+        tracklets: number of tracklets.
     """
     start = private_bytes()
     made = make(kind, tracklets)
@@ -184,7 +184,7 @@ def _tracklet(number: int) -> Tracklet:
 
 
 def _pickled(kind: str, tracklets: int) -> bytes:
-    """What a parent would send; made by a process of its own, whose heap is not that of the one that unpickles."""
+    """What a parent would send; made in a separate process, so that the one that unpickles has a fresh heap."""
     receiving, sending = os.pipe()
     child = os.fork()
     if child == 0:

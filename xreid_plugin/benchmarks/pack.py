@@ -1,6 +1,6 @@
 """An epoch's reading of frames: out of loose files, out of packed files and out of packed, decoded frames.
 
-Cold means that nothing of the data is in the page cache when an epoch begins. What makes it so, one call a file, is
+Cold means that nothing of the data is in the page cache when an epoch begins. Making it so, with one call per file, is
 part of the time.
 """
 
@@ -28,14 +28,14 @@ from xreid_plugin.data.transforms import ClipAugmentation
 DEFAULT_SIZES = ("100",)
 SIZE = (288, 144)
 CLIP = 10
-LENGTH = 24  # frames of a tracklet, the most that HITSZ-VCM has
+LENGTH = 24  # frames of a tracklet, the most in HITSZ-VCM
 
 _LOOSE, _FILES, _FRAMES = "loose", "files", "frames"
 
 
 @dataclass(frozen=True)
 class _Data:
-    """A set on disk, which is removed with this, and how to read it."""
+    """A set on disk, removed along with this object, and how to read it."""
 
     home: Path
     tracklets: list[Tracklet]
@@ -54,10 +54,10 @@ class _Data:
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
-    """Six cases a size, a number of tracklets: files and frames, each cold, warm, and as items of training.
+    """Six cases per size, a number of tracklets: files and frames, each cold, warm, and as items of training.
 
     Raises:
-        ValueError: a size is no number of tracklets.
+        ValueError: a size is not a number of tracklets.
     """
     return [
         Case(
@@ -141,7 +141,7 @@ def _items(data: _Data) -> Callable[[], None]:
 
 
 def _make(kind: str, tracklets: int) -> _Data:
-    """Draws a set; none of its pictures looks like another."""
+    """Draws a set; no two of its pictures are alike."""
     home = Path(tempfile.mkdtemp())
     rng = np.random.default_rng(0)
     made = [_draw(home, number, rng) for number in range(tracklets)]
@@ -155,7 +155,7 @@ def _make(kind: str, tracklets: int) -> _Data:
 
 
 def _draw(home: Path, number: int, rng: np.random.Generator) -> Tracklet:
-    """Coarse shapes under fine noise: JPEGs of some 10 KB, as those of a camera are."""
+    """Coarse shapes under fine noise: JPEGs of some 10 KB, like a camera's."""
     folder = home / f"Train/{number:04d}/rgb/D1"
     folder.mkdir(parents=True)
     paths = [str(folder / f"{frame}.jpg") for frame in range(1, LENGTH + 1)]

@@ -14,7 +14,7 @@ GROWTH_SIZES = ("46x51", "458x510", "4584x5099")
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
-    """Two cases a size, "QxG".
+    """Two cases per size, "QxG".
 
     Raises:
         ValueError: a size cannot be read.

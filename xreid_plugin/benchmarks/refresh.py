@@ -1,4 +1,4 @@
-"""Prototypes: the update of a step, the means of a refresh, and the embedding that a refresh is made of.
+"""Prototypes: the update of a step, the means of a refresh, and the embedding that a refresh consists of.
 
 The references are the same work written out: a loop over identities, and embedding as a training step does it, in
 float32, with a graph, and at the training batch.
@@ -26,7 +26,7 @@ SIZES_ON_CPU = ("update:16", "means:9751", "embed:4x2")
 
 
 def cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """One case a size: "update:CLIPS", "means:TRACKLETS" or "embed:CLIPSxFRAMES".
+    """One case per size: "update:CLIPS", "means:TRACKLETS" or "embed:CLIPSxFRAMES".
 
     Raises:
         ValueError: a size cannot be read.
@@ -97,7 +97,7 @@ def update_by_loop(rows: int) -> Callable[[], object]:
 
 
 def means(rows: int) -> Callable[[], object]:
-    """A refresh, once the features are there."""
+    """A refresh, once the features exist."""
     memory, data = _memory(), _features(rows)
 
     def work() -> torch.Tensor:
@@ -127,8 +127,8 @@ class Embedding:
     """Embeds clips for the prototypes.
 
     Attributes:
-        flops: floating-point operations of it.
-        peak_flops: that the device can do a second, in bfloat16; 0 where it is not known.
+        flops: its floating-point operations.
+        peak_flops: operations a second that the device can do in bfloat16; 0 where that is not known.
     """
 
     def __init__(self, clips: int, frames: int) -> None:
@@ -144,7 +144,7 @@ class Embedding:
 
     @torch.inference_mode()
     def __call__(self) -> torch.Tensor:
-        """(clips, F)."""
+        """The embeddings, (clips, F)."""
         with self._precision:
             return torch.cat(
                 [self._model.prototype_features(images) for images in self._batch[IMAGES].split(self._size)]
@@ -164,12 +164,12 @@ class PrototypeFeatures(torch.nn.Module):
 
 
 def embed(clips: int, frames: int) -> Callable[[], object]:
-    """As a refresh does it: inference mode, bfloat16, MODEL.CPC.REFRESH_BATCH clips at a time."""
+    """The embedding as a refresh does it: inference mode, bfloat16, MODEL.CPC.REFRESH_BATCH clips at a time."""
     return Embedding(clips, frames)
 
 
 def embed_plainly(clips: int, frames: int) -> Callable[[], object]:
-    """In float32, at the batch of training, with the graph that nobody needs."""
+    """In float32, at the batch of training, with a graph that is not needed."""
     model, batch = _model(make_config(frames)), make_batch(clips, frames)
 
     def work() -> torch.Tensor:
@@ -194,7 +194,7 @@ def _memory() -> PrototypeMemory:
 
 
 def _features(rows: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Rows of two modalities in turn; all identities are there if there are rows enough."""
+    """Rows of two modalities in turn; all identities occur if there are enough rows."""
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(rows, WIDTH, generator=generator)
     place = torch.arange(rows)

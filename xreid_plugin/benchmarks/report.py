@@ -1,4 +1,4 @@
-"""The plugin beside a reference, case by case: who is measured, and the tables and JSON lines that come of it."""
+"""The plugin beside a reference, case by case: what is measured, and the tables and JSON lines that result."""
 
 import json
 import math
@@ -26,10 +26,10 @@ class Case:
         module: dotted name of the module that holds both functions; see :mod:`xreid_plugin.benchmarks.measure`.
         reference: function that prepares the reference's work; None where the plugin is measured alone.
         plugin: function that prepares the plugin's.
-        arguments: of both.
+        arguments: arguments of both functions.
         against: what the reference is, in a word.
         reference_bytes: memory that the reference is known to need; where the machine has less, it is not run.
-        items: how many ``unit`` the work handles, for rates; 0 where a rate says nothing.
+        items: how many of ``unit`` the work handles, for rates; 0 where a rate means nothing.
         unit: plural noun.
         scale: number of tracklets, for the growth of time and memory; 0 where nothing grows.
     """
@@ -48,10 +48,10 @@ class Case:
 
 
 def parse_tracklets(text: str) -> int:
-    """A size that is a number of tracklets.
+    """Reads a size that is a number of tracklets.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a number of tracklets.
     """
     if not text.isdecimal() or int(text) < 1:
         raise ValueError(f'"{text}" is no size: write a number of tracklets, such as 1000')
@@ -100,7 +100,7 @@ def record(case: Case, reference: Measurement | None, plugin: Measurement) -> di
 
 
 def line_of(record: Mapping[str, Any]) -> str:
-    """A record in a line, to be told as soon as it is there: seconds, and how many times faster."""
+    """A record in one line, to be printed as soon as it exists: seconds, and how many times faster."""
     seconds = f"{record['plugin']['seconds']:.3f} s"
     if record["reference"]:
         seconds += f", {record['against']} {record['reference']['seconds']:.3f} s"
@@ -109,9 +109,9 @@ def line_of(record: Mapping[str, Any]) -> str:
 
 
 def table(records: Iterable[Mapping[str, Any]]) -> str:
-    """The records for the eye: seconds, rates, ratios, and MiB of the whole process and (added by the work).
+    """The records as a table for people: seconds, rates, ratios, and MiB of the whole process and (added by the work).
 
-    A column in which no record has anything is left out.
+    A column that is empty for every record is left out.
     """
     rows = [
         {
@@ -158,7 +158,7 @@ def growth(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def json_lines(records: Iterable[Mapping[str, Any]]) -> str:
-    """One JSON object a line."""
+    """One JSON object per line."""
     return "".join(json.dumps(dict(line)) + "\n" for line in records)
 
 

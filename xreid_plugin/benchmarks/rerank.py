@@ -14,7 +14,7 @@ GROWTH_SIZES = ("46x51", "458x510", "4584x5099")
 
 
 def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
-    """One case a size, "QxG", at the paper's k1 = 20 and k2 = 6.
+    """One case per size, "QxG", at the paper's k1 = 20 and k2 = 6.
 
     Raises:
         ValueError: a size cannot be read.

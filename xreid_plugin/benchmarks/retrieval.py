@@ -24,7 +24,7 @@ def parse_size(text: str) -> tuple[int, int]:
     """ "QxG" -> (Q, G).
 
     Raises:
-        ValueError: it is none, or a number is below 1.
+        ValueError: it is not a size, or a number is below 1.
     """
     parts = text.split("x")
     if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
@@ -33,7 +33,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def make_retrieval(queries: int, gallery: int, dimensions: int = 512) -> Retrieval:
-    """As many tracklets an identity as the test set of HITSZ-VCM has (9,683 of 427), the same in every run."""
+    """As many tracklets per identity as in the test set of HITSZ-VCM (9,683 of 427), the same in every run."""
     generator = torch.Generator().manual_seed(0)
     count = queries + gallery
     identities = max(1, round(count * 427 / 9683))

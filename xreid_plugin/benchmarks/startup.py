@@ -1,6 +1,6 @@
-"""Start-up: how long a user waits before anything happens, and the memory that it takes; torch alone for a measure.
+"""Start-up: how long a user waits before anything happens, and the memory that it takes; torch alone for comparison.
 
-A fresh interpreter is started for every run; a first run, which does not count, warms the file cache and tells its peak
+A fresh interpreter is started for every run; a first run, which does not count, warms the file cache and shows its peak
 memory.
 """
 
@@ -22,10 +22,10 @@ COMMANDS = {
 
 
 def cases(sizes: Sequence[str] = tuple(COMMANDS)) -> list[Case]:
-    """One case a command.
+    """One case per command.
 
     Raises:
-        ValueError: a size is none of the commands.
+        ValueError: a size is not one of the commands.
     """
     unknown = set(sizes) - set(COMMANDS)
     if unknown:
@@ -34,12 +34,12 @@ def cases(sizes: Sequence[str] = tuple(COMMANDS)) -> list[Case]:
 
 
 def command(name: str) -> Callable[[], object]:
-    """One of COMMANDS."""
+    """Work that runs one of COMMANDS."""
     return Start(*COMMANDS[name])
 
 
 class Start:
-    """An interpreter that is started, and ends.
+    """The start of an interpreter, until it ends.
 
     Attributes:
         peak_mib: its peak resident memory, or that of a process that it started itself.
@@ -54,7 +54,7 @@ class Start:
         subprocess.run(self._command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-# On Linux a process that is started begins with the peak of the one that starts it, which has to be a small one.
+# On Linux a process begins with the peak of the one that starts it, which therefore has to be small.
 _SMALL_PARENT = """
 import os, sys
 quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
@@ -66,7 +66,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 
 def peak_of(command: Sequence[str]) -> float:
-    """Runs a command, whose output is lost, from the checkout's root.
+    """Runs a command, whose output is discarded, from the checkout's root.
 
     Args:
         command: the program's full path and its arguments.
@@ -77,7 +77,7 @@ def peak_of(command: Sequence[str]) -> float:
     Raises:
         subprocess.CalledProcessError: it failed.
     """
-    # -S and -I leave out all that an interpreter brings in on its own; the command is not told of them.
+    # -S and -I leave out all that an interpreter imports on its own; the command does not inherit them.
     run = [sys.executable, "-S", "-I", "-c", _SMALL_PARENT, *command]
     peak = int(subprocess.run(run, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)

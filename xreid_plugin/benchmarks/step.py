@@ -1,6 +1,6 @@
 """A training step, forward, backward and update, without reading data: plain float32 beside the fast paths.
 
-The reference is the same model in eager float32, whose losses are read in every step. What is measured are ``STEPS``
+The reference is the same model in eager float32, whose losses are read in every step. What is measured is ``STEPS``
 steps in a row, since a step that is not read may still be running when the next begins.
 """
 
@@ -31,7 +31,7 @@ VARIANTS = {
 
 
 def cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """One case a size, "BxT" clips and frames, and way to be fast.
+    """One case per size, "BxT" clips and frames, and way to be fast.
 
     Raises:
         ValueError: a size cannot be read.
@@ -65,7 +65,7 @@ def plain(clips: int, frames: int, steps: int, **_: bool) -> Callable[[], object
 def fast(
     clips: int, frames: int, steps: int, bf16: bool = False, compiled: bool = False, checkpointed: bool = False
 ) -> Callable[[], object]:
-    """As a run does it, with the keys SOLVER.AMP, MODEL.COMPILE and MODEL.BACKBONE.GRAD_CHECKPOINTING."""
+    """The work as a run does it, with the keys SOLVER.AMP, MODEL.COMPILE and MODEL.BACKBONE.GRAD_CHECKPOINTING."""
     return Steps(clips, frames, steps, 50, bf16, compiled, checkpointed, fused=True)
 
 
@@ -73,8 +73,8 @@ class Steps:
     """Some steps in a row.
 
     Attributes:
-        flops: floating-point operations of them all; a backward pass counts twice a forward pass.
-        peak_flops: that the device can do a second, in bfloat16; 0 where it is not known.
+        flops: floating-point operations of all steps; a backward pass counts twice a forward pass.
+        peak_flops: operations a second that the device can do in bfloat16; 0 where that is not known.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Steps:
         self()
 
     def __call__(self) -> None:
-        """Steps, and the prototypes' updates."""
+        """Runs the steps, and the prototypes' updates."""
         for _ in range(self._steps):
             self._trainer.run_step()
             self._memory.update()

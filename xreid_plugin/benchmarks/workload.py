@@ -8,11 +8,11 @@ from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS
 from xreid_plugin.host import resolve_device
 
-# Of the training set of HITSZ-VCM.
+# Counts of HITSZ-VCM's training set.
 IDENTITIES = 500
 CAMERAS = tuple(range(1, 13))
 
-# Dense peak of the tensor cores in bfloat16, floating-point operations a second, from the makers' data sheets.
+# Dense peak of the tensor cores in bfloat16, floating-point operations a second, from the manufacturers' data sheets.
 PEAKS = {
     "A100": 312e12,
     "A10G": 70e12,
@@ -34,7 +34,7 @@ def make_config(frames: int, model: str = "ViT-B-16-quickgelu", size: tuple[int,
 
     Args:
         frames: T.
-        model: as MODEL.BACKBONE.CLIP_MODEL.
+        model: see MODEL.BACKBONE.CLIP_MODEL.
         size: (H, W) in pixels.
     """
     cfg = get_cfg()
@@ -54,7 +54,7 @@ def make_config(frames: int, model: str = "ViT-B-16-quickgelu", size: tuple[int,
 
 
 def make_batch(clips: int, frames: int, size: tuple[int, int] = (288, 144)) -> dict[str, torch.Tensor]:
-    """A training batch of noise, on the device: an infrared and a visible block, two clips an identity in each."""
+    """A training batch of noise, on the device: an infrared and a visible block, two clips per identity in each."""
     pairs = clips // 2
     pids = torch.arange(pairs) // 2
     batch = {
@@ -71,7 +71,7 @@ def parse_clips(text: str) -> tuple[int, int]:
     """ "BxT" -> (B, T).
 
     Raises:
-        ValueError: it is none, a number is below 1, or B is odd.
+        ValueError: it is not a size, a number is below 1, or B is odd.
     """
     parts = text.split("x")
     if len(parts) != 2 or not all(part.isdecimal() and int(part) > 0 for part in parts) or int(parts[0]) % 2:
@@ -80,7 +80,7 @@ def parse_clips(text: str) -> tuple[int, int]:
 
 
 def peak_flops() -> float:
-    """Peak bfloat16 operations a second of the GPU at hand; 0 for a CPU or a GPU that is not in the list."""
+    """Peak bfloat16 operations a second of the GPU in use; 0 for a CPU or a GPU that is not in the list."""
     if device().type != "cuda":
         return 0.0
     name = torch.cuda.get_device_name()

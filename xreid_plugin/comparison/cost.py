@@ -30,13 +30,13 @@ class Cost:
     """What a model costs.
 
     Attributes:
-        parameters: number of them all, with those that only training uses.
-        flops_per_clip: floating-point operations of embedding one clip, a multiplication and an addition as two; of
-            matrix products, convolutions and attention alone.
-        clips_per_second: embedded in batches of ``batch``, without reading them.
-        batch: clips.
+        parameters: number of all parameters, including those that only training uses.
+        flops_per_clip: floating-point operations of embedding one clip, a multiplication and an addition as two; only
+            matrix products, convolutions and attention count.
+        clips_per_second: clips embedded per second in batches of ``batch``, without reading them.
+        batch: clips in a batch.
         device: "cpu", or the GPU's name.
-        threads: of the CPU's arithmetic.
+        threads: threads of the CPU's arithmetic.
     """
 
     parameters: int
@@ -51,7 +51,7 @@ def cost_of_run(folder: Path) -> Cost:
     """The cost of a trained run's model: measured once, then read from ``cost.json`` in its folder.
 
     Args:
-        folder: of a run, which holds the complete configuration as ``config.yaml``.
+        folder: the run's folder, which holds the complete configuration as ``config.yaml``.
     """
     path = folder / "cost.json"
     if path.is_file():
@@ -94,7 +94,7 @@ def flops_of(model: nn.Module, batch: Any) -> int:
     """Floating-point operations of a forward pass: two for each multiplication with its addition.
 
     Args:
-        model: in eval mode.
+        model: the model, in eval mode.
         batch: what it is called with.
     """
     with _countable_attention(), FlopCounterMode(display=False) as counter:

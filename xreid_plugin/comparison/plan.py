@@ -23,13 +23,13 @@ class Run:
     """One training with its last evaluation.
 
     Attributes:
-        name: of the configuration, in the report.
-        seed: of weights, samplers and augmentation.
-        config_file: that tools/train_net.py is given.
-        folder: that the run writes to.
+        name: the configuration's name in the report.
+        seed: the seed of weights, samplers and augmentation.
+        config_file: the file that tools/train_net.py is given.
+        folder: the folder that the run writes to.
         overrides: KEY VALUE ... for the command line of tools/train_net.py.
-        settings: the whole configuration as YAML but for OUTPUT_DIR, to tell whether a folder's content is this run's.
-        last_epoch: whose evaluation counts, from 1.
+        settings: the whole configuration as YAML but for OUTPUT_DIR, to check that a folder's content is this run's.
+        last_epoch: the epoch whose evaluation counts, from 1.
     """
 
     name: str
@@ -47,17 +47,17 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """All that the run has printed."""
+        """Everything that the run has printed."""
         return self.folder / "console.txt"
 
     @property
     def is_done(self) -> bool:
-        """The last epoch has been evaluated."""
+        """Whether the last epoch has been evaluated."""
         return self.results.is_file()
 
     @property
     def can_resume(self) -> bool:
-        """A checkpoint is there to go on from."""
+        """Whether there is a checkpoint to continue from."""
         return (self.folder / "last_checkpoint").is_file()
 
 
@@ -72,15 +72,15 @@ def plan(
 
     Args:
         configs: names, all different, with YAML files.
-        seeds: at least 0, and different.
-        output: folder of the comparison; a run's is OUTPUT/NAME/seedK.
+        seeds: the seeds, at least 0 and all different.
+        output: the comparison's folder; a run's is OUTPUT/NAME/seedK.
         overlays: YAML files whose own keys, not those of their ``_BASE_``, are laid over every configuration, in order.
         overrides: KEY VALUE ..., laid over them.
 
     Raises:
         ValueError: what was asked for is ambiguous, cannot be compared or contradicts itself, or a run's folder holds
             something else.
-        OSError: a file that cannot be read.
+        OSError: a file cannot be read.
     """
     _check_names(configs, seeds)
     runs = []
@@ -108,7 +108,7 @@ def plan(
 
 
 def claim_folder(run: Run) -> None:
-    """Makes the run's folder, and notes in it what it is for."""
+    """Makes the run's folder, and records in it what it is for."""
     run.folder.mkdir(parents=True, exist_ok=True)
     replace_atomically(_note(run), lambda part: part.write_text(run.settings))
 
@@ -117,8 +117,8 @@ def own_keys(overlay: Path) -> dict[str, Any]:
     """The nested keys that a YAML file sets itself, without those of its ``_BASE_``, OUTPUT_DIR and SEED.
 
     Raises:
-        ValueError: no YAML mapping.
-        OSError: a file that cannot be read.
+        ValueError: it is not a YAML mapping.
+        OSError: a file cannot be read.
     """
     return {key: value for key, value in read_yaml(overlay).keys.items() if key not in ("_BASE_", *OWN_KEYS)}
 
@@ -140,7 +140,7 @@ def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) ->
         check_config(cfg)
     except (AssertionError, KeyError, ValueError, yaml.YAMLError) as error:
         text = message_of(error)
-        # What is wrong in a file is told with its place already.
+        # Faults in a file are reported with their place already.
         raise ValueError(text if text.startswith(str(source)) else f"{source}: {text}") from None
     if cfg.TEST.EVAL_PERIOD <= 0:
         raise ValueError(f"{config}: TEST.EVAL_PERIOD is {cfg.TEST.EVAL_PERIOD}, so that nothing is evaluated; set 1.")
@@ -156,20 +156,22 @@ def _check_names(configs: Sequence[tuple[str, Path]], seeds: Sequence[int]) -> N
     names = [name for name, _ in configs]
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        raise ValueError(f"Two configurations are named {repeated}; name one otherwise, as in other=FILE.")
+        raise ValueError(f"Two configurations are named {repeated}; rename one, as in other=FILE.")
     if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
         raise ValueError(f"--seeds are {', '.join(map(str, seeds))}; they must be different and at least 0.")
 
 
 def _check_folder(run: Run) -> None:
-    """Raises:
-    ValueError: the run's folder holds something that these settings have not made.
+    """Refuses a run's folder that other settings have made.
+
+    Raises:
+        ValueError: the folder holds something that is not this run's.
     """
     if not run.folder.is_dir() or not any(run.folder.iterdir()):
         return
     remedy = "Choose another --output, or remove that folder."
     if not _note(run).is_file():
-        raise ValueError(f"{run.folder} holds something that is no run of a comparison. {remedy}")
+        raise ValueError(f"{run.folder} holds something that is not a run of a comparison. {remedy}")
     before, now = (dict(_flat(keys)) for keys in (read_yaml(_note(run)).keys, yaml.safe_load(run.settings)))
     changed = [
         f"{key} {before.get(key)} → {now.get(key)}" for key in {**before, **now} if before.get(key) != now.get(key)

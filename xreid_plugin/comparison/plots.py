@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from xreid_plugin.comparison.results import RERANKED, Row, Statistic
 from xreid_plugin.files import replace_atomically
 
-# Okabe and Ito's palette without its yellow, which is faint on white: told apart by the colour-blind as well.
+# Okabe and Ito's palette without its yellow, which is faint on white: which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", ":", "-.")
@@ -25,11 +25,11 @@ _DPI = 200
 
 
 def plot_cmc(rows: Sequence[Row], path: Path) -> None:
-    """A panel a direction: the CMC of each configuration, its deviation over seeds as a band.
+    """One panel per direction: the CMC of each configuration, its deviation over seeds as a band.
 
     Args:
-        rows: with at least one that has curves.
-        path: of the PNG.
+        rows: the rows, at least one of which has curves.
+        path: the PNG file.
     """
     directions = _directions(rows)
     figure = _figure(height=4.2)
@@ -42,7 +42,7 @@ def plot_cmc(rows: Sequence[Row], path: Path) -> None:
         panel.set_xlabel("rank")
         panel.set_xticks([1, 5, 10, 15, 20])
         panel.grid(alpha=0.3)
-    # Whole tens around the curves, within what a share can be.
+    # Whole tens around the curves, within 0 to 100.
     lowest, highest = panels[0].get_ylim()
     panels[0].set_ylim(max(0, 10 * math.floor(lowest / 10)), min(100, 10 * math.ceil(highest / 10)))
     panels[0].set_ylabel("queries with a match by that rank (%)")
@@ -52,11 +52,11 @@ def plot_cmc(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot_map(rows: Sequence[Row], path: Path) -> None:
-    """A panel a direction: the mAP of each configuration, and beside it the re-ranked one where there is one.
+    """One panel per direction: the mAP of each configuration, and beside it the re-ranked one if there is one.
 
     Args:
-        rows: with at least one that has figures.
-        path: of the PNG.
+        rows: the rows, at least one of which has figures.
+        path: the PNG file.
     """
     rows = [row for row in rows if row.done]
     directions = _directions(rows)
@@ -76,7 +76,7 @@ def plot_map(rows: Sequence[Row], path: Path) -> None:
         panel.set_yticks(places, [row.name for row in rows])
         panel.grid(axis="x", alpha=0.3)
         panel.set_axisbelow(True)
-    # The first row on top, and room for the numbers at the ends of the bars.
+    # The first row on top, and space for the numbers at the ends of the bars.
     panels[0].invert_yaxis()
     panels[0].set_xlim(0, panels[0].get_xlim()[1] * 1.25)
     if len(kinds) > 1:
@@ -85,7 +85,7 @@ def plot_map(rows: Sequence[Row], path: Path) -> None:
 
 
 def _line_style(number: int) -> dict[str, Any]:
-    """Colour and marker of a row; more rows than colours differ in their dashes."""
+    """Colour and marker of a row; rows that repeat a colour differ in their dashes."""
     dashes, colour = divmod(number, len(_COLOURS))
     return {
         "color": _COLOURS[colour],

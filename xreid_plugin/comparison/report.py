@@ -13,12 +13,12 @@ from xreid_plugin.files import replace_atomically
 
 
 def write_report(runs: Sequence[Run], output: Path, command: str) -> str:
-    """Reads what the runs have left, measures each model once, and writes the report.
+    """Reads what the runs have written, measures each model once, and writes the report.
 
     Args:
-        runs: of the comparison, done or not.
-        output: its folder.
-        command: that made it, for the report.
+        runs: the runs of the comparison, done or not.
+        output: the comparison's folder.
+        command: the command that made it, for the report.
 
     Returns:
         The report's Markdown.
@@ -36,7 +36,7 @@ def write_report(runs: Sequence[Run], output: Path, command: str) -> str:
 
 
 def costs_of(runs: Sequence[Run]) -> dict[str, Cost]:
-    """By the name of the configuration, the cost of the model of its first run that is done."""
+    """The cost of each configuration's model, by the configuration's name; measured on its first run that is done."""
     first: dict[str, Run] = {}
     for run in runs:
         if run.is_done:
@@ -45,7 +45,7 @@ def costs_of(runs: Sequence[Run]) -> dict[str, Cost]:
 
 
 def markdown(rows: Sequence[Row], command: str) -> str:
-    """The report as Markdown; the pictures lie beside it."""
+    """The report as Markdown; it refers to the pictures beside it."""
     done = [row for row in rows if row.done]
     parts = ["# Comparison", f"Made by `{command}`.", "## Retrieval", retrieval_table(rows)]
     parts.append("In percent, of each run's last epoch: the mean over seeds, ± the deviation of the sample.")

@@ -18,8 +18,8 @@ class Statistic:
     """A figure over seeds.
 
     Attributes:
-        mean: over the seeds.
-        deviation: of the sample (divided by n - 1); None for one seed.
+        mean: mean over the seeds.
+        deviation: deviation of the sample (divided by n - 1); None for one seed.
     """
 
     mean: float
@@ -27,7 +27,7 @@ class Statistic:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Statistic":
-        """Of at least one value."""
+        """The statistic of at least one value."""
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
 
     def __str__(self) -> str:
@@ -40,14 +40,14 @@ class Row:
     """A configuration in the report.
 
     Attributes:
-        name: of the configuration.
+        name: the configuration's name.
         done: its runs that have results.
         missing: its runs that have none.
-        figures: over the runs that are done, in percent, by names such as "I2V/mAP"; empty if none is.
+        figures: figures over the runs that are done, in percent, by names such as "I2V/mAP"; empty if none are done.
         curves: by direction, the CMC in percent at ranks 1, 2, ...
-        protocol: of the first run that is done.
-        usage: the mean time and the greatest peak of the runs that are done; None if none is.
-        cost: of the model; None if no run is done.
+        protocol: the protocol of the first run that is done.
+        usage: the mean time and the greatest peak of the runs that are done; None if none are done.
+        cost: cost of the model; None if no run is done.
     """
 
     name: str
@@ -67,11 +67,11 @@ class Row:
 
 
 def rows_of(runs: Sequence[Run], costs: Mapping[str, Cost]) -> list[Row]:
-    """A row a configuration, in the order of the runs.
+    """One row per configuration, in the order of the runs.
 
     Args:
-        runs: of the comparison, those of a configuration one after another.
-        costs: by the name of the configuration.
+        runs: the runs of the comparison, those of a configuration one after another.
+        costs: the costs, by the name of the configuration.
     """
     return [_row(name, tuple(group), costs.get(name)) for name, group in groupby(runs, key=lambda run: run.name)]
 

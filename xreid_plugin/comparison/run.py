@@ -1,4 +1,4 @@
-"""Runs of a comparison as processes of their own, so that one that fails, hangs on to memory or is cut off is alone."""
+"""Runs of a comparison as processes of their own, so that one that fails, hogs memory or is killed stays alone."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from xreid_plugin.comparison.plan import Run, claim_folder
 from xreid_plugin.files import replace_atomically
 
-# The end of a line of the training's log on CUDA.
+# The end of a line in training's log on CUDA.
 _CUDA_MEMORY = re.compile(r"([\d.]+) GiB$", re.MULTILINE)
 
 
@@ -22,10 +22,10 @@ class Usage:
     """What a run has used, over all its attempts.
 
     Attributes:
-        seconds: wall time, the start of the process and the evaluations included.
+        seconds: wall time, including the start of the process and the evaluations.
         peak_bytes: most memory at a time: torch's on the GPU, or else resident in the training process, without its
             loader's workers.
-        on_gpu: which of the two.
+        on_gpu: whether it is torch's on the GPU.
     """
 
     seconds: float
@@ -39,7 +39,7 @@ def execute(run: Run, train_net: Path, imports: Sequence[str] = ()) -> int:
     What the run prints is appended to ``run.log``; what it used is added to what earlier attempts did.
 
     Args:
-        run: not done yet.
+        run: a run that is not done yet.
         train_net: the tool that trains.
         imports: modules of the user's own, for its ``--import``.
 
@@ -54,7 +54,7 @@ def execute(run: Run, train_net: Path, imports: Sequence[str] = ()) -> int:
     with run.log.open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
-            # Of all children together, as the resource module counts, the peak would be that of the largest so far.
+            # The resource module counts all children together, so its peak would be that of the largest so far.
             _, status, used = os.wait4(process.pid, 0)
         except BaseException:
             process.terminate()
@@ -71,10 +71,10 @@ def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None], im
     """Executes what is not done, and says so in a line or two a run.
 
     Args:
-        runs: of the comparison.
+        runs: the runs of the comparison.
         train_net: the tool that trains.
-        say: takes a line.
-        imports: as :func:`execute` takes them.
+        say: is called with each line.
+        imports: see :func:`execute`.
     """
     for number, run in enumerate(runs, 1):
         label = f"[{number}/{len(runs)}] {run.name}, seed {run.seed}"
@@ -98,7 +98,7 @@ def read_usage(run: Run) -> Usage:
 
 
 def last_line(run: Run) -> str:
-    """The last words of the run's log: after a failure, the error."""
+    """The last line of the run's log: after a failure, the error."""
     lines = run.log.read_text(errors="replace").split("\n") if run.log.is_file() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "nothing was printed")
 

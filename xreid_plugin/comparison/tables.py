@@ -13,7 +13,7 @@ _RERANKED_MAP = "mAP, re-ranked"
 
 
 def retrieval_table(rows: Sequence[Row]) -> str:
-    """A Markdown table with a row a direction and configuration: the mean over seeds ± their deviation, in percent."""
+    """A Markdown table, a row per direction and configuration: the mean over seeds ± their deviation, in percent."""
     directions = list(dict.fromkeys(direction for row in rows for direction in row.directions)) or ["-"]
     reranked = any(key.endswith(f"{RERANKED}/mAP") for row in rows for key in row.figures)
     headers = ["direction", "model", "seeds", *FIGURES, *([_RERANKED_MAP] if reranked else [])]
@@ -45,7 +45,7 @@ def cost_table(rows: Sequence[Row]) -> str:
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """A line a configuration, in full precision; what is not known is empty.
+    """One line per configuration, in full precision; what is not known is empty.
 
     A figure has two columns, such as "I2V/mAP" and "I2V/mAP deviation", in percent.
     """

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from xreid_plugin.data.footage import FootageError
 
 COLUMNS = ("frame", "x1", "y1", "x2", "y2")
-_FORM = "expected the columns frame,x1,y1,x2,y2, one line a frame, the frames rising"
+_FORM = "expected the columns frame,x1,y1,x2,y2, one line per frame, with increasing frames"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Boxes:
             name: what messages call them.
 
         Raises:
-            FootageError: another shape, no row, or a row that is no box; the message gives its number.
+            FootageError: another shape, no row, or a row that is not a box; the message gives its number.
         """
         try:
             table = np.asarray(values, np.float64)
@@ -57,7 +57,7 @@ class Boxes:
         """Reads a CSV file that begins with a line of the columns' names; further columns are skipped.
 
         Raises:
-            FootageError: there is no such file, or a line that is no box; the message gives its number.
+            FootageError: there is no such file, or a line that is not a box; the message gives its number.
         """
         try:
             text = path.read_text(encoding="utf-8-sig")
@@ -80,7 +80,7 @@ class Boxes:
         for bad, fault in (
             (~whole, "needs a whole number of a frame, from 0, and four finite numbers"),
             ((corners[:, 0] >= corners[:, 2]) | (corners[:, 1] >= corners[:, 3]), "needs x1 < x2 and y1 < y2"),
-            (np.append(False, np.diff(frames) <= 0), "comes not after the frame before it; sort them, one box a frame"),
+            (np.append(False, np.diff(frames) <= 0), "is not after the frame before it; sort them, one box a frame"),
         ):
             if bad.any():
                 row = int(np.argmax(bad))

@@ -118,7 +118,7 @@ def build_train_loader(cfg: Any) -> DeviceLoader:
     sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)(cfg, dataset.train)
     if not isinstance(sampler, ShardedSampler):
         raise ValueError(
-            f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN}, which is no subclass of "
+            f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN}, which is not a subclass of "
             "xreid_plugin.data.samplers.ShardedSampler: a run that is resumed would begin with its first batch again. "
             "Derive it from that class."
         )

@@ -22,7 +22,7 @@ class Finding:
     Attributes:
         what: a phrase that follows a number other than 1.
         one: a phrase that follows a 1.
-        count: that number, at least 1.
+        count: the number, at least 1.
         examples: at most a handful.
         failure: whether the copy is at fault; False for a fact of the protocol.
     """
@@ -80,7 +80,7 @@ def check_dataset(
     """Checks every kept tracklet of a dataset.
 
     Args:
-        dataset: the dataset as its lists have it; reading them has already refused malformed lines and shared identities.
+        dataset: the dataset as its lists have it; reading has already refused malformed lines and shared identities.
         deep: also decode every frame, which takes minutes.
         workers: threads that decode; 0: one for each core.
         compare_counts: whether a count that differs from a full copy is a failure; else counts are not compared.
@@ -138,7 +138,7 @@ def check_dataset(
 
 
 def one_sided_identities(dataset: VideoCrossModalityDataset) -> list[str]:
-    """Training identities seen in one modality only, by the dataset's own number; they have nothing to be matched with."""
+    """Training identities seen in one modality only, by the dataset's own number; they have no match."""
     seen: dict[int, set[Modality]] = {}
     for tracklet in dataset.train:
         seen.setdefault(tracklet.pid, set()).add(tracklet.modality)

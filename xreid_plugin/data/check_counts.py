@@ -57,7 +57,7 @@ def compare_with_full_copy(dataset: VideoCrossModalityDataset) -> list[tuple[str
     """Counts a copy's identities, tracklets and frames.
 
     Args:
-        dataset: the copy; if it was read with another length filter than its own, counts after filtering are not compared.
+        dataset: the copy; read with another length filter than its own, its counts after filtering are not compared.
 
     Returns:
         Rows of what was counted: its name, the number found, the number in a full copy or None.

@@ -27,7 +27,7 @@ def missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
 
 
 def frames_led_astray(tracklets: Sequence[Tracklet]) -> list[str]:
-    """The frames that are links out of their dataset's folder, in order; none where the tracklets have no such folder."""
+    """The frames that are links out of their dataset's folder, in order; none where tracklets have no such folder."""
     links_in = lru_cache(maxsize=256)(_links_in)
     astray = []
     for tracklet in tracklets:

@@ -67,7 +67,7 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
         return self.__getitems__([request])[0]
 
     def __getitems__(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
-        """The items of a batch, whose clips lie one after another in memory; torch's loaders prefer it to single items."""
+        """The items of a batch, whose clips lie one after another in memory; torch's loaders prefer this method."""
         block = clip_block(len(requests), self.num_frames, self.size)
         return [self._item(clip, request) for clip, request in zip(block, requests, strict=True)]
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 class LinkError(ValueError):
     """A frame is a link out of its dataset; the message says where to, and gives the remedy.
 
-    It is not a damaged picture, for which another frame may stand in: lists come from elsewhere, and somebody or something has
-    put a file of this machine in a frame's place. So it is an error under any INPUT.BAD_FRAMES.
+    It is not a damaged picture, for which another frame may stand in: lists come from elsewhere, and somebody or
+    something has put a file of this machine in a frame's place. So it is an error under any INPUT.BAD_FRAMES.
     """
 
 

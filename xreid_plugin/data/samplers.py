@@ -74,7 +74,7 @@ class ShardedSampler(Sampler[ClipRequest]):
 class CrossModalityIdentitySampler(ShardedSampler):
     """P identities × K clips of each modality: the infrared block first, then the visible, identities in one order.
 
-    A pass visits each identity once; the order, and the tracklets, are drawn anew for each pass. Corner cases:
+    A pass visits each identity once; the order, and the tracklets, are redrawn for each pass. Corner cases:
 
     - an identity with fewer than K tracklets in a modality contributes all of them, then some again at random;
     - an identity that lacks a modality has no pairs and is left out; the number of these is logged;

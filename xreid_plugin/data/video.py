@@ -59,7 +59,7 @@ class VideoFrames:
                 while position <= number:
                     if not capture.grab():
                         raise FootageError(
-                            f"{self.video} ends, or cannot be read on, after {position} frames; the boxes ask for "
+                            f"{self.video} ends, or cannot be read further, after {position} frames; the boxes ask for "
                             f"frame {number}, counted from 0."
                         )
                     position += 1

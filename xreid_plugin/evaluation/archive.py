@@ -11,9 +11,9 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-# Features hardly compress; even zeros that somebody has left in shrink a file by less than this.
+# Features hardly compress; even zeros left in by mistake shrink a file by less than this.
 MOST_COMPRESSED = 64
-# So small that a file may be all zeros.
+# A file so small may be all zeros.
 ALWAYS_UNPACKED = 2**28
 
 
@@ -23,11 +23,11 @@ class FeatureFileError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Archive:
-    """Arrays as they were read, and questions that either answer well or raise FeatureFileError.
+    """Arrays as they were read, and methods that either return what was asked for or raise FeatureFileError.
 
     Attributes:
-        path: of the file, for messages.
-        arrays: by name.
+        path: the file's path, for messages.
+        arrays: the arrays, by name.
     """
 
     path: Path
@@ -38,7 +38,7 @@ class Archive:
         """Reads those of the named arrays that are there, and no pickled object.
 
         Raises:
-            FeatureFileError: there is no such file, it is no archive, or an array is damaged.
+            FeatureFileError: there is no such file, it is not an archive, or an array is damaged.
         """
         if not path.is_file():
             raise FeatureFileError(f"{path}: no such file; expected an .npz archive of features.")
@@ -55,7 +55,7 @@ class Archive:
                     if name in archive.files:
                         _refuse_false_header(archive, name)
                         arrays[name] = archive[name]
-        # Besides their own errors, zipfile and numpy let through whatever damaged bytes make Python raise.
+        # Besides their own errors, zipfile and numpy let through whatever Python raises over damaged bytes.
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FeatureFileError(
@@ -133,7 +133,7 @@ def _refuse_bomb(file: BinaryIO, held: int) -> None:
 
 
 def _refuse_false_header(archive: Any, name: str) -> None:
-    """Refuses an array whose header claims another size than its entry has; numpy makes room for what it claims."""
+    """Refuses an array whose header claims another size than its entry has; numpy allocates what it claims."""
     entry = archive.zip.getinfo(name if name in archive.zip.namelist() else f"{name}.npy")
     with archive.zip.open(entry) as stream:
         version = npy.read_magic(stream)

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from xreid_plugin.evaluation.matching import Array
 
-# A chunk holds about this many distances: few enough that its buffers are used again rather than mapped anew, enough
-# that starting the threads of each torch call does not count.
+# A chunk holds about this many distances: few enough that its buffers are reused rather than mapped again, and
+# enough that starting the threads of each torch call does not matter.
 CHUNK_ENTRIES = 1 << 21
 
 
@@ -100,7 +100,7 @@ def as_float32(features: Array) -> torch.Tensor:
 
 
 def _refuse_non_finite(block: torch.Tensor, start: int) -> None:
-    # The extremes carry a NaN along, at a fraction of the cost of asking every entry.
+    # A NaN shows in the extremes too, at a fraction of the cost of checking every entry.
     if torch.stack(torch.aminmax(block)).isfinite().all():
         return
     row, column = (int(i) for i in (~block.isfinite()).nonzero()[0])

@@ -26,25 +26,25 @@ class CrossModalityEvaluator(ReidEvaluator):
     """The host's evaluator for tracklets: I2V and V2I figures, each test tracklet embedded once.
 
     A tracklet's embedding is the mean over its clips; ranking is by cosine. The figures are percentages named
-    "I2V/Rank-1" and so on; re-ranked ones, if TEST.RERANK asks for them, stand beside them as "I2V-reranked/Rank-1" and
+    "I2V/Rank-1" and so on; re-ranked ones, if TEST.RERANK asks for them, are added as "I2V-reranked/Rank-1" and
     "I2V-temporal/Rank-1".
 
     Attributes:
-        tracklets: that the loader must read; for temporal re-ranking the halves follow the wholes, and a batch's
-            indices tell which is which.
-        rules: by which features are ranked.
-        reports: by direction, the raw ranking.
-        substituted_frames: how many frames of the clips others stood in for; whoever reads the clips sets it.
+        tracklets: the tracklets that the loader must read; for temporal re-ranking the halves follow the wholes, and a
+            batch's indices show which is which.
+        rules: the rules by which features are ranked.
+        reports: the raw ranking of each direction.
+        substituted_frames: how many frames of the clips were replaced by others; set by the code that reads the clips.
     """
 
     def __init__(self, cfg: Any, dataset: VideoCrossModalityDataset) -> None:
         """
         Args:
-            cfg: for TEST.
-            dataset: whose ``tasks`` are ranked.
+            cfg: the configuration; TEST is read.
+            dataset: the dataset whose ``tasks`` are ranked.
 
         Raises:
-            ValueError: a key of TEST that is out of range, named.
+            ValueError: a key of TEST is out of range; names it.
             OSError: the folder of TEST.SAVE_FEATURES cannot be made.
         """
         super().__init__(cfg, num_query=len(dataset.query))
@@ -55,15 +55,15 @@ class CrossModalityEvaluator(ReidEvaluator):
         self.substituted_frames = 0
         self._save_to = features_path(cfg, type(dataset).__name__)
         if self._save_to is not None:
-            # Now, and not when hours of embedding are to be saved.
+            # Now, rather than after hours of embedding.
             self._save_to.parent.mkdir(parents=True, exist_ok=True)
 
     def process(self, inputs: dict[str, torch.Tensor], outputs: torch.Tensor) -> None:
-        """Keeps a batch's clip embeddings, (B, F), on their device, with the tracklets they are of."""
+        """Keeps a batch's clip embeddings, (B, F), on their device, with the indices of their tracklets."""
         self._predictions.append((inputs[INDICES].to(outputs.device), outputs.float()))
 
     def evaluate(self) -> OrderedDict[str, float]:
-        """The figures of both directions on the main process, nothing elsewhere; lets go of the embeddings.
+        """The figures of both directions on the main process, nothing elsewhere; releases the embeddings.
 
         Raises:
             RuntimeError: a test tracklet has no embedding.
@@ -75,7 +75,7 @@ class CrossModalityEvaluator(ReidEvaluator):
         if not comm.is_main_process():
             return results
         means = tracklet_means(predictions, len(self.tracklets))
-        # Ranking takes much memory itself, and needs the clips no more.
+        # Ranking takes much memory itself, and no longer needs the clips.
         del predictions
         data = self._with_facts(means)
         if self._save_to is not None:
@@ -162,7 +162,7 @@ def tracklet_means(clips: list[tuple[torch.Tensor, torch.Tensor]], num_tracklets
         num_tracklets: n.
 
     Returns:
-        (n, F) float32 on the device of the embeddings, independent of the number of the batches up to rounding, and the
+        (n, F) float32 on the device of the embeddings, independent of the number of batches up to rounding, and the
         same in every run.
 
     Raises:

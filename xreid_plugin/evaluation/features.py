@@ -1,21 +1,21 @@
-"""Features of test tracklets, and the file that keeps them, so that any method's are ranked by the same rules.
+"""Features of test tracklets, and the file that keeps them, so that those of any method are ranked by the same rules.
 
-The file is a NumPy archive, as np.savez writes it, without pickled objects. Of n tracklets and F dimensions it holds
+The file is a NumPy archive, as np.savez writes it, without pickled objects. For n tracklets and F dimensions it holds
 
   features                  (n, F) floating     embeddings of any norm; ranking normalises them
   pids                      (n,) integer        identities
   camids                    (n,) integer        cameras
   modalities                (n,) integer        0 infrared, 1 visible
 
-and which tracklets ask and which are searched, as indices from 0 for one direction or both
+and the queries and the gallery, as indices from 0, for one direction or both
 
-  i2v_query, i2v_gallery    (any,) integer      infrared asks, visible is searched
-  v2i_query, v2i_gallery    (any,) integer      visible asks, infrared is searched
+  i2v_query, i2v_gallery    (any,) integer      infrared queries, visible gallery
+  v2i_query, v2i_gallery    (any,) integer      visible queries, infrared gallery
 
-where no tracklet comes twice in a direction, and each side has tracklets of the modality that asks or is searched. It
-may have others too, since in HITSZ-VCM all tracklets that do not ask are searched. Or, instead, as
+where no tracklet comes twice in a direction, and each side has tracklets of the modality given above. It
+may have others too, since in HITSZ-VCM all tracklets that are not queries are the gallery. Or, instead, as
 
-  is_query                  (n,) bool           queries search the tracklets of the other modality that are no queries;
+  is_query                  (n,) bool           the gallery is the tracklets of the other modality that are not queries;
                                                 where all of one modality are queries and none of the other, the other
                                                 direction swaps the two sets. A direction without a query is left out.
 
@@ -60,10 +60,10 @@ class TrackletFeatures:
         pids: (n,) int64, identities.
         camids: (n,) int64, cameras.
         modalities: (n,) int64, values of Modality.
-        tasks: by direction, indices of the tracklets that ask and of those that are searched.
-        first_half: (n, F) float32, of the first half of each tracklet; None where no halves were embedded.
-        second_half: likewise, of the second half.
-        names: of tracklets, or None.
+        tasks: by direction, indices of the queries and of the gallery.
+        first_half: (n, F) float32, features of the first half of each tracklet; None where no halves were embedded.
+        second_half: likewise, features of the second half.
+        names: the tracklets' names, or None.
         protocol: how the features were made, and the rules of the first ranking; ready for JSON.
     """
 
@@ -79,7 +79,7 @@ class TrackletFeatures:
 
 
 def save_features(path: Path, data: TrackletFeatures) -> None:
-    """Writes the file that this module describes, whole or not at all; its folder must exist."""
+    """Writes the file that this module describes, completely or not at all; its folder must exist."""
     arrays: dict[str, Any] = {
         "features": _on_host(data.features),
         "pids": data.pids,

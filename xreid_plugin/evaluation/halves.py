@@ -1,4 +1,4 @@
-"""The halves of tracklets, which temporal re-ranking compares beside the whole."""
+"""The halves of tracklets, which temporal re-ranking compares in addition to whole tracklets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from xreid_plugin.data.tracklet import Tracklet
 
 
 def with_halves(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
-    """The n tracklets, then the first half of each, then the second: entry i of each third is of tracklet i.
+    """The n tracklets, then the first half of each, then the second: entry i of each third belongs to tracklet i.
 
     Of L frames the first half has floor(L / 2), as with BUPTCampus's authors; a single frame is both halves.
     """
@@ -25,7 +25,7 @@ def _part(tracklet: Tracklet, start: int, stop: int, which: str) -> Tracklet:
 
 @dataclass(frozen=True, slots=True)
 class _Part(Sequence[str]):
-    """Some of a tracklet's paths, taken from it when asked: a list would need far more memory."""
+    """Some of a tracklet's paths, taken from it on demand: a list would need far more memory."""
 
     whole: Sequence[str]
     start: int

@@ -1,4 +1,4 @@
-"""Which gallery entries answer a query, and which it never sees: identities and the same-camera rule of a protocol.
+"""Which gallery entries match a query, and which are hidden from it: identities and the same-camera rule of a protocol.
 
 Shapes: Q queries, G gallery entries, C queries of one chunk, W the most entries that one identity has in the gallery.
 """
@@ -18,8 +18,8 @@ class Candidates(NamedTuple):
 
     Attributes:
         columns: (C, W) int64, gallery indices; padding holds a valid index too.
-        matches: (C, W) bool, entries that answer the query.
-        excluded: (C, W) bool, entries that the query must not see. Padding is in neither mask.
+        matches: (C, W) bool, entries that match the query.
+        excluded: (C, W) bool, entries that are hidden from the query. Padding is in neither mask.
     """
 
     columns: torch.Tensor
@@ -37,14 +37,14 @@ class Matching:
         """
         Args:
             q_pids: (Q,) integer, identities of the queries.
-            g_pids: (G,) integer, of the gallery.
+            g_pids: (G,) integer, identities of the gallery.
             q_camids: (Q,) integer, cameras of the queries.
-            g_camids: (G,) integer, of the gallery.
+            g_camids: (G,) integer, cameras of the gallery.
             same_camera: "exclude" hides gallery entries of the query's identity and camera; "keep" counts them as
                 matches.
 
         Raises:
-            ValueError: a side is empty, lengths differ, values are no integers or the rule is unknown.
+            ValueError: a side is empty, lengths differ, values are not integers or the rule is unknown.
         """
         if same_camera not in ("exclude", "keep"):
             raise ValueError(f'same_camera must be "exclude" or "keep", not {same_camera!r}')
@@ -72,8 +72,10 @@ class Matching:
 
 
 def integer_vector(name: str, values: Array) -> NDArray[np.int64]:
-    """Raises:
-    ValueError: ``values`` is not one-dimensional or holds no integers.
+    """The values as a vector of int64.
+
+    Raises:
+        ValueError: ``values`` is not one-dimensional or does not hold integers.
     """
     vector = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
     if vector.ndim != 1 or not (np.issubdtype(vector.dtype, np.integer) or vector.size == 0):

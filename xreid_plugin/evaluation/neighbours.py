@@ -11,15 +11,15 @@ from xreid_plugin.evaluation.distances import as_float32
 from xreid_plugin.evaluation.matching import Array
 from xreid_plugin.faiss_library import import_faiss
 
-# Distances that the torch search holds at once.
+# Number of distances that the torch search holds at once.
 BLOCK_ENTRIES = 1 << 24
 
 
 def neighbours(features: Array, k: int, device: torch.device | str = "cpu") -> NDArray[np.int64]:
     """The k nearest of all features, itself among them, by Euclidean distance.
 
-    On a GPU FAISS searches where its build can, and torch elsewhere; on the CPU FAISS. No other GPU is used than the
-    one asked for, which may be another process's. The results are equal up to the order of near-equal distances.
+    On a GPU, FAISS searches if its build can, else torch; on the CPU, FAISS. No GPU but the one asked for is used, as
+    others may belong to other processes. The results are equal up to the order of near-equal distances.
 
     Args:
         features: (N, D) float; searched as float32.
@@ -59,7 +59,7 @@ def torch_neighbours(features: Array, k: int, device: torch.device | str) -> NDA
     found = np.empty((len(data), k), np.int64)
     rows = max(1, BLOCK_ENTRIES // len(data))
     for start in range(0, len(data), rows):
-        # The query's own square shifts a whole row, which changes no order.
+        # The query's own square shifts a whole row, which does not change the order.
         block = torch.addmm(squares, data[start : start + rows], data.t(), alpha=-2)
         found[start : start + rows] = block.topk(k, dim=1, largest=False).indices.cpu().numpy()
     return found

@@ -1,6 +1,6 @@
 """Ranking figures of a retrieval: cumulative matching (CMC), mean average precision (mAP) and mINP.
 
-The place of a match is one more than the number of nearer gallery entries that the query sees. One sort of the bare
+The place of a match is one more than the number of nearer gallery entries that the query may see. One sort of the bare
 distances and a binary search for the few matches give it; the permutation that a full ranking needs is never made.
 
 Shapes: Q queries, G gallery entries, C queries of one chunk, W the most matches that a query has.
@@ -62,16 +62,16 @@ def rank_metrics(
     Args:
         dist: (Q, G) float, smaller is nearer; numpy, or torch on any device.
         q_pids: (Q,) integer, identities of the queries.
-        g_pids: (G,) integer, of the gallery.
+        g_pids: (G,) integer, identities of the gallery.
         q_camids: (Q,) integer, cameras of the queries.
-        g_camids: (G,) integer, of the gallery.
+        g_camids: (G,) integer, cameras of the gallery.
         same_camera: "exclude" hides gallery entries of the query's identity and camera (the Market-1501 rule); "keep"
             ranks them like any other.
         ranks: at least 1 each.
         chunk_size: queries ranked at a time; changes memory and speed only.
 
     Raises:
-        ValueError: shapes do not fit, a distance is NaN or infinite, or no query at all has a match.
+        ValueError: shapes do not fit, a distance is NaN or infinite, or no query has a match.
     """
     matching = Matching(q_pids, g_pids, q_camids, g_camids, same_camera)
     return _metrics(blocks_of_matrix(dist, matching.shape, chunk_size), matching, ranks)
@@ -93,7 +93,7 @@ def rank_metrics_from_features(
     Args:
         q_features: (Q, D) float of any norm; numpy, or torch on any device.
         g_features: (G, D) float, likewise; its device does the work.
-        q_pids: as for :func:`rank_metrics`, and so are all that follow.
+        q_pids: see :func:`rank_metrics`, as for all that follow.
         g_pids: (G,) integer.
         q_camids: (Q,) integer.
         g_camids: (G,) integer.
@@ -102,7 +102,7 @@ def rank_metrics_from_features(
         chunk_size: queries ranked at a time; changes memory, speed and the last bit of a distance.
 
     Raises:
-        ValueError: shapes do not fit, a feature is NaN or infinite, or no query at all has a match.
+        ValueError: shapes do not fit, a feature is NaN or infinite, or no query has a match.
     """
     matching = Matching(q_pids, g_pids, q_camids, g_camids, same_camera)
     return _metrics(blocks_of_features(q_features, g_features, matching.shape, chunk_size), matching, ranks)
@@ -142,7 +142,7 @@ def _metrics(blocks: Iterator[tuple[int, torch.Tensor]], matching: Matching, ran
 
 
 def match_places(block: torch.Tensor, candidates: Candidates) -> torch.Tensor:
-    """Places, from 1, of the matches of each query among the entries that it sees.
+    """Places, from 1, of the matches of each query among the entries that are not hidden from it.
 
     Args:
         block: (C, G) float, finite; excluded entries are overwritten with infinity.
@@ -173,10 +173,10 @@ def _sorted_rows(block: torch.Tensor) -> torch.Tensor:
 
 
 def _equal_before(block: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """(C, G), (T,), (T,) -> (T,) int64: entries at the very distance of (row, column) that lie left of it.
+    """(C, G), (T,), (T,) -> (T,) int64: entries at exactly the distance of (row, column) that lie left of it.
 
     A loop, because ties are few, and where all is tied, as after a collapsed training, comparing a row still costs less
-    than the stable sort that would make the loop needless.
+    than the stable sort that would make the loop unnecessary.
     """
     lines = block.cpu().numpy()
     pairs = zip(rows.tolist(), columns.tolist(), strict=True)

@@ -16,17 +16,17 @@ SETTING_COLUMNS = ("ranking", "k1", "k2", "lambda")
 
 
 def title_of(label: str) -> str:
-    """What people read for an evaluation's label: "even frames" for "evaluation even", which names the file."""
+    """An evaluation's label as people read it: "even frames" for "evaluation even", which names the file."""
     frames = label.removeprefix("evaluation ")
     return label if frames == label else f"{frames} frames"
 
 
 def results_table(evaluations: Mapping[str, Mapping[str, float]]) -> str:
-    """A Markdown table with a row an evaluation and ranking, such as "I2V" and "I2V-reranked".
+    """A Markdown table with one row per evaluation and ranking, such as "I2V" and "I2V-reranked".
 
     Args:
-        evaluations: by label, such as "before training", figures in percent as the evaluator names them, the same for
-            each label.
+        evaluations: by label, such as "before training", the figures in percent under the evaluator's names, the same
+            names for each label.
     """
     names = [key.rpartition("/") for key in next(iter(evaluations.values()))]
     directions = dict.fromkeys(direction for direction, _, _ in names)
@@ -52,10 +52,10 @@ def write_results(
 
 
 def rankings_table(rankings: Sequence[Ranking]) -> str:
-    """A Markdown table with a row a ranking: its settings, and its figures in percent."""
+    """A Markdown table with one row per ranking: its settings, and its figures in percent."""
     rows = [[*_settings(ranking), *ranking.figures.values()] for ranking in rankings]
     headers = [*SETTING_COLUMNS, *rankings[0].figures]
-    # Settings are text to tabulate, or it would give k1 two decimals.
+    # Settings are passed to tabulate as text, or it would give k1 two decimals.
     formats = ("",) * len(SETTING_COLUMNS) + (".2f",) * len(rankings[0].figures)
     return tabulate(
         rows, headers=headers, tablefmt="pipe", floatfmt=formats, disable_numparse=list(range(len(SETTING_COLUMNS)))

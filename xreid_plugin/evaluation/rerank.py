@@ -18,7 +18,7 @@ from xreid_plugin.evaluation.distances import as_float32
 from xreid_plugin.evaluation.matching import Array
 from xreid_plugin.evaluation.neighbours import neighbours
 
-# What is worked on at once: pairs of encoding weights, and entries of the result. Both stay in cache.
+# How much is worked on at once: pairs of encoding weights, and entries of the result. Both stay in cache.
 WEIGHT_PAIRS = 1 << 18
 RESULT_ENTRIES = 1 << 19
 
@@ -34,11 +34,11 @@ def jaccard_distance(
     feature itself among its neighbours.
 
     Args:
-        features: (N, D) float, queries first; taken as they are: normalise them for a cosine ranking.
+        features: (N, D) float, queries first; used as they are: normalise them for a cosine ranking.
         num_query: Q, 1..N-1.
-        k1: neighbours that make an encoding, at least 1; more than N act as N.
-        k2: neighbours over which encodings are averaged, at least 1; more than k1 act as k1.
-        device: where neighbours are searched for; all else is the CPU's work.
+        k1: neighbours that make an encoding, at least 1; more than N counts as N.
+        k2: neighbours over which encodings are averaged, at least 1; more than k1 counts as k1.
+        device: where neighbours are searched for; the CPU does everything else.
 
     Returns:
         (Q, G) float32, 0..1.
@@ -90,19 +90,19 @@ def temporal_jaccard_distance(
 ) -> NDArray[np.float32]:
     """Re-ranking that also compares the halves of tracklets, crosswise.
 
-    λ1·d + (1 − λ1)·J(whole) + λ2·(J(first queries, second gallery) + J(second queries, first gallery)), d the cosine
-    distance of the whole tracklets (temporal re-ranking of BUPTCampus, Du et al., TIFS 2024).
+    λ1·d + (1 − λ1)·J(whole) + λ2·(J(first queries, second gallery) + J(second queries, first gallery)), where d is the
+    cosine distance of the whole tracklets (temporal re-ranking of BUPTCampus, Du et al., TIFS 2024).
 
     Args:
         whole: (N, D) float, features of whole tracklets, queries first; normalised here, and so are the halves.
-        first_half: (N, D) float, of each tracklet's first half.
-        second_half: (N, D) float, of its second half.
+        first_half: (N, D) float, features of each tracklet's first half.
+        second_half: (N, D) float, features of its second half.
         num_query: Q, 1..N-1.
-        k1: as for :func:`jaccard_distance`.
+        k1: see :func:`jaccard_distance`.
         k2: likewise.
         lambda1: 0..1.
         lambda2: at least 0.
-        device: as for :func:`jaccard_distance`.
+        device: see :func:`jaccard_distance`.
 
     Returns:
         (Q, G) float32, not negative up to rounding.
@@ -186,7 +186,7 @@ def _distances_within(data: torch.Tensor, sets: sparse.csr_array) -> NDArray[np.
             size=sets.shape,
             check_invariants=False,
         )
-    # The row's own square is left out: it shifts all its distances, which no softmax sees.
+    # The row's own square is left out: it shifts all its distances, which a softmax ignores.
     products = torch.sparse.sampled_addmm(chosen, data, data.t(), beta=0, alpha=-2).values()
     distances: NDArray[np.float32] = (products + data.square().sum(1)[chosen.col_indices()]).numpy()
     return distances

@@ -1,4 +1,4 @@
-"""Verification figures: how well one distance threshold tells pairs of different people from pairs of the same."""
+"""Verification figures: how well a distance threshold separates pairs of different people from pairs of the same."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,11 +19,11 @@ def verification_pairs(
     g_camids: Array,
     same_camera: SameCamera = "exclude",
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Every pair that a query may see, as the host's ``evaluate_roc`` lists them, in another order.
+    """Every pair that is not hidden from its query, as the host's ``evaluate_roc`` lists them, in another order.
 
     Args:
         dist: (Q, G) float, smaller is nearer; numpy, or torch on any device.
-        q_pids: (Q,) integer, and so on, as for :func:`xreid_plugin.evaluation.ranking.rank_metrics`.
+        q_pids: (Q,) integer; this and the rest as for :func:`xreid_plugin.evaluation.ranking.rank_metrics`.
         g_pids: (G,) integer.
         q_camids: (Q,) integer.
         g_camids: (G,) integer.
@@ -65,7 +65,7 @@ def tpr_at_fpr(
     one person.
 
     Args:
-        dist: (Q, G) float, and so on, as for :func:`verification_pairs`. All pairs are held at once.
+        dist: (Q, G) float; this and the rest as for :func:`verification_pairs`. All pairs are held at once.
         q_pids: (Q,) integer.
         g_pids: (G,) integer.
         q_camids: (Q,) integer.
@@ -79,7 +79,7 @@ def tpr_at_fpr(
     Raises:
         ValueError: as for :func:`verification_pairs`, or one of the two classes has no pair.
     """
-    # Not at the head: scikit-learn is for the few evaluations that ask for a ROC curve.
+    # Imported here: only the few evaluations that ask for a ROC curve need scikit-learn.
     from sklearn.metrics import roc_curve
 
     scores, labels = verification_pairs(dist, q_pids, g_pids, q_camids, g_camids, same_camera)

@@ -14,7 +14,7 @@ class Expansion:
 
     Attributes:
         times: how often (TEST.AQE.QE_TIME).
-        k: neighbours that are averaged, the feature itself among them (TEST.AQE.QE_K).
+        k: number of neighbours that are averaged, the feature itself among them (TEST.AQE.QE_K).
         alpha: power of the cosine that weighs them, at least 0 (TEST.AQE.ALPHA).
     """
 
@@ -80,9 +80,9 @@ class RankingRules:
     Attributes:
         same_camera: "exclude" hides gallery entries of the query's identity and camera, "keep" ranks them.
         expansion: applied before any distance, or None.
-        rerank: settings that are each ranked by beside the raw distance.
-        temporal: ranked by as well, or None; needs features of the halves.
-        roc: whether verification figures are wanted.
+        rerank: settings of re-ranking; each gives a ranking besides the raw one.
+        temporal: settings of temporal re-ranking, which needs features of the halves, or None.
+        roc: whether to compute verification figures.
     """
 
     same_camera: SameCamera = "exclude"
@@ -114,7 +114,7 @@ class RankingRules:
         )
 
     def as_json(self) -> dict[str, object]:
-        """Facts for a protocol; :meth:`from_json` reads them back."""
+        """What a protocol records; :meth:`from_json` reads it back."""
         return asdict(self)
 
     @classmethod
@@ -122,7 +122,7 @@ class RankingRules:
         """The rules that a protocol states; what it does not state has the default.
 
         Raises:
-            ValueError: a statement has another form than :meth:`as_json` gives it.
+            ValueError: an entry has another form than :meth:`as_json` gives it.
         """
         expansion, temporal = protocol.get("expansion"), protocol.get("temporal")
         try:

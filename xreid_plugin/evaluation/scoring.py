@@ -1,4 +1,4 @@
-"""Features to figures: the one way that an evaluation during a run and a later one from a file both take.
+"""Features to figures, the same way for an evaluation during a run and for a later one from a file.
 
 Shapes: Q queries, G gallery entries, N = Q + G, F dimensions.
 """
@@ -33,8 +33,8 @@ class Ranking:
     Attributes:
         direction: "I2V" or "V2I".
         method: the re-ranking; None for the cosine distance itself.
-        metrics: of this ranking.
-        figures: by name, in percent: Rank-1, 5, 10, 20, mAP, mINP, and TPR@FPR where the rules ask for it.
+        metrics: the metrics of this ranking.
+        figures: the figures by name, in percent: Rank-1, 5, 10, 20, mAP, mINP, and TPR@FPR where the rules ask for it.
     """
 
     direction: str
@@ -58,8 +58,8 @@ def rankings(
     One direction's features and at most three of its Q x G matrices exist at a time.
 
     Args:
-        data: features and what they are of.
-        rules: by which to rank.
+        data: features and what they belong to.
+        rules: the rules to rank by.
         device: where to rank; None: where the features are, or for arrays a GPU, if there is one.
 
     Yields:
@@ -67,7 +67,7 @@ def rankings(
 
     Raises:
         ValueError: features that are not finite, a direction without a single query that has a match, or rules that
-            need more than ``data`` has.
+            need more than ``data`` holds.
     """
     if rules.temporal and (data.first_half is None or data.second_half is None):
         raise ValueError("temporal re-ranking needs features of the first and of the second half of every tracklet")
@@ -146,7 +146,7 @@ class _Direction:
 
 
 def cosine_distance(queries: torch.Tensor, gallery: torch.Tensor) -> torch.Tensor:
-    """(Q, F), (G, F) of any norm -> (Q, G) on their device: the very distances that a ranking from features goes by."""
+    """(Q, F), (G, F) of any norm -> (Q, G) on their device: exactly the distances that a ranking from features uses."""
     blocks = blocks_of_features(queries, gallery, (len(queries), len(gallery)), None)
     return torch.cat([block for _, block in blocks])
 
@@ -154,8 +154,8 @@ def cosine_distance(queries: torch.Tensor, gallery: torch.Tensor) -> torch.Tenso
 def expanded(queries: torch.Tensor, gallery: torch.Tensor, expansion: Expansion) -> tuple[torch.Tensor, torch.Tensor]:
     """The host's query expansion of (Q, F) and (G, F) float32 features, which it takes as they are, of any norm.
 
-    A power that is no whole number has no value for a negative cosine, of which the host makes NaN: a neighbour that
-    far away does not count. [D]
+    A power that is not a whole number is undefined for a negative cosine, for which the host gives NaN: a neighbour
+    that far away does not count here. [D]
 
     Raises:
         ValueError: there are not more features than neighbours.

@@ -14,21 +14,21 @@ from xreid_plugin.export.runtime import Runtime
 from xreid_plugin.files import replace_atomically
 
 CHECKED_BATCHES = (1, 2, 5)
-# Of numbers of a row of length 1. Both sides compute in float32 and sum in different orders.
+# Between the numbers of rows of length 1. Both sides compute in float32 and sum in different orders.
 TOLERANCE = 1e-5
 
 
 class CheckError(Exception):
-    """The file's embeddings are not those of torch."""
+    """The file's embeddings are not torch's."""
 
 
 class Agreement(NamedTuple):
-    """How near both come to each other on a batch.
+    """How close the two are on a batch.
 
     Attributes:
         clips: B.
-        difference: the largest between two numbers, of rows that are scaled so that torch's have length 1.
-        cosine: the lowest of two rows.
+        difference: the largest between two numbers, in rows that are scaled so that torch's have length 1.
+        cosine: the lowest between two rows.
     """
 
     clips: int
@@ -47,18 +47,18 @@ def write_checked(
     """Writes one file, weights included; under its name only once it has been checked.
 
     Args:
-        program: of the embedder.
-        embedder: what the file must agree with.
+        program: the embedder's ONNX program.
+        embedder: the module that the file must agree with.
         target: the file to make or replace.
         clip: T and (H, W).
-        cameras: that have an embedding.
-        tolerance: of :attr:`Agreement.difference`.
+        cameras: the cameras that have an embedding.
+        tolerance: the greatest :attr:`Agreement.difference` allowed.
 
     Returns:
         For each of CHECKED_BATCHES.
 
     Raises:
-        CheckError: the file is no valid ONNX, or disagrees; ``target`` is as it was.
+        CheckError: the file is not valid ONNX, or disagrees; ``target`` is as it was.
         WriteError: the disk refuses.
     """
     found: list[Agreement] = []
@@ -68,7 +68,7 @@ def write_checked(
         _check_valid(part)
         found.extend(compare(embedder, Runtime(part), clip, cameras))
         for agreement in found:
-            # Not the reverse, which NaN would pass.
+            # Not the reverse comparison, which NaN would pass.
             if not agreement.difference <= tolerance:
                 raise CheckError(
                     f"A batch of {agreement.clips} differs from torch by {agreement.difference:.2g}, and "
@@ -94,14 +94,14 @@ def compare(
 
 
 def _agreement(expected: Tensor, actual: Tensor) -> Agreement:
-    # In float64, lest a cosine seem to exceed 1.
+    # In float64, so that no cosine seems to exceed 1.
     expected, actual = expected.double(), actual.double()
     difference = ((actual - expected) / expected.norm(dim=1, keepdim=True)).abs().max()
     return Agreement(len(expected), difference.item(), F.cosine_similarity(expected, actual).min().item())
 
 
 def _cameras(count: int, known: Sequence[int]) -> Tensor:
-    """The lowest known camera, one below and one above all, then the other known ones; over again if need be."""
+    """The lowest known camera, one below and one above all, then the other known ones; repeated if necessary."""
     first, last = min(known, default=0), max(known, default=0)
     numbers = [first, first - 1, last + 1, *sorted(set(known) - {first})]
     return torch.tensor([numbers[place % len(numbers)] for place in range(count)])
@@ -112,4 +112,4 @@ def _check_valid(file: Path) -> None:
     try:
         checker.check_model(str(file), full_check=True)
     except (checker.ValidationError, library("onnx.shape_inference").InferenceError) as error:
-        raise CheckError(f"The file would be no valid ONNX: {error}") from error
+        raise CheckError(f"The file would not be valid ONNX: {error}") from error

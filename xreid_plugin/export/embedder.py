@@ -1,4 +1,4 @@
-"""What the exported file computes: a clip as it was decoded in, its embedding out."""
+"""What the exported file computes: from a clip as it was decoded, its embedding."""
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,9 @@ class ClipEmbedder(nn.Module):
     def __init__(self, model: nn.Module, flip: bool, raw: bool) -> None:
         """
         Args:
-            model: maps a batch to (B, F) embeddings in eval mode.
-            flip: average every clip with its mirror image (TEST.FLIP.ENABLED).
-            raw: leave the embeddings' lengths as they are.
+            model: a model that maps a batch to (B, F) embeddings in eval mode.
+            flip: whether to average every clip with its mirror image (TEST.FLIP.ENABLED).
+            raw: whether to leave the embeddings' lengths as they are.
         """
         super().__init__()
         self.model = model
@@ -31,7 +31,7 @@ class ClipEmbedder(nn.Module):
         """
         Args:
             images: (B, T, 3, H, W) uint8, RGB.
-            cameras: (B,) int64, the dataset's camera numbers; one that training has not seen gives no camera embedding.
+            cameras: (B,) int64, the dataset's camera numbers; one that training has not seen adds no camera embedding.
 
         Returns:
             (B, F) float32; rows of length 1 unless ``raw``.

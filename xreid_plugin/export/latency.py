@@ -25,7 +25,7 @@ class Spread(NamedTuple):
 
     Attributes:
         lower: the first quartile.
-        median: as it is.
+        median: the median.
         upper: the third quartile.
     """
 
@@ -35,7 +35,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, seconds: Sequence[float]) -> Self:
-        """Of two runs at least."""
+        """From at least two runs."""
         return cls(*(1000 * cut for cut in statistics.quantiles(seconds, n=4, method="inclusive")))
 
     def __str__(self) -> str:
@@ -47,8 +47,8 @@ class Latency(NamedTuple):
 
     Attributes:
         clips: B.
-        torch: in torch, in inference mode.
-        onnxruntime: with as many threads.
+        torch: time in torch, in inference mode.
+        onnxruntime: time in onnxruntime, with as many threads.
     """
 
     clips: int
@@ -57,7 +57,7 @@ class Latency(NamedTuple):
 
 
 def measure(embedder: ClipEmbedder, runtime: Runtime, clips: int, frames: int, size: tuple[int, int]) -> Latency:
-    """Times one batch of noise in both, in turn: whatever else the machine does hits both.
+    """Times one batch of noise in both, in turn, so that whatever else the machine does affects both.
 
     20 runs each, or as many as fit 20 s, but 3 at least; one before does not count.
     """
@@ -68,7 +68,7 @@ def measure(embedder: ClipEmbedder, runtime: Runtime, clips: int, frames: int, s
 
 
 def latency_table(found: list[Latency]) -> str:
-    """For the eye: medians and, in brackets, quartiles; no more digits of a ratio than noise leaves."""
+    """A table for people: medians and, in brackets, quartiles; no more digits of a ratio than noise leaves."""
     rows = [
         [
             line.clips,
@@ -114,7 +114,7 @@ def _timed_in_turn(*works: Callable[[], object]) -> list[list[float]]:
 
 
 def _processor() -> str:
-    # Linux tells it there alone.
+    # Linux reports it only there.
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

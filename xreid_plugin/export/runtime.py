@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xreid_plugin.export.libraries import library
 from xreid_plugin.export.translation import INPUTS, OUTPUT
 
-# Errors alone: the rest is of use to those who work on onnxruntime.
+# Errors only: the rest is for developers of onnxruntime.
 _ERROR = 3
 
 
@@ -20,7 +20,7 @@ class Runtime:
     def __init__(self, file: Path) -> None:
         """
         Args:
-            file: of the export.
+            file: the exported file.
 
         Raises:
             ExportError: onnxruntime is not installed.
@@ -30,7 +30,7 @@ class Runtime:
         options.intra_op_num_threads = torch.get_num_threads()
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERROR
-        # Threads that wait for more work with all their might hold up those of torch, which are measured in turn.
+        # Threads that spin while they wait for work slow down torch's, which are measured in turn.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         self.session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 

@@ -14,12 +14,12 @@ from xreid_plugin.modeling.fingerprint import fingerprint
 
 
 class Source(NamedTuple):
-    """A trained model, on the CPU and in eval mode.
+    """A trained model, on the CPU, in eval mode.
 
     Attributes:
-        cfg: frozen; what it was built from.
-        model: maps a batch to (B, F) embeddings.
-        checkpoint: whose weights it has.
+        cfg: the configuration that it was built from, frozen.
+        model: the model, which maps a batch to (B, F) embeddings.
+        checkpoint: the file of its weights.
         cameras: numbers of the cameras that have an embedding, ascending; empty where the model uses none.
     """
 
@@ -46,18 +46,18 @@ def load_source(file: Path, settings: Sequence[str] = ()) -> Source:
     Args:
         file: a checkpoint of a training run; or a configuration (.yml, .yaml), whose MODEL.WEIGHTS, or else the last
             checkpoint in OUTPUT_DIR, is loaded.
-        settings: key, value, key, value: over what the file says.
+        settings: key, value, key, value: they override what the file says.
     """
     restored = restore(file, "cpu", settings)
     return Source(restored.cfg, restored.model, restored.path, list(restored.cameras))
 
 
 def facts(source: Source, raw: bool) -> dict[str, str]:
-    """What a reader of the file is told, as ``metadata_props``: text, numbers in decimal, lists as JSON.
+    """What the file tells its readers, as ``metadata_props``: text, numbers in decimal, lists as JSON.
 
     Args:
-        source: of the file.
-        raw: rows are not of length 1.
+        source: the model in the file.
+        raw: whether the rows are not scaled to length 1.
     """
     cfg: Any = source.cfg
     height, width = source.size

@@ -1,4 +1,4 @@
-"""Torch's program to ONNX's."""
+"""Translates torch's program to ONNX."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,22 +8,22 @@ import torch
 from xreid_plugin.export.embedder import ClipEmbedder, random_clips
 from xreid_plugin.export.libraries import ExportError, library
 
-# The first with GELU as one operator; onnxruntime reads it since 1.17.
+# The first with GELU as one operator; onnxruntime has read it since 1.17.
 OPSET = 20
 INPUTS, OUTPUT = ("images", "cameras"), "embedding"
-# Of onnx.TensorProto.
+# As in onnx.TensorProto.
 _INT64 = 7
 
 
 def translate(
     embedder: ClipEmbedder, frames: int, size: tuple[int, int], metadata: Mapping[str, str]
 ) -> torch.onnx.ONNXProgram:
-    """The embedder as an ONNX program, for any number of clips of so many frames of this size.
+    """The embedder as an ONNX program, for any number of clips of this many frames of this size.
 
     The program shares the embedder's weights.
 
     Args:
-        embedder: on the CPU.
+        embedder: the embedder, on the CPU.
         frames: T.
         size: (H, W) in pixels.
         metadata: its ``metadata_props``.
@@ -32,7 +32,7 @@ def translate(
         ExportError: a library is missing, or the model does something that ONNX cannot express.
     """
     library("onnxscript")
-    # Torch takes a dimension of 1 for a constant.
+    # Torch would take a dimension of 1 for a constant.
     example = (random_clips(2, frames, size), torch.zeros(2, dtype=torch.int64))
     try:
         with torch.no_grad():
@@ -42,7 +42,7 @@ def translate(
                 input_names=INPUTS,
                 output_names=(OUTPUT,),
                 opset_version=OPSET,
-                # Named once: torch finds that both are the same, and would warn of a second name.
+                # Named once: torch finds that both are the same, and would warn about a second name.
                 dynamic_shapes=({0: "clips"}, {0: torch.export.Dim.DYNAMIC}),
                 custom_translation_table={torch.ops.aten.searchsorted.Tensor: _searchsorted},
                 dynamo=True,
@@ -69,7 +69,7 @@ def _searchsorted(sorted_sequence: Any, values: Any) -> Any:
 def _tidy(model: Any) -> None:
     """Unique names, one name for the batch, and none of the stack traces that torch puts into every node."""
     passes = library("onnx_ir.passes.common")
-    # A value inside may bear the output's name, "embedding", as well: torch names values by their operators.
+    # A value inside may have the output's name, "embedding", as well: torch names values by their operators.
     passes.NameFixPass()(model)
     passes.ClearMetadataAndDocStringPass()(model)
     # A model without camera embedding does not read the cameras, and torch does not tie their number to the clips'.

@@ -1,4 +1,4 @@
-"""What the gallery tool answers: the table and the strips of a search, and what a gallery is."""
+"""What the gallery tool prints: the table and the strips of a search, and the facts about a gallery."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from xreid_plugin.gallery.picture import Strip
 from xreid_plugin.gallery.records import Record
 
 _SHOWN_OF_A_FINGERPRINT = 12
-# A threshold that finds fewer of the pairs of one person lets "no match" say little.
+# If a threshold finds a smaller share of the pairs of one person, "no match" says little.
 _SURE = 0.9
 _REMEDY = "tools/gallery.py calibrate sets one."
 
@@ -24,16 +24,16 @@ class Hit(NamedTuple):
 
 
 def answer(hits: list[Hit], calibration: Calibration | None, everything: bool, size: int) -> str:
-    """The table of a search, and what a threshold makes of it.
+    """The table of a search, and what the threshold says about it.
 
     Args:
-        hits: the nearest.
-        calibration: which of them match; None where the gallery has no threshold.
-        everything: show those too that do not match.
+        hits: the nearest tracklets.
+        calibration: decides which of them match; None where the gallery has no threshold.
+        everything: whether to show also those that do not match.
         size: tracklets in the gallery.
     """
     if calibration is None:
-        return f"{_table(hits, None)}\nNo threshold: which of them are the same person is not told. {_REMEDY}"
+        return f"{_table(hits, None)}\nNo threshold: which of them are the same person is not known. {_REMEDY}"
     matches = [hit for hit in hits if calibration.accepts(hit.score)]
     threshold, meaning = f"the threshold {calibration.threshold:.4f}.", _meaning(calibration, size)
     if everything:
@@ -47,7 +47,7 @@ def answer(hits: list[Hit], calibration: Calibration | None, everything: bool, s
 
 
 def _table(hits: list[Hit], calibration: Calibration | None) -> str:
-    """With a column for what the calibration says, if there is one."""
+    """The table, with a column for matches if there is a calibration."""
     rows = [
         [
             hit.rank,
@@ -90,14 +90,14 @@ def strips(asking: Record, hits: list[Hit], calibration: Calibration | None, eve
         )
         verdict = " no match" if below else ""
         caption = f"{hit.rank}: {hit.score:.4f}{verdict}  {place}  {hit.record.when}\n{hit.record.source}"
-        # Without a threshold nothing is said to match.
+        # Without a threshold nothing counts as a match.
         colour = "grey" if calibration is None else "firebrick" if below else "seagreen"
         rows.append(Strip(caption, hit.record.frames, colour))
     return rows
 
 
 def facts(folder: Path, manifest: Manifest, size: int) -> str:
-    """What a gallery is, a line a fact; ``size`` is in bytes."""
+    """The facts about a gallery, one per line; ``size`` is in bytes."""
     index, parts = manifest.index, len(manifest.segments)
     segments = "1 segment" if parts == 1 else f"{parts} segments"
     lines = [
@@ -135,5 +135,5 @@ def describe_model(manifest: Manifest) -> str:
 
 
 def shortened(fingerprint: str) -> str:
-    """Enough of a fingerprint to tell it from others."""
+    """Enough of a fingerprint to distinguish it from others."""
     return fingerprint[:_SHOWN_OF_A_FINGERPRINT]

@@ -17,13 +17,13 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
     """The least threshold that no more than this share of the pairs of different people reach.
 
     Args:
-        data: of validation people, whom neither training nor the gallery has.
-        false_match_rate: above 0, below 1.
+        data: features of validation people, who are in neither training nor the gallery.
+        false_match_rate: the greatest share, above 0, below 1.
         direction: "I2V" or "V2I"; None for the pairs of all directions that the features have.
 
     Raises:
-        GalleryError: a rate out of range, no such direction, or fewer pairs of different people than it takes for one
-            of them to be the rate.
+        GalleryError: a rate out of range, no such direction, or so few pairs of different people that a single one
+            exceeds the rate.
     """
     if not 0 < false_match_rate < 1:
         raise GalleryError(f"The false-match rate is {false_match_rate}; it must lie between 0 and 1, such as 1e-3.")
@@ -54,8 +54,8 @@ def threshold_at(different: NDArray[np.float32], false_match_rate: float) -> flo
     """The least float32 that at most this share of the similarities reach.
 
     Args:
-        different: (P,) float32, of pairs of different people.
-        false_match_rate: above 0, below 1.
+        different: (P,) float32, similarities of pairs of different people.
+        false_match_rate: the greatest share, above 0, below 1.
     """
     allowed = math.floor(false_match_rate * len(different))
     place = len(different) - 1 - allowed

@@ -1,4 +1,4 @@
-"""What the gallery tool does, one function a command: arguments in, text out."""
+"""What the gallery tool does, one function per command: arguments in, text out."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ def build(args: argparse.Namespace) -> str:
     """Makes a gallery.
 
     Raises:
-        GalleryError, FootageError, FrameError, OSError, ValueError: see the parts.
+        GalleryError, FootageError, FrameError, OSError, ValueError: see the functions called.
     """
     calibration = _calibration(args)
     predictor = _predictor(args.checkpoint, args.settings, args.device)
@@ -54,7 +54,7 @@ def add(args: argparse.Namespace) -> str:
 
     Raises:
         GalleryError: also where another model made it.
-        FootageError, FrameError, OSError, ValueError: see the parts.
+        FootageError, FrameError, OSError, ValueError: see the functions called.
     """
     manifest = Manifest.read(args.gallery)
     predictor = _predictor_of(manifest, args, needed=args.features is None or args.checkpoint is not None)
@@ -73,7 +73,7 @@ def calibrate_again(args: argparse.Namespace) -> str:
     """Sets the threshold of a gallery.
 
     Raises:
-        GalleryError, FeatureFileError: see the parts.
+        GalleryError, FeatureFileError: see the functions called.
     """
     manifest = Manifest.read(args.gallery)
     dimensions = np.asarray(load_features(args.calibrate).features).shape[1]
@@ -87,7 +87,7 @@ def query(args: argparse.Namespace) -> str:
 
     Raises:
         GalleryError: also where another model made the gallery.
-        FootageError, FrameError, OSError, ValueError: see the parts.
+        FootageError, FrameError, OSError, ValueError: see the functions called.
     """
     if args.picture is not None:
         check_path(args.picture)
@@ -107,7 +107,7 @@ def query(args: argparse.Namespace) -> str:
 
 
 def info(args: argparse.Namespace) -> str:
-    """What a gallery is.
+    """The facts about a gallery.
 
     Raises:
         GalleryError: there is none, or it is damaged.
@@ -121,14 +121,14 @@ def export_gallery(args: argparse.Namespace) -> str:
     """Writes a gallery for other databases.
 
     Raises:
-        GalleryError, OSError: see the parts.
+        GalleryError, OSError: see the functions called.
     """
     files = export(Gallery(args.gallery), args.to, tuple(dict.fromkeys(args.format)))
     return "\n".join(f"{file}: {file.stat().st_size / 2**20:,.1f} MiB" for file in files)
 
 
 class _Content(NamedTuple):
-    """What the arguments name, and what there is to say of it."""
+    """The tracklets that the arguments name, and what there is to say about them."""
 
     dimensions: int
     batches: Iterator[Batch]
@@ -203,7 +203,7 @@ def _predictor(checkpoint: Path | None, settings: Sequence[str], device: str) ->
 
 
 def _predictor_of(manifest: Manifest, args: argparse.Namespace, needed: bool) -> TrackletPredictor | None:
-    """The model that made the gallery: the checkpoint that is given, or where it lay."""
+    """The model that made the gallery: from the checkpoint that is given, or from where it was."""
     if not needed:
         return None
     path = args.checkpoint or (Path(manifest.checkpoint) if manifest.checkpoint else None)
@@ -220,7 +220,7 @@ def _predictor_of(manifest: Manifest, args: argparse.Namespace, needed: bool) ->
         raise GalleryError(
             f"{args.gallery} was made by model {describe_model(manifest)}, and {path} is model "
             f"{shortened(predictor.fingerprint)}: their embeddings cannot be compared. Give the gallery's "
-            "checkpoint and settings, or build it anew with this one."
+            "checkpoint and settings, or rebuild it with this one."
         )
     return predictor
 

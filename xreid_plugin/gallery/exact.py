@@ -1,4 +1,4 @@
-"""Exact nearest neighbours by cosine among rows that lie on disk.
+"""Exact nearest neighbours by cosine among rows on disk.
 
 A bare matrix product does it, and not ``faiss.knn``, which at 200,000 rows of 512 dimensions and two threads takes over
 twice as long for one query, since it gives that to one thread, and over five times as long for 64, since it multiplies
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-# Rows and queries whose cosines are held at a time: 64 MB of them.
+# How many rows and queries have their cosines held at a time: 64 MB of them.
 BLOCK_ROWS = 1 << 16
 BLOCK_QUERIES = 1 << 8
 
@@ -37,7 +37,7 @@ class Rows:
     def __init__(self, parts: Sequence[NDArray[np.float32]]) -> None:
         """
         Args:
-            parts: of (n, F) each.
+            parts: the arrays, (n, F) each.
         """
         self._parts = parts
         self._starts = np.cumsum([0, *map(len, parts)])
@@ -46,7 +46,7 @@ class Rows:
         return int(self._starts[-1])
 
     def locate(self, row: int) -> tuple[int, int]:
-        """The part that a row lies in, and its place there."""
+        """The part that holds a row, and the row's place in it."""
         part = int(np.searchsorted(self._starts, row, side="right")) - 1
         return part, row - int(self._starts[part])
 
@@ -71,11 +71,11 @@ def search_exactly(queries: NDArray[np.float32], rows: Rows, k: int, start: int 
     """The k nearest of the rows start..stop-1, or all of them where they are fewer.
 
     Args:
-        queries: (Q, F) float32 of length 1; Q at least 1.
-        rows: of length 1.
-        k: at least 1.
-        start: first row to be searched.
-        stop: one behind the last; None for all.
+        queries: (Q, F) float32, rows of length 1; Q at least 1.
+        rows: the rows to search, of length 1.
+        k: number of neighbours, at least 1.
+        start: the first row to search.
+        stop: one past the last; None for all.
     """
     found = [
         _search_for(queries[first : first + BLOCK_QUERIES], rows, k, start, len(rows) if stop is None else stop)
@@ -87,14 +87,14 @@ def search_exactly(queries: NDArray[np.float32], rows: Rows, k: int, start: int 
 def _search_for(queries: NDArray[np.float32], rows: Rows, k: int, start: int, stop: int) -> Found:
     best = Found(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
     for first, block in rows.blocks(start, stop):
-        # Not torch's product, which would warn of memory that is not to be written to.
+        # Not torch's product, which would warn about read-only memory.
         scores, places = torch.from_numpy(queries @ block.T).topk(min(k, len(block)))
         best = nearest(k, best, Found(scores.numpy(), places.numpy() + first))
     return best
 
 
 def nearest(k: int, *parts: Found) -> Found:
-    """The k nearest out of several searches over different rows; of equal scores the lower row comes first."""
+    """The k nearest of several searches over different rows; of equal scores the lower row comes first."""
     scores = np.concatenate([part.scores for part in parts], axis=1)
     rows = np.concatenate([part.rows for part in parts], axis=1)
     order = np.lexsort((rows, -scores))[:, :k]

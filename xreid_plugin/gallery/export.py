@@ -1,4 +1,4 @@
-"""A gallery for other databases: NumPy and Parquet, which most import, and DuckDB, which searches by itself.
+"""A gallery for other databases: NumPy and Parquet, which most import, and DuckDB, which can search by itself.
 
   embeddings.npy     (n, F) float32, rows of length 1
   tracklets.parquet  id, embedding (a list of F float32), identity, source, camera, time (UTC), frames (JSON)
@@ -33,15 +33,15 @@ def export(gallery: Gallery, folder: Path, formats: tuple[str, ...]) -> list[Pat
     """Writes a gallery's tracklets, each file whole or not at all.
 
     Args:
-        gallery: in one state.
-        folder: made if it is not there; files of these names are replaced.
-        formats: out of FORMATS.
+        gallery: the gallery, in one state.
+        folder: made if it does not exist; files of these names are replaced.
+        formats: some of FORMATS.
 
     Returns:
         The files.
 
     Raises:
-        GalleryError: a library that is not installed.
+        GalleryError: a library is not installed.
     """
     writers: dict[str, tuple[str, Callable[[Gallery, Path], None]]] = {
         "npy": ("embeddings.npy", write_npy),
@@ -49,7 +49,7 @@ def export(gallery: Gallery, folder: Path, formats: tuple[str, ...]) -> list[Pat
         "duckdb": ("gallery.duckdb", write_duckdb),
     }
     for library in (name for chosen in formats for name in LIBRARIES[chosen]):
-        # Before any file is written.
+        # Checked before any file is written.
         _import(library)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -70,7 +70,7 @@ def write_npy(gallery: Gallery, path: Path) -> None:
 
 
 def write_parquet(gallery: Gallery, path: Path) -> None:
-    """A row group for some thousand tracklets, so that neither side holds them all."""
+    """A row group for some thousand tracklets, so that neither writer nor reader holds them all."""
     arrow, parquet = _import("pyarrow"), _import("pyarrow.parquet")
     dimensions = gallery.manifest.dimensions
     schema = arrow.schema(
@@ -108,7 +108,7 @@ def write_parquet(gallery: Gallery, path: Path) -> None:
 
 
 def write_duckdb(gallery: Gallery, path: Path) -> None:
-    """A database of one table, by way of Parquet."""
+    """A database with one table, made from Parquet."""
     duckdb = _import("duckdb")
     passing = path.with_name(f"{path.name}.parquet")
     try:

@@ -1,6 +1,6 @@
 """Approximate indices for large galleries: FAISS proposes candidates, their exact cosines decide.
 
-Both kinds keep a byte a dimension, and are mapped into memory. How hard they look is set when they are built: the least
+Both kinds keep one byte per dimension, and are memory-mapped. Their effort is set when they are built: the least
 effort that finds the wanted share of the exact neighbours on one sample of rows, measured on another. Those samples are
 rows of the gallery, which look for one another; queries of another modality may find less.
 """
@@ -19,36 +19,36 @@ from xreid_plugin.gallery.exact import Found, Rows, nearest, search_exactly
 from xreid_plugin.gallery.manifest import IndexEntry, IndexKind
 from xreid_plugin.gallery.records import GalleryError
 
-# From so many rows on "auto" takes an inverted file. Exact search reads all rows, a GB of them in some 0.04 s on two
-# cores: so many of the paper's 2,816 dimensions take a tenth of a second. It never takes a graph, which for a million
+# From this many rows on, "auto" takes an inverted file. Exact search reads all rows, a GB of them in some 0.04 s on two
+# cores: this many of the paper's 2,816 dimensions take a tenth of a second. It never takes a graph, which for a million
 # rows took ten times the work to build, and found no more in the same time (docs/performance.md).
 AUTO_ROWS = 250_000
-# So many rows at least does an approximate index need, for its clusters to be any.
+# The fewest rows of an approximate index: with fewer, its clusters would mean nothing.
 LEAST_ROWS = 1000
-# An index is built anew once so large a share of the rows lies behind it.
+# An index is rebuilt once this share of the rows was added after it.
 LARGEST_TAIL = 0.25
-# Candidates a neighbour.
+# Candidates per neighbour.
 CANDIDATES = 4
 RECALL_AT = 10
 SAMPLE = 200
 _TRAINING_ROWS_A_LIST = 48
-# Of the graph: links a row, and candidates while a row finds its own. For 50,000 rows 200 instead of 40 took six times
-# as long, and found no more.
+# Of the graph: links per row, and candidates while a row's own links are found. For 50,000 rows, 200 instead of 40 took
+# six times as long, and found no more.
 _LINKS = 32
 _CANDIDATES_OF_LINKS = 40
-# Some seconds' work for a graph, so that its progress shows.
+# Some seconds of work for a graph, so that its progress shows.
 _ADD_ROWS = 1 << 14
 
 
 def wanted_kind(kind: IndexKind, rows: int) -> IndexKind:
-    """What a gallery of so many rows gets: "exact", "ivf" or "hnsw"."""
+    """The kind that a gallery of this many rows gets: "exact", "ivf" or "hnsw"."""
     if kind == "auto":
         return "ivf" if rows >= AUTO_ROWS else "exact"
     return "exact" if rows < LEAST_ROWS else kind
 
 
 def is_due(kind: IndexKind, rows: int, index: IndexEntry | None) -> bool:
-    """Whether an index has to be built: one is wanted, and there is none, or too much lies behind it."""
+    """Whether an index has to be built: one is wanted, and there is none, or too many rows were added after it."""
     if wanted_kind(kind, rows) == "exact":
         return False
     return index is None or rows - index.rows > LARGEST_TAIL * rows
@@ -60,8 +60,8 @@ class ApproximateIndex:
     def __init__(self, folder: Path, entry: IndexEntry) -> None:
         """
         Args:
-            folder: that holds its file.
-            entry: of the manifest.
+            folder: the folder that holds its file.
+            entry: its entry in the manifest.
 
         Raises:
             FileNotFoundError: the file is not there.
@@ -79,22 +79,22 @@ class ApproximateIndex:
         self._entry = entry
 
     def search(self, queries: NDArray[np.float32], rows: Rows, k: int) -> Found:
-        """As :func:`~xreid_plugin.gallery.exact.search_exactly`, among the rows that the index covers."""
+        """Like :func:`~xreid_plugin.gallery.exact.search_exactly`, among the rows that the index covers."""
         return _search(self._index, self._entry.kind, queries, rows, k, self._entry.effort)
 
 
 def build_index(path: Path, kind: IndexKind, rows: Rows, recall: float, seed: int = 0) -> IndexEntry:
-    """Builds an index of all rows and writes it; nobody looks at it before a manifest names it.
+    """Builds an index of all rows and writes it; it is not used before a manifest names it.
 
     Args:
-        path: of the file.
+        path: the file to write.
         kind: "ivf" or "hnsw".
-        rows: at least LEAST_ROWS.
+        rows: the rows to index, at least LEAST_ROWS.
         recall: wanted share of the ten nearest, 0..1.
-        seed: of the samples.
+        seed: the seed of the samples.
 
     Returns:
-        What a manifest says of it. Where no effort reaches the wanted share, the greatest is taken, and the recall says
+        Its entry for a manifest. Where no effort reaches the wanted share, the greatest is taken, and the recall says
         what it reaches.
     """
     faiss, rng = import_faiss(), np.random.default_rng(seed)
@@ -102,7 +102,7 @@ def build_index(path: Path, kind: IndexKind, rows: Rows, recall: float, seed: in
     dimensions = rows.take(np.zeros(1, np.int64)).shape[1]
     index = faiss.index_factory(dimensions, factory(kind, len(rows)), faiss.METRIC_INNER_PRODUCT)
     if kind == "ivf":
-        # Rows of length 1 have their clusters' centres there too.
+        # Of rows of length 1, the clusters' centres have length 1 too.
         index.cp.spherical = True
         index.cp.seed = seed + 1
     else:
@@ -122,12 +122,12 @@ def build_index(path: Path, kind: IndexKind, rows: Rows, recall: float, seed: in
 
 
 def factory(kind: IndexKind, rows: int) -> str:
-    """FAISS's name of what :func:`build_index` makes of so many rows."""
+    """FAISS's name for the index that :func:`build_index` makes of this many rows."""
     return f"IVF{_lists(rows)},SQ8" if kind == "ivf" else f"HNSW{_LINKS}_SQ8"
 
 
 def _lists(rows: int) -> int:
-    # FAISS wants 39 rows a list at least, to find its centre.
+    # FAISS wants at least 39 rows per list, to find its centre.
     return min(2 * math.isqrt(rows), rows // 39)
 
 
@@ -148,7 +148,7 @@ def _least_effort(
 
 
 def _others(neighbours: NDArray[np.int64], asking: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The ten nearest of each row, itself left out."""
+    """The ten nearest of each row, without the row itself."""
     return [found[found != row][:RECALL_AT] for found, row in zip(neighbours, asking, strict=True)]
 
 

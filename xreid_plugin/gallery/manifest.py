@@ -1,4 +1,4 @@
-"""The one file that says what a gallery consists of: whoever replaces it changes the gallery, as a whole."""
+"""The one file that says what a gallery consists of: replacing it changes the gallery, as a whole."""
 
 import json
 import re
@@ -22,8 +22,8 @@ class SegmentEntry:
     """Consecutive rows of the gallery.
 
     Attributes:
-        name: of the segment's folder.
-        rows: how many there are.
+        name: name of the segment's folder.
+        rows: number of rows.
     """
 
     name: str
@@ -32,14 +32,14 @@ class SegmentEntry:
 
 @dataclass(frozen=True)
 class IndexEntry:
-    """An approximate index of the gallery's first rows; those behind them are searched exactly.
+    """An approximate index of the gallery's first rows; later rows are searched exactly.
 
     Attributes:
-        name: of its file.
+        name: name of its file.
         kind: "ivf" or "hnsw".
-        rows: how many rows it covers, from row 0.
+        rows: number of rows that it covers, from row 0.
         effort: lists that are probed (ivf), or candidates that are held (hnsw).
-        recall: mean share of the exact ten nearest that a search finds, measured on a sample that chose nothing.
+        recall: mean share of the exact ten nearest that a search finds, on a sample not used to choose the effort.
         sample: rows in that sample.
     """
 
@@ -53,13 +53,13 @@ class IndexEntry:
 
 @dataclass(frozen=True)
 class Calibration:
-    """From which cosine on two tracklets are taken for one person, measured on validation pairs.
+    """The cosine from which two tracklets count as one person, measured on validation pairs.
 
     Attributes:
         threshold: cosine, -1 to 1; scores at or above it match.
-        asked: false-match rate that was asked for, 0..1.
-        false_match_rate: of the pairs of different people, the share at or above the threshold.
-        true_match_rate: of the pairs of one person, likewise; None where there was none.
+        asked: the false-match rate that was asked for, 0..1.
+        false_match_rate: share of the pairs of different people at or above the threshold.
+        true_match_rate: share of the pairs of one person, likewise; None where there was none.
         different: pairs of different people.
         same: pairs of one person.
     """
@@ -83,13 +83,13 @@ class Manifest:
     Attributes:
         dimensions: F.
         model: fingerprint of the model that made the embeddings, or None where it is not known.
-        checkpoint: where that model lay.
-        settings: KEY VALUE ... that its configuration was changed by.
-        kind: of index that was asked for.
-        recall_wanted: 0..1, of an approximate index.
-        segments: in the order of their rows.
-        index: or None, where all rows are searched exactly.
-        calibration: or None.
+        checkpoint: where that model was.
+        settings: KEY VALUE ... that changed its configuration.
+        kind: the kind of index that was asked for.
+        recall_wanted: the recall asked of an approximate index, 0..1.
+        segments: the segments, in the order of their rows.
+        index: the approximate index; None where all rows are searched exactly.
+        calibration: the threshold; None where there is none.
     """
 
     dimensions: int
@@ -117,7 +117,7 @@ class Manifest:
         """The present state of the gallery.
 
         Raises:
-            GalleryError: there is no gallery, it is of another schema, or its manifest is damaged.
+            GalleryError: there is no gallery, it has another schema, or its manifest is damaged.
         """
         path = folder / FILE
         try:
@@ -130,7 +130,7 @@ class Manifest:
         if schema != SCHEMA:
             raise GalleryError(
                 f"{path} is of schema {schema!r}, and this version reads {SCHEMA}: use the version that wrote it, or "
-                "build the gallery anew."
+                "rebuild the gallery."
             )
         try:
             return cls._parsed(content)

@@ -27,9 +27,9 @@ class Strip(NamedTuple):
     """One row of the picture.
 
     Attributes:
-        caption: above the frames.
-        frames: from left to right.
-        colour: of a bar beside them.
+        caption: the text above the frames.
+        frames: the frames, from left to right.
+        colour: the colour of a bar beside them.
     """
 
     caption: str
@@ -38,7 +38,7 @@ class Strip(NamedTuple):
 
 
 def draw(strips: Sequence[Strip]) -> Image.Image:
-    """The strips one below the other; a frame that is there no more is a grey one."""
+    """The strips one below the other; a frame that no longer exists is drawn grey."""
     height, width = FRAME
     columns = max(6, *(len(strip.frames) for strip in strips))
     pitch = _CAPTION + height + _GAP
@@ -59,7 +59,7 @@ def write(path: Path, strips: Sequence[Strip]) -> None:
     """Writes the picture, whole or not at all.
 
     Raises:
-        GalleryError: a name that is neither of a PNG nor of a JPEG, or a folder that is not there.
+        GalleryError: the name is neither a PNG's nor a JPEG's, or the folder does not exist.
     """
     check_path(path)
     sheet, kind = draw(strips), "PNG" if path.suffix.lower() == ".png" else "JPEG"
@@ -93,5 +93,5 @@ def _pixels(frame: FrameRef) -> NDArray[np.uint8]:
 def _footage(frame: FrameRef) -> Footage:
     if frame.number is not None and frame.box is not None:
         return VideoFrames(Path(frame.path), Boxes.of([[frame.number, *frame.box]]))
-    # Of a file, neither identity nor modality matters to whoever reads its pixels.
+    # Reading a file's pixels needs neither identity nor modality.
     return FileFrames(Tracklet([frame.path], 0, 0, Modality.VISIBLE, frame.path))

@@ -1,4 +1,4 @@
-"""What a gallery knows of a tracklet besides its embedding, and its form on disk: one line of JSON."""
+"""What a gallery knows about a tracklet besides its embedding, and its form on disk: one line of JSON."""
 
 import json
 import math
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-# Of a tracklet's frames, so many are kept for pictures.
+# How many of a tracklet's frames are kept for pictures.
 FRAMES_KEPT = 6
 
 
 class GalleryError(ValueError):
-    """A gallery that cannot be used as asked; the message says what stands in the way and what would do."""
+    """A gallery that cannot be used as asked; the message gives the reason and the remedy."""
 
 
 class FrameRef(NamedTuple):
     """One frame of a tracklet.
 
     Attributes:
-        path: of a picture, or of a video.
-        number: of the video's frame, from 0; None for a picture.
+        path: the path of a picture or of a video.
+        number: number of the video's frame, from 0; None for a picture.
         box: x1, y1, x2, y2 in pixels of that frame; None for a picture.
     """
 
@@ -47,11 +47,11 @@ class Record(NamedTuple):
 
     @property
     def when(self) -> str:
-        """The time for the eye, ISO 8601; "" where it is not known."""
+        """The time in ISO 8601, for display; "" where it is not known."""
         return "" if self.time is None else datetime.fromtimestamp(self.time, UTC).isoformat(timespec="seconds")
 
     def to_json(self) -> bytes:
-        """One line."""
+        """The record as one line of JSON."""
         frames = [
             frame.path if frame.number is None else [frame.path, frame.number, *(frame.box or ())]
             for frame in self.frames
@@ -63,7 +63,7 @@ class Record(NamedTuple):
         """The inverse of :meth:`to_json`.
 
         Raises:
-            ValueError: it is no record.
+            ValueError: it is not a record.
         """
         try:
             fields: dict[str, Any] = json.loads(line)

@@ -1,7 +1,7 @@
 """Rows of a gallery on disk: a folder of three arrays, written once and never changed.
 
 embeddings.npy   (n, F) float32, rows of length 1
-records.npy      (b,) uint8, the records one behind the other, each a line of JSON
+records.npy      (b,) uint8, the records one after another, each a line of JSON
 bounds.npy       (n + 1,) int64; record i is records[bounds[i] : bounds[i + 1]]
 """
 
@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from xreid_plugin.gallery.manifest import SegmentEntry
 from xreid_plugin.gallery.records import GalleryError, Record
 
-# Rows that are copied at a time: some tens of megabytes.
+# Number of rows that are copied at a time: some tens of megabytes.
 COPY_ROWS = 8192
 
 
 class Segment:
-    """The rows of one folder, mapped into memory and not read before they are asked for.
+    """The rows of one folder, memory-mapped, and not read before they are needed.
 
     Attributes:
         embeddings: (n, F) float32.
@@ -32,8 +32,8 @@ class Segment:
     def __init__(self, folder: Path, entry: SegmentEntry, dimensions: int) -> None:
         """
         Args:
-            folder: that holds the segments' folders.
-            entry: of the manifest.
+            folder: the folder that holds the segments' folders.
+            entry: its entry in the manifest.
             dimensions: F.
 
         Raises:
@@ -72,11 +72,11 @@ class Segment:
 
 
 def write_segment(home: Path, batches: Iterable[tuple[NDArray[np.float32], list[bytes]]], dimensions: int) -> int:
-    """Writes a segment; nobody looks at it before a manifest names it.
+    """Writes a segment; it is not used before a manifest names it.
 
     Args:
-        home: folder to make.
-        batches: of (n, F) embeddings and n records; kept no longer than until they are written.
+        home: the folder to make.
+        batches: (n, F) embeddings with n records each; held only until they are written.
         dimensions: F.
 
     Returns:
@@ -97,7 +97,7 @@ def write_segment(home: Path, batches: Iterable[tuple[NDArray[np.float32], list[
                 lines += line
                 ends.append(len(lines))
         file.seek(0)
-        # numpy leaves room in a header for the first axis to grow.
+        # numpy leaves space in a header for the first axis to grow.
         if _write_header(file, rows, dimensions) != header:
             raise GalleryError(f"{home}: {rows} rows do not fit the header of an .npy file.")
         _to_disk(file)
@@ -142,5 +142,5 @@ def _mapped(path: Path, dtype: type, shape: tuple[int, ...]) -> NDArray[Any]:
         raise GalleryError(
             f"{path} is damaged: it is {array.dtype} of {array.shape}, expected {np.dtype(dtype)} {shape}."
         )
-    # A plain view: a memmap would tell its subclass to every array that is made from it.
+    # A plain view: a memmap would pass its subclass on to every array that is made from it.
     return np.asarray(array)

@@ -21,13 +21,13 @@ from xreid_plugin.gallery.records import FrameRef, GalleryError, Record, parse_t
 from xreid_plugin.gallery.store import Batch
 from xreid_plugin.predictor import TrackletPredictor
 
-# Tracklets that are embedded between two steps of the progress bar.
+# Number of tracklets embedded between two steps of the progress bar.
 TRACKLETS_A_STEP = 32
 COLUMNS = ("frames", "boxes", "identity", "camera", "time")
 
 
 class Entry(NamedTuple):
-    """A tracklet to be embedded, and what the gallery is to know of it."""
+    """A tracklet to be embedded, and what the gallery is to know about it."""
 
     tracklet: Tracklet | TrackletInput
     record: Record
@@ -39,7 +39,7 @@ def embedded(
     """Embeddings with their records, some at a time, with a progress bar on a terminal.
 
     Raises:
-        FootageError: frames that cannot be had.
+        FootageError: frames that cannot be read.
         FrameError: likewise.
     """
     with tqdm(total=len(entries), desc="Embedding", unit="tracklet", leave=False, disable=None) as bar:
@@ -50,7 +50,7 @@ def embedded(
 
 
 def of_features(data: TrackletFeatures, file: Path, direction: str | None) -> Iterator[Batch]:
-    """Saved features: those that a direction searches, or all of them.
+    """Saved features: those of a direction's gallery, or all of them.
 
     Raises:
         GalleryError: no such direction, or a feature of length 0.
@@ -71,7 +71,7 @@ def of_features(data: TrackletFeatures, file: Path, direction: str | None) -> It
 
 
 def unit_rows(features: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
-    """(n, F) of any length to length 1.
+    """(n, F) rows of any length, scaled to length 1.
 
     Raises:
         GalleryError: a feature of length 0.
@@ -84,7 +84,7 @@ def unit_rows(features: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
 
 
 def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Entry], FrameReader]:
-    """The test tracklets of a dataset that a direction searches, or all of them, and the reader of their frames.
+    """The test tracklets of a direction's gallery in a dataset, or all of them, and the reader of their frames.
 
     Raises:
         OSError: no such data.
@@ -111,8 +111,8 @@ def of_folder(folder: Path, known: Record) -> list[Entry]:
     """A folder of frames, or a folder of such folders: each is a tracklet.
 
     Args:
-        folder: of either kind.
-        known: identity, camera and time of all of them.
+        folder: a folder of either kind.
+        known: identity, camera and time of all its tracklets.
 
     Raises:
         FootageError: there is no such folder, or no picture in it or right below.
@@ -129,12 +129,12 @@ def of_folder(folder: Path, known: Record) -> list[Entry]:
 def of_list(path: Path) -> list[Entry]:
     """The tracklets that a CSV file lists.
 
-    Its columns: frames, a folder or a video; and, as far as they are there, boxes (a CSV file, for a video), identity,
+    Its columns: frames, a folder or a video; and, optionally, boxes (a CSV file, for a video), identity,
     camera and time. Paths are relative to the file's folder.
 
     Raises:
         FootageError: frames that are not there.
-        GalleryError: a line that cannot be read; its number is told.
+        GalleryError: a line that cannot be read; the message gives its number.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -185,14 +185,14 @@ def parse_camera(text: str) -> int | None:
     """A camera's number; "" for None.
 
     Raises:
-        GalleryError: it is no whole number.
+        GalleryError: it is not a whole number.
     """
     if not text:
         return None
     try:
         return int(text)
     except ValueError:
-        raise GalleryError(f'"{text}" is no camera: give its whole number, as in the training set.') from None
+        raise GalleryError(f'"{text}" is not a camera: give its whole number, as in the training set.') from None
 
 
 def _searched(tasks: Any, direction: str | None, count: int) -> Sequence[int]:

@@ -1,8 +1,8 @@
-"""A gallery on disk: opened without reading it, searched, and added to without ever being half written.
+"""A gallery on disk: opened without reading it, searched, and added to without ever being half-written.
 
-A folder holds gallery.json, segments of rows, perhaps an index, and a lock. What gallery.json does not name is not
-there: an addition writes files of new names and then replaces gallery.json, so that a reader sees the old state or the
-new one, and so does whoever comes after a writer that was killed.
+A folder holds gallery.json, segments of rows, perhaps an index, and a lock. What gallery.json does not name does not
+count: an addition writes files of new names and then replaces gallery.json, so that a reader sees the old state or the
+new one, even after a writer was killed.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from xreid_plugin.gallery.segment import Segment, write_segment
 
 LOCK = "writer.lock"
 _SEGMENT, _INDEX = "segment", "index"
-# A reader that is overtaken by so many writers in a row gives up.
+# A reader that is overtaken by this many writers in a row gives up.
 _ATTEMPTS = 20
 
 Batch = tuple[NDArray[np.float32], list[Record]]
@@ -36,13 +36,13 @@ class Gallery:
 
     Attributes:
         manifest: what it consists of.
-        rows: all embeddings, (n, F) of length 1.
+        rows: all embeddings, (n, F), rows of length 1.
     """
 
     def __init__(self, folder: Path) -> None:
         """
         Args:
-            folder: of the gallery.
+            folder: the gallery's folder.
 
         Raises:
             GalleryError: there is none, or it is damaged.
@@ -53,7 +53,7 @@ class Gallery:
                 self._open(folder)
                 return
             except FileNotFoundError as error:
-                # A writer may have replaced, since the manifest was read, what it named.
+                # Since the manifest was read, a writer may have replaced what it named.
                 if Manifest.read(folder) == self.manifest:
                     raise GalleryError(f"{folder} is damaged: {error.filename or error} is missing.") from error
         raise GalleryError(f"{folder} is being changed faster than it can be opened; try again.")
@@ -71,13 +71,13 @@ class Gallery:
         """The k nearest tracklets of each query, or all of them where they are fewer.
 
         Args:
-            queries: (Q, F) float32 of length 1.
-            k: at least 1.
-            exact: also where there is an approximate index.
+            queries: (Q, F) float32, rows of length 1.
+            k: number of tracklets, at least 1.
+            exact: search exactly even where there is an approximate index.
 
         Returns:
-            Cosines and rows, nearest first. An approximate index may find fewer: such a place has the row -1 and the
-            score -inf.
+            Cosines and rows, nearest first. An approximate index may find fewer: empty places have the row -1 and
+            the score -inf.
 
         Raises:
             GalleryError: queries of another shape, not finite, or a k below 1.
@@ -95,7 +95,7 @@ class Gallery:
         return nearest(k, self._index.search(queries, self.rows, k), behind)
 
     def record(self, row: int) -> Record:
-        """What is known of a tracklet.
+        """What is known about a tracklet.
 
         Raises:
             GalleryError: it is damaged.
@@ -104,7 +104,7 @@ class Gallery:
         return self.segments[segment].record(place)
 
     def records(self) -> Iterator[Record]:
-        """What is known of all tracklets, in the order of their rows."""
+        """What is known about all tracklets, in the order of their rows."""
         return (segment.record(place) for segment in self.segments for place in range(len(segment)))
 
 
@@ -112,16 +112,16 @@ def create(folder: Path, manifest: Manifest, batches: Iterable[Batch], wait: flo
     """Makes a gallery.
 
     Args:
-        folder: to be made, or empty.
-        manifest: of a gallery without rows.
-        batches: of (n, F) embeddings of length 1, and n records.
+        folder: the folder, to be made or empty.
+        manifest: the manifest of a gallery without rows.
+        batches: (n, F) embeddings of length 1 with n records each.
         wait: seconds to wait for another writer to finish; negative: without limit.
 
     Returns:
         Its state.
 
     Raises:
-        GalleryError: there is something already, another process writes to it, or there is nothing to put into it.
+        GalleryError: the folder is in use, another process writes to it, or there is nothing to put into it.
     """
     if (folder / FILE).exists():
         raise GalleryError(f"{folder} is a gallery already: add to it, or build in another folder.")
@@ -138,9 +138,9 @@ def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0) -> Manifest:
     """Adds to a gallery: everything, or nothing at all.
 
     Args:
-        folder: of the gallery.
-        batches: as for :func:`create`; taken while others are kept from writing.
-        wait: likewise.
+        folder: the gallery's folder.
+        batches: see :func:`create`; read while other writers are locked out.
+        wait: see :func:`create`.
 
     Returns:
         The new state.
@@ -169,7 +169,7 @@ def change(folder: Path, wait: float = 0.0, **fields: object) -> Manifest:
 @contextmanager
 def _writing(folder: Path, wait: float) -> Iterator[None]:
     try:
-        # The system lets go of the lock of a process that is killed.
+        # The system releases the lock of a process that is killed.
         with FileLock(folder / LOCK, timeout=wait):
             yield
     except Timeout:
@@ -228,7 +228,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _sweep(folder: Path, manifest: Manifest) -> None:
-    """Removes what no state names any more: of a killed writer, or replaced. Whoever has it open keeps it."""
+    """Removes what no state names any more: a killed writer's files, and replaced ones. Open ones stay readable."""
     named = {entry.name for entry in manifest.segments} | {manifest.index.name if manifest.index else ""}
     for path in folder.iterdir():
         if _is_ours(path) and path.name not in {*named, LOCK}:

@@ -7,7 +7,7 @@ import torch
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto`` is the current CUDA device where there is one, else the CPU; any other name means what it means to torch."""
+    """``auto`` is the current CUDA device where there is one, else the CPU; any other name is torch's."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -26,7 +26,7 @@ def distributed(model: torch.nn.Module, device_ids: list[int], broadcast_buffers
     """Replaces ``DistributedDataParallel`` where ``DefaultTrainer`` wraps its model, for any device and list of losses.
 
     The host names a GPU even for a model on the CPU, and waits forever for the gradient of a parameter that no loss
-    uses. Every step has the same graph here, so the first one shows which those are. They have no gradient then, as in a
+    uses. Every step has the same graph here, so the first shows which those are. They have no gradient then, as in a
     single process.
     """
     on_cuda = next(model.parameters()).device.type == "cuda"

@@ -26,7 +26,7 @@ def check_version() -> None:
     except importlib.metadata.PackageNotFoundError:
         raise ImportError(f"xreid_plugin needs its host, fast-reid {HOST_VERSION}. Install it with: {remedy}") from None
     if found != HOST_VERSION:
-        raise ImportError(f"xreid_plugin mends fast-reid {HOST_VERSION}, but {found} is installed. Run: {remedy}")
+        raise ImportError(f"xreid_plugin fixes fast-reid {HOST_VERSION}, but {found} is installed. Run: {remedy}")
 
 
 @contextmanager

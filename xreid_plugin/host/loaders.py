@@ -20,7 +20,7 @@ def default_workers() -> int:
 
 
 def leave_process_group(worker: int) -> None:
-    """Lets a worker go on reading when a terminal or cluster signals all processes of a run, which ends its step first."""
+    """Lets a worker go on reading when a terminal or cluster signals all processes of a run, which ends its step."""
     os.setpgid(0, 0)
 
 

@@ -34,7 +34,7 @@ def mend() -> None:
     CfgNode.load_yaml_with_base = staticmethod(load_yaml_with_base)
     for merge in (merge_from_file, merge_from_other_cfg, merge_from_list):
         setattr(CfgNode, merge.__name__, merge)
-    # DefaultTrainer.train asserts that an evaluation has happened, after the work is done; without one, results are empty.
+    # DefaultTrainer.train asserts, after all the work, that an evaluation has happened; without one, results are empty.
     fastreid.engine.defaults.DefaultTrainer._last_eval_results = collections.OrderedDict()
     fastreid.engine.defaults.DistributedDataParallel = distributed
     fastreid.evaluation.reid_evaluation.ReidEvaluator._compile_dependencies = no_compilation

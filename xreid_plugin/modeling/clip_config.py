@@ -169,13 +169,13 @@ def _plain_vision_config(model: str, vision_cfg: dict[str, Any]) -> open_clip.CL
     if unknown:
         raise ValueError(f"{MODEL_KEY}: {model} sets {', '.join(unknown)}, which open_clip does not know")
     odd = {name: value for name, value in vision_cfg.items() if name not in _FIELDS_USED and value != defaults[name]}
-    # Four layer counts mean a ResNet; two patch sides are no released model.
+    # Four layer counts mean a ResNet; no released model has two patch sides.
     for name in ("layers", "patch_size"):
         if not isinstance(vision_cfg.get(name, defaults[name]), int):
             odd[name] = vision_cfg[name]
     if odd:
         settings = ", ".join(f"{name}={value!r}" for name, value in odd.items())
-        raise ValueError(f"{MODEL_KEY}: {model} is not supported, for it sets {settings}. Supported: {_SUPPORTED}.")
+        raise ValueError(f"{MODEL_KEY}: {model} is not supported, because it sets {settings}. Supported: {_SUPPORTED}.")
     vision = open_clip.CLIPVisionCfg(**vision_cfg)
     for name in ("width", "layers", "head_width", "patch_size"):
         value = getattr(vision, name)

@@ -171,7 +171,7 @@ class ClipVisionTower(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def _with_rows_of(self, numbers: Tensor | None, rows: Tensor | None) -> Tensor | None:
-        """The embedding with rows from weights of other cameras; None if the cameras are equal, or torch must refuse."""
+        """The embedding with rows from weights of other cameras; None if cameras are equal, or torch must refuse."""
         if numbers is None or rows is None or self.camera_embedding is None:
             return None
         if numbers.shape != rows.shape[:1] or rows.shape[1:] != self.camera_embedding.shape[1:]:
@@ -184,7 +184,7 @@ class ClipVisionTower(nn.Module):
             if number in others:
                 embedding[place] = rows[others.index(number)]
         fresh = sorted(set(own) - set(others))
-        ending = f": those of {fresh} start anew." if fresh else "."
+        ending = f": those of {fresh} start untrained." if fresh else "."
         logger.warning(f"The weights have embeddings of cameras {others}, the model's are {own}{ending}")
         return embedding
 

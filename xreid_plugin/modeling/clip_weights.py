@@ -38,7 +38,7 @@ class LoadReport:
     Attributes:
         source: the file.
         loaded: parameters that took their values from the file.
-        resized: of these, the ones whose grid was changed, with both grids.
+        resized: those of them whose grid was changed, with both grids.
         missing: parameters that the file does not have.
         unexpected: tensors of the file's image tower that the tower has no place for.
         mismatched: parameters of another shape in the file, with both shapes.
@@ -75,7 +75,7 @@ def fetch_pretrained(model: str, tag: str) -> FetchedWeights:
 
     Args:
         model: open_clip's name of the model, for instance "ViT-B-16-quickgelu".
-        tag: for instance "openai".
+        tag: the tag, for instance "openai".
 
     Raises:
         ValueError: open_clip has no such tag for the model.
@@ -179,7 +179,7 @@ def _tower_prefix(tensors: dict[str, Tensor], path: Path) -> str:
     if len(prefixes) != 1:
         what = f"{len(prefixes)} image towers ({', '.join(prefixes)})" if prefixes else "no CLIP image tower"
         raise ValueError(
-            f"{path} holds {what}: one tensor named [PREFIX.]{_LANDMARK} is looked for. "
+            f"{path} holds {what}: one tensor named [PREFIX.]{_LANDMARK} is expected. "
             f"Its first names are {', '.join(list(tensors)[:5])}"
         )
     return prefixes[0]
@@ -190,7 +190,7 @@ def _refuse_other_numbers(tensors: dict[str, Tensor], path: Path) -> None:
         if value.dtype not in _DTYPES:
             kind = str(value.dtype).removeprefix("torch.")
             raise ValueError(
-                f"{path}: '{name}' holds numbers of type {kind}, which no weights of CLIP are: save the model's "
+                f"{path}: '{name}' holds numbers of type {kind}, which CLIP's weights never are: save the model's "
                 "state_dict in float32, or in another float of 16 bits or more."
             )
 

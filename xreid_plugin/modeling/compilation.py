@@ -24,7 +24,7 @@ _TRIAL_ROWS, _TRIAL_TOKENS = 2, 5
 def compile_blocks(model: nn.Module, device: torch.device, autocast: AbstractContextManager[Any]) -> int:
     """Compiles the tower's and MII's blocks in place, unless a trial on this machine fails; then logs why.
 
-    Parameters keep their names. The code itself is generated at the first forward pass, and again for another image size.
+    Parameters keep their names. The code itself is generated in the first forward pass, and again for each image size.
 
     Args:
         model: any model; its blocks are found by their class.

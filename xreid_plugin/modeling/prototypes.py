@@ -19,8 +19,8 @@ class PrototypeSimilarity(NamedTuple):
     """How like their identity's prototypes a batch's clips are, before the update: mean cosines, scalar tensors.
 
     Attributes:
-        own: to the prototype of the clip's own modality.
-        cross: to the prototype of the other modality.
+        own: similarity to the prototype of the clip's own modality.
+        cross: similarity to the prototype of the other modality.
     """
 
     own: torch.Tensor
@@ -143,7 +143,7 @@ class PrototypeMemory(nn.Module):
     def _blended(
         self, prototypes: torch.Tensor, features: torch.Tensor, targets: torch.Tensor, allowed: torch.Tensor
     ) -> torch.Tensor:
-        """The clips' prototypes (B, F) after the update, equal within an identity; no loop, no waiting for the device."""
+        """The clips' prototypes (B, F) after the update, equal within an identity, without a loop or device sync."""
         similarity = (features * prototypes).sum(1)
         rivals = allowed & (targets[:, None] == targets)
         lowest = similarity.where(rivals, torch.inf).amin(1, keepdim=True)

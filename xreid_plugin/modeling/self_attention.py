@@ -1,7 +1,7 @@
 """The tower's self-attention on tokens as they lie, with the parameters of torch's MultiheadAttention.
 
 Torch's own moves the sequence to the front and projects the strided view that results. Without gradients such a product
-is computed piece by piece, each with a copy of the weights: on the CPU in bfloat16 the copies take longer than the rest.
+is made piece by piece, each with a copy of the weights: on the CPU in bfloat16 the copies take longer than the rest.
 
 Shapes: F frames, N tokens a frame, D channels.
 """

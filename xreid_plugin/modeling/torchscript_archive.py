@@ -102,7 +102,7 @@ def read_torchscript_tensors(path: Path) -> dict[str, Tensor]:
         tensor that is neither parameter nor buffer looks the same in the file and is there as well.
 
     Raises:
-        ValueError: the file is damaged, or its pickle asks for more than tensors and containers.
+        ValueError: the file is damaged, or its pickle needs more than tensors and containers.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -53,7 +53,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {error}. Copy or download it anew.") from error
+        raise ValueError(f"{path} is not a readable safetensors file: {error}. Copy or download it again.") from error
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:

@@ -164,7 +164,7 @@ class XReID(nn.Module):
 
         Args:
             images: (B, T, 3, H, W) uint8, RGB.
-            lengths: as for :meth:`frame_features`.
+            lengths: see :meth:`frame_features`.
 
         Returns:
             (B, D + E) float.

@@ -1,4 +1,4 @@
-"""Where the interactions of X-ReID look on the frames of two clips of one person, one clip a modality.
+"""Where the interactions of X-ReID look on the frames of two clips of one person, one clip per modality.
 
 Shapes: T frames a clip, L = h·w patches a frame, H×W pixels.
 """
@@ -25,8 +25,8 @@ class ClipPair:
 
     Attributes:
         images: (2, T, 3, H, W) uint8, RGB, the infrared clip first.
-        tracklets: that they are of.
-        camids: (2,) int64, their cameras, as the model is to know them.
+        tracklets: the tracklets that they show.
+        camids: (2,) int64, their cameras, as given to the model.
     """
 
     images: torch.Tensor
@@ -38,13 +38,13 @@ def choose_pairs(cfg: Any, count: int, seed: int = 0) -> list[ClipPair]:
     """Clips of test identities that have tracklets of both modalities.
 
     Args:
-        cfg: for the first of DATASETS.TESTS, and INPUT.
-        count: most identities.
-        seed: of the choice of identities and of their tracklets.
+        cfg: the configuration; INPUT and the first of DATASETS.TESTS are used.
+        count: greatest number of identities.
+        seed: the seed for choosing identities and their tracklets.
 
     Raises:
         FileNotFoundError: the dataset is not there.
-        ValueError: no test identity has both, or a camera that the model has no embedding of.
+        ValueError: no test identity has both, or the model has no embedding of a camera.
         FrameError: a frame is missing or cannot be decoded.
     """
     by_person: dict[int, dict[Modality, list[Tracklet]]] = {}
@@ -70,18 +70,18 @@ def choose_pairs(cfg: Any, count: int, seed: int = 0) -> list[ClipPair]:
 
 
 def attention_maps(model: XReID, pair: ClipPair, with_cii: bool) -> Mapping[str, NDArray[np.float32]]:
-    """What each interaction's class tokens read, the mean over heads, on the frames that the patches are of.
+    """What each interaction's class tokens read, the mean over heads, on the frames that the patches belong to.
 
     SII's class token of frame t reads the patches of frame t, after a shift in time; LII's of frame t + S those of
     frame t; CII's class tokens read all frames of the partner, and their mean is shown on the partner's frames.
 
     Args:
-        model: in eval mode; runs in full precision.
-        pair: of clips.
-        with_cii: whether CII's weights were trained and are to be shown.
+        model: the model in eval mode; it runs in full precision.
+        pair: the clips.
+        with_cii: whether CII's weights were trained, so that CII is shown.
 
     Returns:
-        By the name of the block, such as "SII 1", (2, T, h, w) float32: multiples of what even attention would give
+        By the name of the block, such as "SII 1", (2, T, h, w) float32: multiples of what uniform attention would give
         each patch, so that they average 1 over the patches that a token reads.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Attention as heat maps on the frames: a row a block, a column a frame."""
+"""Attention as heat maps on the frames: one row per block, one column per frame."""
 
 from collections.abc import Mapping
 
@@ -20,17 +20,17 @@ MOST_FRAMES = 5
 _COLOURS = mpl.colormaps["inferno"]
 _STRENGTH = 0.72
 _GAP = 0.08
-_LABEL = 0.8  # room for the names of rows, in widths of a frame
+_LABEL = 0.8  # space for the names of rows, in widths of a frame
 _BAR_INCHES, _MARGINS = 0.72, 0.16
 SCALE_NOTE = "1 = what every patch would get\nif the model looked everywhere alike"
 
 
 def attention_panels(pair: ClipPair, maps: Mapping[str, NDArray[np.float32]]) -> list[Panel]:
-    """A panel a modality, on one scale.
+    """One panel per modality, on one scale.
 
     Args:
-        pair: of clips.
-        maps: by row, (2, T, h, w), of :func:`~xreid_plugin.visualization.attention_maps.attention_maps`.
+        pair: the clips.
+        maps: by row, (2, T, h, w), from :func:`~xreid_plugin.visualization.attention_maps.attention_maps`.
     """
     # A few patches, often in the background, may take a hundred times their share, and would hide the rest.
     highest = max(1.5, float(np.quantile(np.stack(list(maps.values())), 0.995)))

@@ -1,7 +1,7 @@
-"""The weights inside attention blocks, which the fused kernel of training and evaluation never shows.
+"""The weights inside attention blocks, which the fused kernel of training and evaluation never returns.
 
 They are computed a second time, from a block's own inputs, and by hooks, so that the model's code stays as it is and
-pays nothing where nobody looks.
+pays nothing when weights are not recorded.
 
 Shapes: R independent rows, Q queries and M context tokens a row, D channels.
 """
@@ -20,7 +20,7 @@ def attention_weights(block: CrossAttentionBlock, queries: torch.Tensor, context
     """softmax(W_q·LN(q) · (W_k·LN(Y))ᵀ / √d) of each head of width d (method: MII, cross-attention block).
 
     Args:
-        block: whose weights are wanted.
+        block: the block whose weights are wanted.
         queries: (R, Q, D), as the block gets them.
         context: (R, M, D), likewise.
 
@@ -38,14 +38,14 @@ def _by_head(tokens: torch.Tensor, heads: int) -> torch.Tensor:
 
 @contextmanager
 def recorded_weights(parts: Mapping[str, nn.Module]) -> Iterator[dict[str, list[torch.Tensor]]]:
-    """While this lasts, every call of an attention block inside ``parts`` leaves its weights.
+    """While this lasts, every call of an attention block inside ``parts`` records its weights.
 
     Args:
         parts: modules by name, such as X-ReID's ``mii``.
 
     Yields:
         By name, the weights of each of the part's blocks in the order of their calls, (R, heads, Q, M), without
-        gradient, where the model is.
+        gradient, on the model's device.
     """
     found: dict[str, list[torch.Tensor]] = {name: [] for name in parts}
     handles = []

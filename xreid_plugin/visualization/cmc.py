@@ -15,10 +15,10 @@ _MARKERS = ("o", "s", "^", "D")
 
 
 def cmc_panels(evaluations: Sequence[Evaluation]) -> list[Panel]:
-    """A panel a test set: the set's last evaluation, and its first where that is another one.
+    """One panel per test set: the set's last evaluation, and its first where that is another one.
 
     Args:
-        evaluations: in the order of :func:`~xreid_plugin.visualization.evaluations.read_evaluations`.
+        evaluations: as ordered by :func:`~xreid_plugin.visualization.evaluations.read_evaluations`.
     """
     by_set: dict[str, list[Evaluation]] = {}
     for evaluation in evaluations:

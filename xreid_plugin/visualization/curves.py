@@ -23,16 +23,16 @@ _PROTOTYPES = {
 _FIGURES = ("mAP", "Rank-1")
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-# Fewer points than this are marked, or a single one would not show.
+# Fewer points than this are drawn with markers, or a single one would not show.
 _FEW = 30
 
 
 def training_panels(history: Mapping[str, Series], evaluations: Sequence[Evaluation] = ()) -> list[Panel]:
-    """Those of the panels that the run has written anything for.
+    """The panels for which the run has written any data.
 
     Args:
-        history: of :func:`~xreid_plugin.visualization.history.read_history`.
-        evaluations: of which the one before training, if there is one, begins the curves of figures.
+        history: from :func:`~xreid_plugin.visualization.history.read_history`.
+        evaluations: the run's evaluations; the one before training, if there is one, begins the curves of figures.
     """
     losses = {name: series for name, series in history.items() if "loss" in name}
     total = {"total": losses.pop("total_loss")} if "total_loss" in losses else {}
@@ -52,7 +52,7 @@ def training_panels(history: Mapping[str, Series], evaluations: Sequence[Evaluat
 
 
 def _figures(history: Mapping[str, Series], evaluations: Sequence[Evaluation]) -> list[Curve]:
-    """Raw figures of every direction; of several test sets the set's name stands before."""
+    """Raw figures of every direction; with several test sets, prefixed with the set's name."""
     start = {
         f"{evaluation.dataset}/{name}" if evaluation.dataset else name: value
         for evaluation in evaluations
@@ -96,7 +96,7 @@ def _panel(title: str, unit: str, curves: Sequence[Curve], logarithmic: bool = F
 
 
 def _style(number: int, theme: Theme, points: int, by_pairs: bool) -> dict[str, Any]:
-    """By pairs, two curves share a colour and differ in their dashes."""
+    """In pairs, two curves share a colour and differ in their dashes."""
     colour, dash = divmod(number, 2) if by_pairs else (number, number // len(theme.series))
     return {
         "color": theme.series[colour % len(theme.series)],
@@ -110,10 +110,10 @@ def _set_logarithmic(axes: Axes, values: Sequence[float]) -> None:
     if not values:
         return
     axes.set_yscale("log", nonpositive="mask")
-    # Over less than two tens there may be no power of ten at all.
+    # A range below two decades may hold no power of ten at all.
     few = max(values) < 100 * min(values)
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if few else (1,)))
-    # The scale has brought a formatter of its own, which writes powers as formulas.
+    # The scale has set a formatter of its own, which writes powers as formulas.
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

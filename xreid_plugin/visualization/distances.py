@@ -1,4 +1,4 @@
-"""How far tracklets of one person and of different people lie apart, within a modality and across."""
+"""How far tracklets of one person and of different people lie apart, within a modality and across modalities."""
 
 import functools
 from collections.abc import Collection, Iterable, Mapping
@@ -29,21 +29,21 @@ class PairCounts:
 
     Attributes:
         same: (bins,) int64, pairs of one person, in equal bins over EDGES.
-        different: likewise, of two.
+        different: likewise, pairs of different people.
     """
 
     same: NDArray[np.int64]
     different: NDArray[np.int64]
 
     def coarse(self, joined: int) -> "PairCounts":
-        """With as many bins joined to one; a divisor of their number."""
+        """The same counts with ``joined`` bins merged into one; it divides their number."""
         return PairCounts(*(counts.reshape(-1, joined).sum(1) for counts in (self.same, self.different)))
 
     @property
     def overlap(self) -> float:
-        """The area that the two histograms share, of 1 each: 0 a threshold tells all apart, 1 it tells nothing.
+        """The area that the two histograms share, each of area 1: at 0 a threshold separates all pairs, at 1 none.
 
-        NaN where there is no pair of one kind.
+        NaN if one of the two kinds has no pair.
         """
         if not (self.same.any() and self.different.any()):
             return float("nan")
@@ -58,14 +58,14 @@ def pair_counts(data: TrackletFeatures, same_camera: SameCamera = "exclude") -> 
         same_camera: "exclude" leaves out pairs of one person by one camera, as the ranking does.
 
     Returns:
-        By whether the pair is of two modalities.
+        The counts by whether a pair is across modalities.
     """
     units = F.normalize(as_float32(data.features)).cpu().numpy()
     counts: dict[tuple[bool, bool], NDArray[np.int64]] = {
         (crosses, same): np.zeros(len(EDGES) - 1, np.int64) for crosses in (False, True) for same in (False, True)
     }
     rows = chunk_rows(len(units), None)
-    # None leaves it to tqdm, which is quiet where there is no terminal.
+    # None leaves it to tqdm, which is quiet without a terminal.
     for start in tqdm(range(0, len(units), rows), desc="Distances", unit="block", leave=False, disable=None):
         ours = np.arange(start, min(start + rows, len(units)))[:, None]
         others = np.arange(len(units))
@@ -81,7 +81,7 @@ def pair_counts(data: TrackletFeatures, same_camera: SameCamera = "exclude") -> 
 
 
 def distance_panels(counts: Mapping[bool, PairCounts]) -> list[Panel]:
-    """Within a modality, and across: with the same bins and axes, so that the two can be compared."""
+    """One panel within a modality and one across, with the same bins and axes, so that the two can be compared."""
     joined = bins_to_join(counts.values())
     parts = {across: part.coarse(joined) for across, part in counts.items()}
     limits = limits_of(parts.values())
@@ -97,13 +97,13 @@ def distance_panels(counts: Mapping[bool, PairCounts]) -> list[Panel]:
 
 
 def bins_to_join(parts: Iterable[PairCounts]) -> int:
-    """How many, where there are so few pairs of one kind that most bins would hold none or one."""
+    """How many bins to join, where pairs of one kind are so few that most bins would hold none or one."""
     fewest = min(counts.sum() for part in parts for counts in (part.same, part.different))
     return 5 if fewest < 500 else 2 if fewest < 5000 else 1
 
 
 class Limits(NamedTuple):
-    """Of the axes of a histogram.
+    """Limits of a histogram's axes.
 
     Attributes:
         distances: the lowest and the highest.
@@ -115,7 +115,7 @@ class Limits(NamedTuple):
 
 
 def limits_of(parts: Collection[PairCounts]) -> Limits:
-    """Around all bins of all parts in which there is something."""
+    """The limits around all bins of all parts that are not empty."""
     histograms = [counts for part in parts for counts in (part.same, part.different)]
     filled = np.flatnonzero(sum(histograms))
     if not len(filled):

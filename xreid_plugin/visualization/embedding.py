@@ -1,4 +1,4 @@
-"""Where test tracklets lie to one another: a map of both modalities, and the gap between them as a number."""
+"""Where test tracklets lie relative to one another: a map of both modalities, and the gap between them as a number."""
 
 from dataclasses import dataclass
 
@@ -22,8 +22,8 @@ class EmbeddingMap:
         points: (n, 2) float32, on the plane.
         pids: (n,) int64.
         modalities: (n,) int64, values of Modality.
-        gap: of :func:`modality_gap`, of all tracklets.
-        total: tracklets that there are; n are drawn.
+        gap: the :func:`modality_gap` of all tracklets.
+        total: number of tracklets in all; n are drawn.
     """
 
     points: NDArray[np.float32]
@@ -34,7 +34,7 @@ class EmbeddingMap:
 
 
 def modality_gap(units: NDArray[np.float32], modalities: NDArray[np.int64]) -> float:
-    """How far the modalities lie apart, beside how far each is spread.
+    """How far the modalities lie apart, relative to how far each is spread.
 
     gap = ‖m_r − m_v‖ / ((s_r + s_v) / 2), where m is the mean of a modality's features, of unit length each, and s the
     mean Euclidean distance of those features to m. 0: the means coincide; at 1 they are as far apart as a feature is
@@ -45,7 +45,7 @@ def modality_gap(units: NDArray[np.float32], modalities: NDArray[np.int64]) -> f
         modalities: (n,) values of Modality.
 
     Returns:
-        At least 0; infinite where features of a modality are all equal and those of the two are not.
+        At least 0; infinite if the features of each modality are all equal, but differ between the two.
 
     Raises:
         ValueError: a modality has no tracklet.
@@ -69,8 +69,8 @@ def embedding_map(data: TrackletFeatures, seed: int = 0, most: int = MOST_POINTS
 
     Args:
         data: features of the test set.
-        seed: of the map and, where there are more tracklets than ``most``, of the choice among them.
-        most: tracklets that are drawn.
+        seed: the seed of the map and, where there are more tracklets than ``most``, of the choice among them.
+        most: greatest number of tracklets drawn.
 
     Raises:
         ValueError: fewer than four tracklets, a single dimension, or a modality without a tracklet.
@@ -85,11 +85,11 @@ def embedding_map(data: TrackletFeatures, seed: int = 0, most: int = MOST_POINTS
     chosen = np.arange(len(units))
     if len(units) > most:
         chosen = np.sort(np.random.default_rng(seed).choice(len(units), most, replace=False))
-    # Principal components of features that are all alike are none.
+    # Features that are all alike have no principal components.
     start = "pca" if units.std(0).max() > 1e-6 else "random"
     perplexity = min(_PERPLEXITY, (len(chosen) - 1) / 3)
     tsne = TSNE(2, perplexity=perplexity, metric="cosine", init=start, random_state=seed, n_jobs=1)
-    # Several threads add up in an order of their own, and gain nothing at this size.
+    # Several threads would sum in varying order, and gain nothing at this size.
     with threadpool_limits(1):
         points = tsne.fit_transform(units[chosen]).astype(np.float32)
     return EmbeddingMap(points, data.pids[chosen], data.modalities[chosen], gap, len(units))

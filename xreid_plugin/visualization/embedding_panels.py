@@ -93,7 +93,7 @@ def _draw_identities(figure: FigureBase, theme: Theme, found: EmbeddingMap) -> N
                 facecolors=inside,
                 rasterized=True,
             )
-        # An entry of the legend alone.
+        # For the legend only.
         axes.scatter([], [], s=30, marker="s", color=colour, label=f"person {pid}")
     _finish(figure, axes)
     axes.set_xlabel("circles: infrared; filled triangles: visible;\npale: other people", fontsize=9)
@@ -107,7 +107,7 @@ def identities_to_show(pids: NDArray[np.int64]) -> Sequence[int]:
 
 
 def _size(found: EmbeddingMap) -> float:
-    """Area of a mark: smaller, the more there are."""
+    """Area of a marker: smaller, the more there are."""
     return float(np.clip(6000 / len(found.points), 6, 36))
 
 

@@ -1,4 +1,4 @@
-"""The results that a run's evaluations have left: results_*.json."""
+"""The results that a run's evaluations have written: results_*.json."""
 
 import json
 import math
@@ -20,10 +20,10 @@ class Evaluation:
 
     Attributes:
         label: such as "epoch 12" or "dense frames".
-        dataset: that its file names; empty in a run with one test set.
-        figures: in percent, by names such as "I2V/mAP".
+        dataset: the dataset that its file names; empty in a run with one test set.
+        figures: the figures in percent, by names such as "I2V/mAP".
         curves: by direction, the CMC in percent at ranks 1, 2, ...
-        protocol: under which it was made.
+        protocol: the protocol under which it was made.
     """
 
     label: str
@@ -34,14 +34,14 @@ class Evaluation:
 
     @property
     def epoch(self) -> int | None:
-        """After which training made it, 0 before the first; None for one that was asked for by itself."""
+        """The epoch after which training made it, 0 before the first; None for one that was asked for by itself."""
         if self.label == BEFORE_TRAINING:
             return 0
         return int(self.label.removeprefix("epoch ")) if self.label.startswith("epoch ") else None
 
     @property
     def order(self) -> tuple[str, bool, int]:
-        """By which a run's evaluations are sorted: training first, evaluations of their own after."""
+        """The key that sorts a run's evaluations: those of training first, then those asked for separately."""
         return self.dataset, self.epoch is None, self.epoch or 0
 
 
@@ -73,5 +73,5 @@ def _read(file: Path, match: re.Match[str]) -> Evaluation:
 
 def _finite(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no finite number")
+        raise ValueError(f"{value!r} is not a finite number")
     return float(value)

@@ -1,4 +1,4 @@
-"""Frames of the test tracklets that features are of."""
+"""Frames of the test tracklets that features belong to."""
 
 from typing import Any
 
@@ -14,18 +14,18 @@ class FrameSource:
     """The dataset's own frames, by the rows of a file of features.
 
     Attributes:
-        tracklets: of the test set, in the order of the features.
+        tracklets: the tracklets of the test set, in the order of the features.
     """
 
     def __init__(self, cfg: Any, data: TrackletFeatures) -> None:
         """
         Args:
-            cfg: for DATASETS and INPUT.SIZE_TEST.
+            cfg: the configuration; DATASETS and INPUT.SIZE_TEST are read.
             data: features of that test set.
 
         Raises:
             FileNotFoundError: the dataset is not there.
-            ValueError: the features are of other tracklets.
+            ValueError: the features belong to other tracklets.
         """
         name = _dataset_of(cfg, data)
         self.tracklets: list[Tracklet] = build_dataset(cfg, name).test
@@ -38,7 +38,7 @@ class FrameSource:
 
         Args:
             index: row of the features.
-            count: at least 1.
+            count: number of frames, at least 1.
 
         Returns:
             (count, H, W, 3) uint8, RGB, of INPUT.SIZE_TEST.

@@ -1,4 +1,4 @@
-"""What a run wrote down on its way: the scalars of metrics.json by name."""
+"""What a run recorded on its way: the scalars of metrics.json by name."""
 
 import json
 import math
@@ -13,8 +13,8 @@ class Series(NamedTuple):
     """One scalar over a run.
 
     Attributes:
-        iterations: from 1, ascending.
-        values: at those; NaN where the run has written no finite number.
+        iterations: the iterations, from 1, ascending.
+        values: the values there; NaN where the run has written no finite number.
     """
 
     iterations: tuple[int, ...]
@@ -24,7 +24,7 @@ class Series(NamedTuple):
 def read_history(file: Path) -> dict[str, Series]:
     """Reads the lines of a run's metrics.json.
 
-    Of a resumed run the later line counts where two are of one iteration. A last line that is cut off, as while a run
+    In a resumed run, the later of two lines for one iteration counts. A last line that is cut off, as while a run
     is writing, is left out.
 
     Args:

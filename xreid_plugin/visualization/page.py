@@ -14,10 +14,10 @@ from xreid_plugin.visualization.theme import DARK, LIGHT
 
 
 def page_text(content: PageContent) -> str:
-    """The page as HTML; every text that is not the template's own is escaped."""
+    """The page as HTML; all text that does not come from the template is escaped."""
     environment = Environment(
         loader=PackageLoader("xreid_plugin.visualization"),
-        # Names of tracklets, files and datasets are whatever somebody wrote.
+        # Names of tracklets, files and datasets may hold anything.
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -30,7 +30,7 @@ def page_text(content: PageContent) -> str:
 
 
 def breakable(key: str) -> Markup:
-    """A dotted key, escaped, that may go on in the next line after a dot or an underscore."""
+    """A dotted key, escaped, that may wrap after a dot or an underscore."""
     return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(key))))
 
 

@@ -1,4 +1,4 @@
-"""All that the page about a run shows: tables and pictures, and why something is missing where it is."""
+"""All that the page about a run shows: tables and pictures, and why anything is missing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,10 +38,10 @@ class PageContent:
     """Everything, ready for the template.
 
     Attributes:
-        title: of the page.
+        title: the page's title.
         subtitle: model, data and length of training.
-        headlines: of the last evaluation.
-        tables: of results.
+        headlines: figures of the last evaluation.
+        tables: tables of results.
         protocol: (what, value) of the last evaluation.
         training: curves, and the CMC.
         embedding: maps and histograms.
@@ -70,15 +70,15 @@ class PageContent:
 
 @dataclass(frozen=True)
 class PageOptions:
-    """What the reader may want otherwise.
+    """What the user may choose.
 
     Attributes:
-        features: file; None for the one that the run saved.
+        features: file of features; None for the one that the run saved.
         make_features: where there is none, embed the test set, which takes as long as an evaluation.
-        queries: rank lists of each direction.
-        depth: gallery tracklets of each.
-        people: whose attention is shown.
-        seed: of all that is drawn by lot.
+        queries: number of rank lists of each direction.
+        depth: number of gallery tracklets in each.
+        people: number of people whose attention is shown.
+        seed: the seed of all random choices.
     """
 
     features: Path | None = None
@@ -90,15 +90,15 @@ class PageOptions:
 
 
 def page_content(run: RunFolder, options: PageOptions, tell: Callable[[str], None] = print) -> PageContent:
-    """Collects the page; what cannot be made for want of data is named in ``missing`` instead.
+    """Collects the page; what cannot be made because data are missing is named in ``missing`` instead.
 
     Args:
-        run: that it is about.
-        options: what the reader wants otherwise.
+        run: the run that it is about.
+        options: what the user has chosen.
         tell: takes a line about what may take long.
     """
     missing: list[str] = []
-    # None leaves it to tqdm, which is quiet where there is no terminal.
+    # None leaves it to tqdm, which is quiet without a terminal.
     with tqdm(total=5, desc="Report", unit="part", leave=False, disable=None) as progress:
 
         def attempt(what: str, make: Callable[[], list[Part]]) -> list[Part]:
@@ -145,7 +145,7 @@ def pictures(panels: Sequence[Panel]) -> list[PagePicture]:
 
 
 def epochs_in_words(done: int | None, planned: int) -> str:
-    """How long the run was: "12 epochs", or "6 of 12 epochs" where it is not at its end."""
+    """How long the run was: "12 epochs", or "6 of 12 epochs" if it has not finished."""
     if done is None:
         return f"{counted(planned, 'epoch')} planned"
     return counted(planned, "epoch") if done >= planned else f"{done} of {counted(planned, 'epoch')}"

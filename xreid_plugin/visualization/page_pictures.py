@@ -27,8 +27,8 @@ class PagePicture:
     """A panel on the page.
 
     Attributes:
-        title: of the panel.
-        alt: what there is to see.
+        title: the panel's title.
+        alt: what the picture shows.
         light: data URI.
         dark: likewise.
     """
@@ -40,7 +40,7 @@ class PagePicture:
 
 
 def page_picture(panel: Panel) -> PagePicture:
-    """Draws a panel alone, twice; its title is for the page to write."""
+    """Draws a panel alone, twice; the page writes its title."""
     file_format = "webp" if panel.photographic else "svg"
     light, dark = (data_uri(render([panel], file_format, theme, titles=False), file_format) for theme in (LIGHT, DARK))
     return PagePicture(panel.title, panel.alt, light, dark)
@@ -53,9 +53,9 @@ class Thumb:
     Attributes:
         image: data URI.
         about: person, camera and name, for those who do not see the picture.
-        place: from 1; 0 for the query.
-        right: of the query's identity.
-        distance: to the query.
+        place: place from 1; 0 for the query.
+        right: whether it is of the query's identity.
+        distance: distance to the query.
     """
 
     image: str
@@ -67,12 +67,12 @@ class Thumb:
 
 @dataclass(frozen=True)
 class PageRankList:
-    """A query with what it finds.
+    """A query and its results.
 
     Attributes:
         heading: a line about it.
-        query: itself.
-        found: the nearest first.
+        query: the query itself.
+        found: the tracklets found, the nearest first.
     """
 
     heading: str
@@ -85,8 +85,8 @@ class PageDirection:
     """The rank lists of a direction.
 
     Attributes:
-        title: of the direction.
-        lists: of its queries.
+        title: the direction's title.
+        lists: the rank lists of its queries.
     """
 
     title: str
@@ -116,7 +116,7 @@ def page_direction(
 
 
 def data_uri(content: bytes, file_format: str) -> str:
-    """The content as an address that holds it."""
+    """The content as a data URI."""
     return f"data:{_MIME[file_format]};base64,{base64.b64encode(content).decode()}"
 
 

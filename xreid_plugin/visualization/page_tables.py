@@ -11,11 +11,11 @@ _HEADLINES = ("Rank-1", "mAP")
 
 @dataclass(frozen=True)
 class Headline:
-    """One of the figures that stand on top.
+    """One of the figures at the top of the page.
 
     Attributes:
-        name: such as "I2V Rank-1".
-        value: in percent.
+        name: its name, such as "I2V Rank-1".
+        value: the figure in percent.
         before: the same before training; None where that was not evaluated.
     """
 
@@ -46,7 +46,7 @@ class ResultTable:
 
 
 def headlines(run: RunFolder) -> list[Headline]:
-    """Rank-1 and mAP of the last evaluation, raw, beside those before training."""
+    """Rank-1 and mAP of the last evaluation, raw, with those before training."""
     first = {evaluation.dataset: evaluation for evaluation in reversed(run.evaluations)}
     found = []
     for evaluation in run.last:
@@ -62,7 +62,7 @@ def headlines(run: RunFolder) -> list[Headline]:
 
 
 def result_tables(evaluations: Sequence[Evaluation]) -> list[ResultTable]:
-    """A table a test set, with a row a ranking and evaluation, in the order of the file and of training."""
+    """One table per test set, with a row per ranking and evaluation, in the order of the file and of training."""
     tables = []
     for dataset in dict.fromkeys(evaluation.dataset for evaluation in evaluations):
         ours = [evaluation for evaluation in evaluations if evaluation.dataset == dataset]

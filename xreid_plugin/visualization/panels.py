@@ -1,4 +1,4 @@
-"""Pictures as parts that know how to draw themselves, and the sheets that they are put together to."""
+"""Pictures as parts that know how to draw themselves, and the sheets that they are combined into."""
 
 import functools
 import io
@@ -31,10 +31,10 @@ class Panel:
 
     Attributes:
         title: a few words, without a full stop.
-        alt: what there is to see, for those who do not see it.
+        alt: what it shows, for those who do not see it.
         draw: fills a figure or a part of one, under the theme's settings.
-        height: in inches, at the width of a panel.
-        photographic: made of frames, so that a vector format would only carry them along.
+        height: height in inches, at the width of a panel.
+        photographic: whether it is made of frames, which a vector format would only embed.
     """
 
     title: str
@@ -55,12 +55,12 @@ def render(
     """Draws panels side by side, row by row.
 
     Args:
-        panels: at least one.
+        panels: the panels, at least one.
         file_format: "png", "svg" or "webp".
-        theme: its colours.
-        columns: most panels of a row.
-        width: of a panel, in inches.
-        titles: write each panel's title above it.
+        theme: the picture's colours.
+        columns: greatest number of panels in a row.
+        width: width of a panel, in inches.
+        titles: whether to write each panel's title above it.
 
     Returns:
         The file's content; the same for the same panels.
@@ -97,9 +97,9 @@ def legend_height(labels: Sequence[str]) -> float:
 
 
 def _columns(labels: Sequence[str]) -> int:
-    # A line of the legend's font holds some fifty letters; the sign before a label takes the room of six.
+    # A line of the legend's font holds some fifty letters; the sign before a label takes the space of six.
     most = min(4, len(labels), max(1, 52 // (6 + max(map(len, labels)))))
-    # No more columns than those lines need.
+    # No more columns than the lines need.
     return math.ceil(len(labels) / math.ceil(len(labels) / most))
 
 
@@ -123,7 +123,7 @@ def picture_format(path: Path) -> str:
 
 
 def drawable(text: str, longest: int = 40) -> str:
-    """A text of any origin as one short line that the font can draw; what it lacks becomes a box."""
+    """A text of any origin as one short line that the font can draw; characters that the font lacks become a box."""
     characters = [_drawable(character) for character in text[: longest + 1]]
     return "".join(characters) if len(characters) <= longest else "".join(characters[: longest - 1]) + "…"
 

@@ -1,4 +1,4 @@
-"""What queries find: the nearest gallery tracklets of a few queries, and which of them are right."""
+"""The nearest gallery tracklets of a few queries, and which of them are right."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
@@ -23,7 +23,7 @@ class Found(NamedTuple):
 
     Attributes:
         tracklet: row of the features.
-        right: it is of the query's identity.
+        right: whether it is of the query's identity.
         distance: cosine distance, 0..2.
     """
 
@@ -34,13 +34,13 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class RankList:
-    """One query and what it finds.
+    """One query and its results.
 
     Attributes:
         query: row of the features.
-        found: the nearest first, without what the same-camera rule hides.
+        found: the gallery tracklets, the nearest first, without what the same-camera rule hides.
         first_match: the best place of a right one in the whole ranking, from 1.
-        average_precision: of the whole ranking, 0..1.
+        average_precision: average precision of the whole ranking, 0..1.
     """
 
     query: int
@@ -63,12 +63,12 @@ def rank_lists(
     Args:
         data: features of the test set.
         direction: one of ``data.tasks``.
-        count: most queries; those without a match are left out.
-        depth: most gallery tracklets of a list.
+        count: greatest number of queries; those without a match are left out.
+        depth: greatest number of gallery tracklets in a list.
         same_camera: "exclude" hides gallery tracklets of the query's identity and camera.
-        pick: which queries by their average precision: "spread" from the best to the worst, "best", "worst", or
+        pick: which queries, by their average precision: "spread" from the best to the worst, "best", "worst", or
             "random".
-        seed: of the random choice.
+        seed: the seed of the random choice.
 
     Returns:
         The lists, the best average precision first.
@@ -119,7 +119,7 @@ def _nearest(
     depth: int,
     same_camera: SameCamera,
 ) -> tuple[tuple[Found, ...], int]:
-    """What is found, and the place of the first right one, which may lie below."""
+    """The tracklets found, and the place of the first right one, which may lie below them."""
     gallery = np.array(task.gallery)
     same = data.pids[gallery] == data.pids[query]
     hidden = same & (data.camids[gallery] == data.camids[query]) & (same_camera == "exclude")

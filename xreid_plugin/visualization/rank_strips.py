@@ -1,4 +1,4 @@
-"""Rank lists as strips of frames: the query on the left, what it finds beside it, right and wrong told apart."""
+"""Rank lists as strips of frames: the query on the left, its results beside it, right and wrong ones marked."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ DIRECTION_TITLES = {
     "I2V": "I2V: infrared queries, visible gallery",
     "V2I": "V2I: visible queries, infrared gallery",
 }
-# Of the strip, in widths of a frame.
+# Measures of the strip, in widths of a frame.
 _GAP, _QUERY_GAP, _HEADING, _CAPTION, _KEY = 0.16, 0.5, 0.5, 0.42, 0.5
 _MARK = 0.16  # radius
 _CELL_INCHES = 0.95
@@ -35,15 +35,15 @@ def strips_panel(
     per_tracklet: int = 1,
     with_key: bool = True,
 ) -> Panel:
-    """A row a query.
+    """One row per query.
 
     Args:
         direction: "I2V" or "V2I".
-        lists: at least one.
-        data: that they index.
-        frames: likewise.
-        per_tracklet: frames that are shown of a tracklet, one below the other.
-        with_key: say above the rows what their signs mean.
+        lists: the rank lists, at least one.
+        data: the features that they index.
+        frames: the frames of the same tracklets.
+        per_tracklet: number of frames shown of a tracklet, one below the other.
+        with_key: whether to explain the signs above the rows.
     """
     pictures = {
         index: np.concatenate(list(frames.read(index, per_tracklet)))
@@ -80,13 +80,13 @@ def strip_width(depth: int) -> float:
 
 
 def alt_text(lists: Sequence[RankList]) -> str:
-    """How many queries there are, and how many have a right answer first."""
+    """How many queries there are, and how many have a match first."""
     first = sum(rank_list.found[0].right for rank_list in lists)
     return f"Rank lists of {len(lists)} queries, of which {first} have a tracklet of the same person in first place."
 
 
 def heading(rank_list: RankList, data: TrackletFeatures) -> str:
-    """Who asks, and how well it is answered, in a line."""
+    """The query and how well it does, in one line."""
     query = rank_list.query
     modality = Modality(int(data.modalities[query])).name.lower()
     percent = f"{100 * rank_list.average_precision:.0f}\N{NO-BREAK SPACE}%"
@@ -101,7 +101,7 @@ def _row_height(tall: float) -> float:
 
 
 def _row_width(depth: int) -> float:
-    # Room for the line above the row, too.
+    # With space for the line above the row.
     return max(_LEAST_INCHES / _CELL_INCHES, 1 + _QUERY_GAP + depth * (1 + _GAP))
 
 

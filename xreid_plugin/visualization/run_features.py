@@ -23,14 +23,14 @@ DEFAULT_FEATURES = "features.npz"
 def run_features(run: RunFolder, file: Path | None, make: bool, tell: Callable[[str], None]) -> TrackletFeatures:
     """Reads the features of a run, or makes what an evaluation would save, and keeps it in the run's folder.
 
-    What is made is named after its checkpoint, so that it is not taken for an evaluation's, and is made anew where the
+    What is made is named after its checkpoint, so that it is not taken for an evaluation's, and is remade if the
     checkpoint is newer.
 
     Args:
-        run: whose TEST.SAVE_FEATURES, or else features.npz, is read.
-        file: another file, in place of it.
-        make: embed the first test set with the run's checkpoint where there is no file.
-        tell: takes a line before that, which may take long.
+        run: the run whose TEST.SAVE_FEATURES, or else features.npz, is read.
+        file: a file to read instead.
+        make: whether to embed the first test set with the run's checkpoint where there is no file.
+        tell: is called with a line before that, which may take long.
 
     Raises:
         FileNotFoundError: there are none, and they are not to be made or cannot be; names the command that makes them.

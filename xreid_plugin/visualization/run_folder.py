@@ -1,4 +1,4 @@
-"""What the folder of a run tells about it: configuration, environment, and where its files are."""
+"""What the folder of a run says about it: configuration, environment, and where its files are."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,21 +16,21 @@ from xreid_plugin.visualization.history import METRICS_FILE, Series, read_histor
 CONFIG_FILE, LOG_FILE = "config.yaml", "log.txt"
 _RULE = re.compile(r"-{5,}  -{5,}")
 _MOST_LOG = 200_000
-# Of this machine or of no influence on the run's figures.
+# Keys about this machine, or without influence on the run's figures.
 _PLACES = ("OUTPUT_DIR", "DATASETS.ROOT", "DATASETS.PACK", "TEST.SAVE_FEATURES", "VERSION")
 
 
 @dataclass(frozen=True, eq=False)
 class RunFolder:
-    """A run, read.
+    """A run, as read from its folder.
 
     Attributes:
-        path: of the folder.
+        path: the folder.
         cfg: the run's configuration with the keys of the command line over it; its OUTPUT_DIR is the folder.
-        evaluations: in the order of training.
-        history: of metrics.json.
-        environment: (what, version) as the log tells them; empty without a log.
-        weights_chosen: the command line has MODEL.WEIGHTS.
+        evaluations: the evaluations in the order of training.
+        history: the scalars of metrics.json.
+        environment: (what, version) as in the log; empty without a log.
+        weights_chosen: whether the command line has MODEL.WEIGHTS.
     """
 
     path: Path
@@ -45,11 +45,11 @@ class RunFolder:
         """Reads a run's folder.
 
         Args:
-            path: with config.yaml and metrics.json.
+            path: the folder, with config.yaml and metrics.json.
             overrides: KEY VALUE pairs, such as where the dataset is on this machine.
 
         Raises:
-            FileNotFoundError: it is no folder of a run.
+            FileNotFoundError: it is not a run's folder.
             ValueError: a file in it is of another form.
         """
         config_file = path / CONFIG_FILE
@@ -80,7 +80,7 @@ class RunFolder:
 
     @property
     def epochs(self) -> int | None:
-        """Whole epochs that the run has had, as far as metrics.json and results tell; None where they do not."""
+        """Whole epochs that the run has done, as far as metrics.json and results show; None if they do not."""
         evaluated = max((evaluation.epoch or 0 for evaluation in self.evaluations), default=0)
         length = self.cfg.SOLVER.ITERS_PER_EPOCH
         if not length and evaluated:
@@ -92,7 +92,7 @@ class RunFolder:
 
     @property
     def highlights(self) -> list[tuple[str, str]]:
-        """(key, value) of what the run set otherwise than the plugin's defaults, but for places on a machine."""
+        """(key, value) where the run differs from the plugin's defaults, except for paths on a machine."""
         usual = dict(flat(get_cfg()))
         return [
             (key, _readable(value)) for key, value in flat(self.cfg) if key not in _PLACES and value != usual.get(key)
@@ -106,7 +106,7 @@ def _readable(value: Any) -> str:
 
 
 def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of every key below, tuples as lists, by name."""
+    """(dotted key, value) of every key below, with tuples as lists, sorted by name."""
     for key, value in sorted(node.items()):
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{key}.")

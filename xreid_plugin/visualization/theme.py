@@ -1,7 +1,7 @@
-"""Colours of pictures and of the page, on light and on dark paper.
+"""Colours of pictures and of the page, on light and on dark backgrounds.
 
-Text stands out from its paper by 4.5 to 1 or more and lines by 3 to 1 or more, as WCAG 2.2 asks at its level AA. The
-series of colours follow Okabe and Ito's, which the colour-blind tell apart, darkened or lightened to those ratios.
+Text has a contrast of 4.5 to 1 or more with its background and lines of 3 to 1 or more, as WCAG 2.2's level AA asks.
+The series of colours follow Okabe and Ito's, which the colour-blind can tell apart, darkened or lightened to fit.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ class Theme:
     """One set of colours, as #RRGGBB.
 
     Attributes:
-        paper: behind pictures.
+        paper: the background of pictures.
         ink: text.
-        faint: text of less weight.
+        faint: less important text.
         grid: lines that only guide the eye.
         right: what marks a match.
         wrong: what marks another person.
-        series: of lines and points; the first is infrared or I2V, the second visible or V2I.
+        series: colours of lines and points; the first is infrared or I2V, the second visible or V2I.
     """
 
     paper: str
@@ -58,7 +58,7 @@ class Theme:
             "ytick.color": self.faint,
             "ytick.labelcolor": self.ink,
             "ytick.labelsize": 9,
-            # Names of tracklets are not formulas, whatever signs they hold.
+            # Names of tracklets are not formulas, whatever characters they hold.
             "text.parse_math": False,
             # Ids in an SVG are random otherwise.
             "svg.hashsalt": "xreid",

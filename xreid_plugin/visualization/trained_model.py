@@ -1,4 +1,4 @@
-"""The X-ReID model of a run, to look into."""
+"""The X-ReID model of a run, for looking into."""
 
 from typing import Any, NamedTuple
 
@@ -12,8 +12,8 @@ class TrainedModel(NamedTuple):
     """A model with its weights.
 
     Attributes:
-        model: in eval mode.
-        has_cii: the checkpoint holds CII's weights too, which evaluation does not need.
+        model: the model, in eval mode.
+        has_cii: whether the checkpoint holds CII's weights too, which evaluation does not need.
     """
 
     model: XReID
@@ -24,7 +24,7 @@ def load_trained_model(cfg: Any) -> TrainedModel:
     """Loads MODEL.WEIGHTS, or else the last checkpoint in OUTPUT_DIR.
 
     Args:
-        cfg: not frozen; what only the checkpoint and the data tell is filled in.
+        cfg: the configuration, not frozen; what only the checkpoint and the data say is filled in.
 
     Raises:
         OSError: there is no such checkpoint.

@@ -23,7 +23,7 @@ from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED,
 
 _FOLDER = "BUPTCampus"
 _ORIGIN = (
-    "BUPTCampus is given out by its owners, the authors of 'Video-based Visible-Infrared Person Re-Identification with "
+    "BUPTCampus comes from its owners, the authors of 'Video-based Visible-Infrared Person Re-Identification with "
     "Auxiliary Samples' (TIFS 2023); ask for it in their repository BUPTCampus."
 )
 _FRAMES_FOLDER = "DATA"
@@ -193,7 +193,7 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the key '{shown(name)}' stands twice in one object")
+        raise ValueError(f"the key '{shown(name)}' appears twice in one object")
     return found
 
 
@@ -211,7 +211,7 @@ def _parse_line(line: _Line, modalities: Mapping[str, tuple[str, ...]]) -> list[
 
 
 def _sources_of(line: _Line, frames: Sequence[str], enclosure: Enclosure | None) -> set[_Source | None]:
-    """What frames' paths <pid>/<modality>/<camera>/<file> say; None stands for those that name something unknown."""
+    """What frames' paths <pid>/<modality>/<camera>/<file> say; None for those that name something unknown."""
     folders = set()
     for path in frames:
         folder, _, name = path.rpartition("/")

@@ -29,7 +29,7 @@ class MetadataError(ValueError):
 
 
 def shown(text: str) -> str:
-    """Text of a file as a message shows it: cut where it is long, and without control characters that a terminal would act on."""
+    """Text of a file as a message shows it: cut where it is long, and without control characters."""
     return repr(_cut(text))[1:-1]
 
 
@@ -79,7 +79,7 @@ class FramePaths(Sequence[str]):
 
 
 class Enclosure:
-    """Checks that what metadata names stays below a folder even where links lead elsewhere; each folder is checked once.
+    """Checks that what metadata names stays below a folder once links are followed; each folder is checked once.
 
     The folder itself may be a link: the owner of the copy has put it there, not a list.
     """

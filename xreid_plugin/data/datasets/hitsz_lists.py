@@ -152,7 +152,7 @@ def _parse_track(file: Path, number: int, text: str, frames: Frames, trail: Trai
         raise MetadataError.at(file, number, text, f"modality {code} is unknown; {_TRACK_FORM}")
     if not 1 <= first <= last <= len(frames.paths):
         problem = (
-            f"first {first} and last {last} are no range of lines of {frames.file.name}; "
+            f"first {first} and last {last} are not a range of lines of {frames.file.name}; "
             f"expected 1 <= first <= last <= {len(frames.paths)}; {trail.hint()}"
         )
         raise MetadataError.at(file, number, text, problem)

@@ -14,7 +14,7 @@ from xreid_plugin.words import counted
 
 _FOLDER = "HITSZ-VCM"
 _ORIGIN = (
-    "HITSZ-VCM is given out by its owners, the authors of 'Learning Modal-invariant and Temporal-memory for "
+    "HITSZ-VCM comes from its owners, the authors of 'Learning Modal-invariant and Temporal-memory for "
     "Video-based Visible-Infrared Person Re-Identification' (CVPR 2022); ask for it in their repository HITSZ-VCM-data."
 )
 _MARKER = "track_train_info.txt"
@@ -105,7 +105,7 @@ def _locate_frames(
     best = max(folders, key=found.__getitem__)
     if not found[best]:
         places = " or ".join(str(home / folder) for folder in folders)
-        remedy = "Unpack the Train and Test archives there, as given out or both into one folder."
+        remedy = "Unpack the Train and Test archives there, as distributed or both into one folder."
         if packed is not None:
             remedy = "DATASETS.PACK names a pack of other lists: pack the frames of these (tools/pack_dataset.py)."
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""Signs that a line was lost from a list, or stands there twice, further up than where two lists no longer fit."""
+"""Signs that a line was lost from a list, or doubled, further up than where two lists no longer fit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -70,7 +70,7 @@ class PackedFrames:
                 try:
                     return payload(name_of(tracklet.paths[index], self.home))
                 except KeyError:
-                    raise self._error(tracklet, index, "is not in", "It was made of other lists: pack anew") from None
+                    raise self._error(tracklet, index, "is not in", "It is from other lists: pack again") from None
                 except (ChecksumError, lmdb.Error) as error:
                     remedy = "Run --verify on it"
                     raise self._error(tracklet, index, f"cannot be read ({error}) from", remedy) from error

@@ -111,7 +111,7 @@ def refuse_truncated(environment: lmdb.Environment, file: Path) -> None:
     found = file.stat().st_size
     if found < expected:
         environment.close()
-        raise PackError(f"{file} has {found:,} bytes of {expected:,}: it was cut off; copy it again or make it anew.")
+        raise PackError(f"{file} has {found:,} bytes of {expected:,}: it was cut off; copy it or make it again.")
 
 
 def _open_to_read(file: Path) -> lmdb.Environment:

@@ -97,7 +97,7 @@ def pack_tracklets(
 
     Raises:
         FrameError: a frame is missing, not a picture, or a link out of ``home``.
-        PackError: something else lies at ``output`` or beside it, another process is packing there, or the disk is full.
+        PackError: something else lies at ``output`` or beside it, another process packs there, or the disk is full.
         OSError: a file cannot be read or written.
     """
     frames = _frames_of(tracklets, home)
@@ -144,7 +144,7 @@ def _fill(part: Path, info: PackInfo, frames: Sequence[_Frame], home: str, worke
     except lmdb.Error as error:
         raise PackError(
             f"{part} cannot be written: {error}. Its disk has {shutil.disk_usage(part.parent).free:,} bytes free. "
-            "When this is mended, the same command goes on where it stopped."
+            "Once this is fixed, the same command goes on where it stopped."
         ) from error
     finally:
         environment.close()
@@ -193,7 +193,7 @@ def _require_space(part: Path, needed: int) -> None:
     if free < needed:
         raise PackError(
             f"{part} needs {needed:,} bytes more ({needed / (1 << 30):.1f} GiB), and its disk has {free:,} free: "
-            "make room, or name an --output on another disk. Without --frames a pack is many times smaller."
+            "free some space, or name an --output on another disk. Without --frames a pack is many times smaller."
         )
 
 
