@@ -16,12 +16,12 @@ install: $(INSTALLED)  ## virtual environment with every dependency, in VENV (de
 # Dependencies alone, not this checkout, so that clones can share the environment. fast-reid's own pins (torch 1.13) have
 # no wheels for today's Python, and pip cannot be told to ignore them: hence --no-deps.
 $(INSTALLED): pyproject.toml
-	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['dev'], sep='\n')" > $(VENV)/requirements.txt
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['dev'], sep='\n')" > $(VENV)/requirements.txt
 	@echo "Installing torch, faiss, OpenCV and the rest into $(VENV), about 8 GB: 5 to 10 minutes."
 	$(PIP) install --requirement $(VENV)/requirements.txt
 	$(PIP) install --no-deps fastreid==1.4.0
-	touch $@
+	@touch $@
 
 demo: $(INSTALLED) $(DEMO_DATA)/info  ## synthetic data, training, figures before and after, and a page: logs/xreid/synthetic/report.html
 	$(RUN) tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT $(DEMO_DATA) \

@@ -23,11 +23,11 @@ Read = Callable[[Sequence[str] | None], argparse.Namespace]
 
 
 class UsageError(Exception):
-    """Options that do not go together; told below the usage, as argparse tells of the others."""
+    """Options that do not go together; reported below the usage, as argparse reports other errors."""
 
 
 class ToolFailure(Exception):
-    """The usage was right, but what was asked for failed: exit status 1."""
+    """The usage was right, but the work failed: exit status 1."""
 
 
 def tool_parser(file: str, text: str | None, more: str = "", usage: str | None = None) -> argparse.ArgumentParser:
@@ -65,7 +65,7 @@ def run_tool(
     read: Read | None = None,
     if_interrupted: str = "nothing was left half-written",
 ) -> int:
-    """Reads the arguments and works; whatever happens, the user is told in a line, and finds no traceback.
+    """Reads the arguments and works; reports a user's error in one message, without a traceback.
 
     Args:
         parser: of the tool.
@@ -75,11 +75,11 @@ def run_tool(
         if_interrupted: what Ctrl-C leaves behind.
 
     Returns:
-        The exit status: that of the work, 1 for a ToolFailure, 2 for other errors that a user can mend, 130 for Ctrl-C,
+        The exit status: that of the work, 1 for a ToolFailure, 2 for other errors that a user can fix, 130 for Ctrl-C,
         141 where nobody reads what is printed.
 
     Raises:
-        Exception: a fault of the program, which wants its traceback.
+        Exception: a fault of the program, which needs its traceback.
     """
     name = Path(parser.prog).stem
 
@@ -144,7 +144,7 @@ def docstring_of(module: str) -> str:
 
 
 def _told(name: str, error: Exception, debug: bool) -> int:
-    """Tells of an error that a user can mend; raises any other."""
+    """Reports an error that a user can fix; raises any other."""
     if _nobody_reads() and isinstance(error, BrokenPipeError):
         return NOBODY_READS
     from xreid_plugin.user_errors import USER_ERRORS, report_user_error

@@ -21,7 +21,7 @@ def add_dataset(add: Any) -> None:
         add: the ``add_argument`` of a parser or of a group of one.
     """
     names = f"{{{','.join(DATASETS)}}}"
-    add("--dataset", required=True, metavar=names, help="whose layout the files have, or one that --import registers")
+    add("--dataset", required=True, metavar=names, help="layout of the files, or a dataset that --import registers")
     add(
         "--root",
         default=os.getenv("FASTREID_DATASETS", "datasets"),
@@ -31,7 +31,7 @@ def add_dataset(add: Any) -> None:
 
 
 def add_imports(add: Any) -> None:
-    """``--import``, which :func:`_command.run_tool` heeds before the work."""
+    """``--import``, which :func:`_command.run_tool` handles before the work."""
     add(
         "--import",
         dest="imports",
@@ -44,17 +44,17 @@ def add_imports(add: Any) -> None:
 
 def add_workers(add: Any) -> None:
     """``--workers``, threads."""
-    add("--workers", type=natural, default=0, metavar="N", help="threads that decode (default: one for each core)")
+    add("--workers", type=natural, default=0, metavar="N", help="threads that decode (default: one per core)")
 
 
 def add_features(add: Any) -> None:
     """``FEATURES.npz``, as an evaluation saves them."""
-    add("features", type=Path, metavar="FEATURES.npz", help="as TEST.SAVE_FEATURES saves them")
+    add("features", type=Path, metavar="FEATURES.npz", help="features saved by TEST.SAVE_FEATURES")
 
 
 def add_seed(add: Any) -> None:
     """``--seed`` of pictures."""
-    add("--seed", type=int, default=0, metavar="N", help="of all that is drawn by lot (default: %(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: %(default)s)")
 
 
 def natural(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Measures the plugin beside a reference: time and peak memory, each in a process of its own, in one run.
+"""Measures the plugin against a reference: time and peak memory, each in a process of its own, in one run.
 
 Examples:
     python tools/benchmark.py ranking rerank
@@ -8,10 +8,10 @@ Examples:
 
 Benchmarks: {benchmarks}
 
-Tells of each case on stderr as soon as it is measured, then prints a table and one JSON object a line. What a size is,
-each benchmark's --sizes says when it cannot read one. With --growth the plugin is measured at 1, 10 and 100 times a
-number of tracklets, and the exponents are printed as well. A reference that would need more than half of the machine's
-memory is left out. OMP_NUM_THREADS sets the threads of both.
+Reports each case on stderr as soon as it is measured, then prints a table and one JSON object per line. Each benchmark
+has its own form of --sizes, and describes it when it cannot read one. With --growth the plugin is measured at 1, 10 and
+100 times a number of tracklets, and the exponents are printed as well. A reference that would need more than half of
+the machine's memory is left out. OMP_NUM_THREADS sets the threads of both.
 Exit status: 0 done, 1 a measured process failed, 2 wrong usage, 130 interrupted.
 """
 
@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = tool_parser(__file__, (__doc__ or "").format(benchmarks=", ".join(BENCHMARKS)))
     add = parser.add_argument_group("what is measured").add_argument
     add("names", nargs="+", choices=BENCHMARKS, metavar="NAME", help="which benchmarks, of those listed below")
-    add("--sizes", nargs="+", metavar="SIZE", help="instead of the benchmark's own")
-    add("--growth", action="store_true", help="the plugin alone, at 1, 10 and 100 times a size")
+    add("--sizes", nargs="+", metavar="SIZE", help="sizes to measure instead of the benchmark's own")
+    add("--growth", action="store_true", help="measure only the plugin, at 1, 10 and 100 times a size")
     add("--repeats", type=positive, default=3, metavar="N", help="runs of which the fastest counts (default: 3)")
     add = parser.add_argument_group("output").add_argument
     add("--json", type=Path, metavar="FILE", help="write the JSON lines there as well")

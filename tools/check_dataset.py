@@ -5,7 +5,8 @@ Examples:
     python tools/check_dataset.py --dataset HITSZVCM --root /data --deep
     python tools/check_dataset.py --dataset BUPTCampus --auxiliary --no-counts
 
-Prints the counts beside those of a full copy (with --no-counts alone), then each finding with a few examples.
+Prints the counts beside those of a full copy (or, with --no-counts, only its own), then each finding with a few
+examples.
 Exit status: 0 clean, 1 failures, 2 wrong usage or lists that cannot be read, 130 interrupted.
 """
 
@@ -45,11 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("the copy").add_argument
     add_dataset(add)
     add_imports(add)
-    add("--auxiliary", action="store_true", help="with the auxiliary training set of BUPTCampus")
+    add("--auxiliary", action="store_true", help="include the auxiliary training set of BUPTCampus")
     add = parser.add_argument_group("the check").add_argument
     add("--deep", action="store_true", help="also decode every frame, which takes minutes")
     add_workers(add)
-    add("--no-counts", dest="counts", action="store_false", help="do not compare counts: a partial copy is no failure")
+    add("--no-counts", dest="counts", action="store_false", help="do not compare counts, so a partial copy passes")
     add("--min-length", type=natural, default=0, metavar="N", help="shortest tracklet (default: the dataset's)")
     return parser
 

@@ -7,8 +7,8 @@ Examples:
         --overlay projects/XReID/configs/synthetic.yml --overlay configs/from-scratch.yml
     python tools/compare.py projects/XReID/configs/vcm.yml configs/baselines/*.yml --output logs/compare --only-report
 
-A configuration is called by its file's name, or as NAME=FILE says. Each run is a process of its own that writes to
-DIR/NAME/seedK. Runs that are done are skipped, and those that were cut off go on: give the same command again.
+A configuration is named after its file, or by NAME=FILE. Each run is a process of its own that writes to
+DIR/NAME/seedK. The same command, given again, skips finished runs and continues interrupted ones.
 DIR/report.md, results.csv, cmc.png and map.png are written at the end.
 Exit status: 0 done, 1 a run has no results, 2 wrong usage, 130 interrupted.
 """
@@ -48,7 +48,7 @@ def _compare(command: str, args: argparse.Namespace) -> int:
     configs, overrides = _split(args.words)
     if not configs:
         raise UsageError("name a configuration, such as projects/XReID/configs/vcm.yml")
-    import xreid_plugin  # noqa: F401  (mends the host)
+    import xreid_plugin  # noqa: F401  (fixes the host)
     from xreid_plugin.comparison.plan import plan
     from xreid_plugin.comparison.report import write_report
     from xreid_plugin.comparison.run import execute_all
@@ -67,19 +67,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = tool_parser(__file__, __doc__, usage=USAGE)
     add = parser.add_argument_group("what is compared").add_argument
     add("words", nargs="*", metavar="CONFIG... KEY VALUE...", help="YAML files, then keys to override")
-    add("--seeds", type=int, nargs="+", default=[0], metavar="N", help="a run of each for every CONFIG (default: 0)")
+    add("--seeds", type=int, nargs="+", default=[0], metavar="N", help="one run per seed and CONFIG (default: 0)")
     add(
         "--overlay",
         type=Path,
         action="append",
         default=[],
         metavar="FILE",
-        help="YAML whose own keys, not those of its _BASE_, are laid over every configuration; may be repeated",
+        help="YAML whose own keys, not those of its _BASE_, override every configuration; may be repeated",
     )
     add_imports(add)
     add = parser.add_argument_group("output").add_argument
     add("--output", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
-    add("--only-report", action="store_true", help="train nothing: report what earlier runs have left")
+    add("--only-report", action="store_true", help="train nothing: report the results of earlier runs")
     return parser
 
 

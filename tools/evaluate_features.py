@@ -6,7 +6,7 @@ Examples:
     python tools/evaluate_features.py run/vcm.npz --k1 10 20 30 --k2 3 6 --lambda 0 0.1 0.3 0.5 --csv sweep.csv
     python tools/evaluate_features.py other_method.npz --rerank --roc --same-camera keep
 
-Without options the figures are those of the run that saved the file. Any .npz of the form below is ranked by the same
+Without options the figures are those of the run that saved the file. Any .npz in the format below is ranked by the same
 rules.
 Exit status: 0 done, 2 wrong usage or a file that cannot be used, 130 interrupted.
 """
@@ -72,7 +72,7 @@ def _rank(args: argparse.Namespace) -> str:
 
 
 def _rules(args: argparse.Namespace, saved: "RankingRules") -> "RankingRules":
-    """The rules of the file, changed as the command line asks."""
+    """The rules of the file, changed by the command line."""
     from xreid_plugin.evaluation.rules import KReciprocal, Temporal
 
     rules = replace(saved, roc=saved.roc or args.roc, same_camera=args.same_camera or saved.same_camera)
@@ -90,16 +90,16 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("input").add_argument
     add_features(add)
     add = parser.add_argument_group("re-ranking").add_argument
-    add("--rerank", action="store_true", help="re-rank, by the file's setting or 20, 6, 0.3; implied by the next three")
-    add("--k1", type=int, nargs="+", metavar="N", help="neighbours that make an encoding")
+    add("--rerank", action="store_true", help="re-rank: the file's setting, or 20, 6, 0.3; implied by the next three")
+    add("--k1", type=int, nargs="+", metavar="N", help="neighbours that form an encoding")
     add("--k2", type=int, nargs="+", metavar="N", help="neighbours over which encodings are averaged")
     add("--lambda", dest="weights", type=float, nargs="+", metavar="X", help="weights of the cosine distance, 0..1")
-    add("--temporal", action="store_true", help="re-rank with halves, by the file's setting or BUPTCampus's")
+    add("--temporal", action="store_true", help="re-rank with halves, using the file's setting or BUPTCampus's")
     add = parser.add_argument_group("figures").add_argument
-    add("--roc", action="store_true", help="verification figures as well")
+    add("--roc", action="store_true", help="print verification figures as well")
     add("--same-camera", choices=("exclude", "keep"), help="default: the file's rule, else exclude")
     add = parser.add_argument_group("output").add_argument
-    add("--csv", type=Path, metavar="FILE", help="the table in full precision")
+    add("--csv", type=Path, metavar="FILE", help="write the table in full precision")
     return parser
 
 

@@ -6,7 +6,7 @@ Examples:
     python tools/export.py model_final.pth --output averaged.onnx --raw --no-latency --settings TEST.FLIP.ENABLED True
 
 The file reads images (B, T, 3, H, W) uint8, RGB, 0 to 255, resized to HxW and not normalised, and cameras (B,) int64,
-the dataset's camera numbers; a number that training has not seen, such as -1, gives no camera embedding. It gives
+the dataset's camera numbers; a number that training has not seen, such as -1, means no camera embedding. It returns
 embedding (B, F) float32, rows of length 1. B is free, T, H and W are fixed. It needs neither torch nor this plugin:
 
     import json, numpy as np, onnxruntime
@@ -21,8 +21,8 @@ embedding (B, F) float32, rows of length 1. B is free, T, H and W are fixed. It 
     similarity = embedding @ embedding.T  # cosines, -1 to 1
 
 The metadata also hold pixel_mean, pixel_std, clips, flip, raw, checkpoint, fingerprint and the whole config. More in
-docs/deployment.md. OMP_NUM_THREADS sets the threads of both sides that are timed.
-Exit status: 0 done, 1 the file disagrees with torch and was not written, 2 wrong usage or what cannot be used, 130
+docs/deployment.md. OMP_NUM_THREADS sets the threads of torch and onnxruntime when they are timed.
+Exit status: 0 done, 1 the file disagrees with torch and was not written, 2 wrong usage or unusable input, 130
 interrupted.
 """
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    import xreid_plugin  # noqa: F401  (mends the host)
+    import xreid_plugin  # noqa: F401  (fixes the host)
     from xreid_plugin.export.check import CheckError, write_checked
     from xreid_plugin.export.embedder import ClipEmbedder
     from xreid_plugin.export.latency import TIMED_BATCHES, latency_table, machine, measure
@@ -121,15 +121,15 @@ def _agreement_table(agreements: "list[Agreement]", tolerance: float) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = tool_parser(__file__, __doc__)
     add = parser.add_argument_group("the model").add_argument
-    add("source", type=Path, metavar="CHECKPOINT|CONFIG.yml", help="of a training run; a config names its checkpoint")
-    add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as INPUT.CLIP.FRAMES 6")
+    add("source", type=Path, metavar="CHECKPOINT|CONFIG.yml", help="a run's checkpoint, or a config that names one")
+    add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="override keys, such as INPUT.CLIP.FRAMES 6")
     add_imports(add)
     add = parser.add_argument_group("the file").add_argument
-    add("--output", type=Path, required=True, metavar="FILE.onnx", help="made whole, or left as it was")
-    add("--raw", action="store_true", help="rows of any length, to average clips of a tracklet (TEST.FRAMES dense)")
+    add("--output", type=Path, required=True, metavar="FILE.onnx", help="written whole, or left unchanged")
+    add("--raw", action="store_true", help="rows not scaled to length 1, for averaging clips (TEST.FRAMES dense)")
     add = parser.add_argument_group("its check").add_argument
     add("--tolerance", type=float, default=1e-5, metavar="X", help="largest difference from torch (default: 1e-5)")
-    add("--no-latency", action="store_true", help="time nothing")
+    add("--no-latency", action="store_true", help="skip the timing")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""A gallery of tracklets on disk: builds it, adds to it, and finds a person in it.
+"""A gallery of tracklets on disk: builds it, adds to it, and searches it for a person.
 
 Examples:
     python tools/gallery.py build gallery --checkpoint model_final.pth --frames tracklets/ --camera 3
@@ -14,10 +14,10 @@ Examples:
     python tools/gallery.py info gallery
 
 Scores are cosines, -1 to 1. A threshold that was calibrated on validation people decides what is a match; their
-features come from TEST.SAVE_FEATURES of an evaluation. A gallery knows which model made it, and refuses others.
-Additions show at once and as a whole: readers see the state before or after, a killed one leaves the state before, and
-of two writers the second waits (--wait) or is told.
-Exit status: 0 done, 2 wrong usage or what cannot be used, 130 interrupted.
+features come from TEST.SAVE_FEATURES of an evaluation. A gallery records which model made it, and refuses
+others. Additions are atomic: readers see the state before or after, a killed writer leaves the state before, and of two
+writers the second waits (--wait) or gets an error.
+Exit status: 0 done, 2 wrong usage or unusable input, 130 interrupted.
 """
 
 import argparse
@@ -37,12 +37,12 @@ LIST_COLUMNS = ("frames", "boxes", "identity", "camera", "time")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and prints what it answers; returns the exit status."""
+    """Runs a command and prints its answer; returns the exit status."""
     return run_tool(_parser(), _run, arguments, if_interrupted="a gallery is as it was before")
 
 
 def _run(args: argparse.Namespace) -> int:
-    importlib.import_module("xreid_plugin")  # mends the host
+    importlib.import_module("xreid_plugin")  # fixes the host
     commands = importlib.import_module("xreid_plugin.gallery.commands")
     print(getattr(commands, args.run)(args))
     return 0
@@ -62,8 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     build = command("build", "build", "makes a gallery of tracklets")
     _add_sources(build, many=True)
     add = build.add_argument_group("the index").add_argument
-    add("--index", choices=INDEX_KINDS, default="exact", help="auto goes by the size (default: %(default)s)")
-    add("--recall", type=float, default=0.95, metavar="X", help="wanted of an index (default: %(default)s)")
+    add("--index", choices=INDEX_KINDS, default="exact", help="auto chooses by size (default: %(default)s)")
+    add("--recall", type=float, default=0.95, metavar="X", help="recall an index must reach (default: %(default)s)")
     _add_calibration(build, required=False)
     _add_wait(build)
 
@@ -71,13 +71,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_sources(more, many=True)
     _add_wait(more)
 
-    query = command("query", "query", "finds the tracklets most like one")
+    query = command("query", "query", "finds the tracklets most similar to one")
     _add_sources(query, many=False)
     add = query.add_argument_group("the answer").add_argument
     add("--top", type=positive, default=10, metavar="K", help="how many tracklets (default: %(default)s)")
-    add("--all", action="store_true", help="also those below the threshold")
-    add("--exact", action="store_true", help="also where the gallery has an approximate index")
-    add("--picture", type=Path, metavar="FILE.png", help="the query's frames above those found")
+    add("--all", action="store_true", help="also show those below the threshold")
+    add("--exact", action="store_true", help="search exactly even if the gallery has an approximate index")
+    add("--picture", type=Path, metavar="FILE.png", help="draw the query's frames above those found")
 
     again = command("calibrate", "calibrate_again", "sets the threshold of a gallery")
     _add_calibration(again, required=True)
@@ -88,12 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     out.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="for the files")
     out.add_argument("--format", nargs="+", choices=FORMATS, default=["npy", "parquet"], help="default: npy parquet")
 
-    command("info", "info", "says what a gallery is")
+    command("info", "info", "describes a gallery")
     return parser
 
 
 def _add_sources(parser: argparse.ArgumentParser, many: bool) -> None:
-    one = parser.add_argument_group("where from, one of these").add_mutually_exclusive_group(required=True)
+    one = parser.add_argument_group("the source, one of these").add_mutually_exclusive_group(required=True)
     number = "+" if many else 1
     one.add_argument("--frames", type=Path, nargs=number, metavar="FOLDER", help="of frames, or of such folders")
     one.add_argument("--video", type=Path, metavar="FILE", help="with --boxes")
@@ -101,15 +101,15 @@ def _add_sources(parser: argparse.ArgumentParser, many: bool) -> None:
     add = parser.add_argument_group("more about it").add_argument
     if many:
         columns = ", ".join(LIST_COLUMNS)
-        one.add_argument("--list", type=Path, metavar="FILE.csv", help=f"a line a tracklet: {columns}")
+        one.add_argument("--list", type=Path, metavar="FILE.csv", help=f"a line per tracklet: {columns}")
         one.add_argument("--dataset", metavar="NAME", help="its test tracklets, such as HITSZVCM")
         add("--root", type=Path, metavar="FOLDER", help="of the dataset (default: DATASETS.ROOT)")
-        add("--direction", choices=DIRECTIONS, help="what it searches alone, and calibrates (default: both)")
+        add("--direction", choices=DIRECTIONS, help="the only direction to search and calibrate (default: both)")
     else:
         add("--row", type=int, metavar="N", help="of --features, from 0")
     add("--boxes", type=Path, metavar="FILE.csv", help="frame,x1,y1,x2,y2: pixels of the video")
-    add("--identity", metavar="NAME", help="who it is, if that is known")
-    add("--camera", type=int, metavar="N", help="its number in training; unknown ones are left out")
+    add("--identity", metavar="NAME", help="the person, if known")
+    add("--camera", type=int, metavar="N", help="its number in training; unknown numbers get no camera embedding")
     add("--time", metavar="TIME", help="ISO 8601, or seconds since 1970")
     add = parser.add_argument_group("the model").add_argument
     add("--checkpoint", type=Path, metavar="FILE", help="default: the gallery's own")
@@ -125,7 +125,7 @@ def _add_calibration(parser: argparse.ArgumentParser, required: bool) -> None:
 
 
 def _add_wait(parser: argparse.ArgumentParser) -> None:
-    text = "for another writer; -1: for ever (default: %(default)s)"
+    text = "how long to wait for another writer; -1: forever (default: %(default)s)"
     parser.add_argument("--wait", type=float, default=0, metavar="SECONDS", help=text)
 
 

@@ -4,8 +4,8 @@ Examples:
     python tools/make_config_docs.py
     python tools/make_config_docs.py --check
 
-Run it after a change of xreid_plugin/config.py.
-Exit status: 0 done, 1 the file is not what it should be (--check), 2 a file that cannot be written, 130 interrupted.
+Run it after changing xreid_plugin/config.py.
+Exit status: 0 done, 1 the file is out of date (--check), 2 a file that cannot be written, 130 interrupted.
 """
 
 import argparse

@@ -6,8 +6,8 @@ Examples:
     python tools/make_synthetic_vcm.py --output datasets/synthetic-bupt --layout bupt --cameras 6
     python tools/make_synthetic_vcm.py --preview sheet.png --size 288 144
 
-Equal options give the same files, byte for byte, whatever --workers says. The set appears when it is whole.
-Exit status: 0 done, 2 wrong usage or what cannot be drawn or written, 130 interrupted.
+Equal options give the same files, byte for byte, for any --workers. The set appears only when it is complete.
+Exit status: 0 done, 2 wrong usage or a set that cannot be drawn or written, 130 interrupted.
 """
 
 import argparse
@@ -70,12 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--tracklets", type=int, default=4, metavar="N", help="per identity and modality (default: %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="default: %(default)s")
     add = parser.add_argument_group("its frames").add_argument
-    lengths = "of a tracklet, but for a few short ones; at least 12 (default: 16 24)"
+    lengths = "per tracklet, except a few short ones; at least 12 (default: 16 24)"
     add("--frames", type=int, nargs=2, default=(16, 24), metavar=("MIN", "MAX"), help=lengths)
     add("--size", type=int, nargs=2, default=(96, 48), metavar=("HEIGHT", "WIDTH"), help="in pixels (default: 96 48)")
     add("--quality", type=int, default=92, metavar="1..100", help="of the JPEGs (default: %(default)s)")
     add = parser.add_argument_group("work").add_argument
-    add("--workers", type=int, default=1, metavar="N", help="processes; changes no file (default: %(default)s)")
+    add("--workers", type=int, default=1, metavar="N", help="processes; no effect on the files (default: %(default)s)")
     return parser
 
 

@@ -6,9 +6,9 @@ Examples:
     python tools/pack_dataset.py --dataset HITSZVCM --root /data --output /ssd/vcm.pack --verify
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml DATASETS.PACK /ssd/vcm.pack
 
-Takes all frames of all tracklets of training and test, of the auxiliary set too where there is one: the files as they
-are, or, with --frames, their pixels at the size of training. Cut off, the same command goes on where it stopped. The
-lists of the dataset are still needed beside a pack; the loose frames are not.
+Packs all frames of all tracklets of training and test, and of the auxiliary set if there is one: the unchanged files,
+or, with --frames, their pixels at the training size. After an interruption, the same command continues where it
+stopped. A pack still needs the lists of the dataset, but not the loose frames.
 Exit status: 0 done, 1 the pack is damaged (--verify), 2 wrong usage, lists or frames that cannot be read, a full disk,
 130 interrupted.
 """
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("the pack").add_argument
     add("--output", required=True, type=Path, metavar="FILE", help="the pack")
     add("--frames", type=_size, metavar="HEIGHTxWIDTH", help="pack decoded frames of this size (default: files)")
-    add("--verify", action="store_true", help="then read all of the pack and check the sums")
+    add("--verify", action="store_true", help="then read the whole pack and verify its checksums")
     add_workers(add)
     return parser
 

@@ -8,10 +8,10 @@ Examples:
     python tools/report.py RUN MODEL.WEIGHTS RUN/model_0004.pth
 
 RUN is the folder of a run. The page is a single HTML file, pictures included: it needs no network and no script. Rank
-lists and maps are drawn from the features that TEST.SAVE_FEATURES saved; a run without has its test set embedded by its
-last checkpoint, which takes as long as an evaluation, once: they are kept in RUN. That, rank lists and attention need
-the dataset; what is not there is left out, and the page says so.
-Exit status: 0 done, 2 wrong usage or a folder that is no run, 130 interrupted.
+lists and maps are drawn from the features that TEST.SAVE_FEATURES saved; if there are none, the last checkpoint
+embeds the test set once, which takes as long as an evaluation, and they are kept in RUN. That, rank lists and attention
+need the dataset; what is missing is left out, and the page says so.
+Exit status: 0 done, 2 wrong usage or a folder that is not a run, 130 interrupted.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def _write(args: argparse.Namespace) -> int:
         raise FileNotFoundError(f"--features: there is no {args.features}")
     from tqdm import tqdm
 
-    import xreid_plugin  # noqa: F401  (mends the host)
+    import xreid_plugin  # noqa: F401  (fixes the host)
     from xreid_plugin.visualization.page import write_page
     from xreid_plugin.visualization.page_content import PageOptions, page_content
     from xreid_plugin.visualization.run_folder import RunFolder
@@ -65,13 +65,13 @@ def _parser() -> argparse.ArgumentParser:
         "--no-features",
         dest="make_features",
         action="store_false",
-        help="leave out maps and rank lists where the run saved no features, instead of embedding the test set now",
+        help="leave out maps and rank lists if the run saved no features, instead of embedding the test set now",
     )
     add = parser.add_argument_group("the page").add_argument
     add("--output", type=Path, metavar="FILE", help="default: RUN/report.html")
     add("--queries", type=positive, default=5, metavar="N", help="rank lists of each direction (default: %(default)s)")
     add("--depth", type=positive, default=10, metavar="N", help="tracklets of a rank list (default: %(default)s)")
-    add("--people", type=positive, default=2, metavar="N", help="whose attention is shown (default: %(default)s)")
+    add("--people", type=positive, default=2, metavar="N", help="people for the attention maps (default: %(default)s)")
     add_seed(add)
     return parser
 

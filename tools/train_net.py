@@ -5,17 +5,17 @@ Examples:
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --resume
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --eval-only MODEL.WEIGHTS model_final.pth
 
-Several processes share SOLVER.IMS_PER_BATCH and give the losses and figures of one; --num-gpus counts them also where
-MODEL.DEVICE is cpu:
+Several processes share SOLVER.IMS_PER_BATCH and give the same losses and figures as one; --num-gpus sets their number
+even if MODEL.DEVICE is cpu:
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-gpus 2
     torchrun --nproc-per-node 2 tools/train_net.py --config-file projects/XReID/configs/vcm.yml
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-machines 2 --machine-rank 0 \\
         --dist-url tcp://192.168.0.10:29500     # the address of machine 0; likewise on the other, with --machine-rank 1
 
-SIGTERM, or Ctrl-C once, lets a run finish its step and save a checkpoint, from which --resume goes on in mid-epoch; a
-second Ctrl-C ends it at once. After a kill or a crash --resume goes on from the newest whole checkpoint. It all ends as
-if it had never been interrupted.
-Exit status: 0 done, 1 the run failed, and its checkpoints are whole, 2 the command, the configuration or the data is
+SIGTERM, or Ctrl-C once, lets a run finish its step and save a checkpoint, from which --resume continues in mid-epoch; a
+second Ctrl-C ends it at once. After a kill or a crash, --resume continues from the newest intact checkpoint. The run
+ends as if it had never been interrupted.
+Exit status: 0 done, 1 the run failed, but its checkpoints are intact, 2 the command, the configuration or the data is
 wrong, 143 SIGTERM, 130 Ctrl-C or SIGINT.
 """
 
@@ -42,8 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = tool_parser(__file__, __doc__, usage=USAGE)
     add = parser.add_argument_group("the run").add_argument
     add("--config-file", required=True, metavar="FILE", help="YAML, such as projects/XReID/configs/vcm.yml")
-    add("opts", nargs="*", metavar="KEY VALUE", help="overrides of the configuration")
-    add("--resume", action="store_true", help="go on from the newest whole checkpoint in OUTPUT_DIR")
+    add("opts", nargs="*", metavar="KEY VALUE", help="configuration keys to override")
+    add("--resume", action="store_true", help="continue from the newest intact checkpoint in OUTPUT_DIR")
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS, or the last checkpoint in OUTPUT_DIR")
     add_imports(add)
     add = parser.add_argument_group("its processes").add_argument

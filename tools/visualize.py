@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _picture(args: argparse.Namespace) -> int:
     if args.opts and not (hasattr(args, "config_file") and all(not word.startswith("--") for word in args.opts)):
         raise UsageError(f"unrecognized arguments: {' '.join(args.opts)}")
-    import xreid_plugin  # noqa: F401  (mends the host)
+    import xreid_plugin  # noqa: F401  (fixes the host)
     from xreid_plugin.visualization.panels import picture_format
 
     output = args.output or args.default_output(args)
@@ -54,7 +54,7 @@ def _picture(args: argparse.Namespace) -> int:
 
 
 def draw_ranks(args: argparse.Namespace, output: Path) -> None:
-    """A strip a query, for each direction."""
+    """One strip per query, for each direction."""
     from tqdm import tqdm
 
     from xreid_plugin.evaluation.features import load_features
@@ -91,7 +91,7 @@ def draw_embedding(args: argparse.Namespace, output: Path) -> None:
 
 
 def draw_attention(args: argparse.Namespace, output: Path) -> None:
-    """Two panels a person, one a modality."""
+    """Two panels per person, one per modality."""
     from tqdm import tqdm
 
     from xreid_plugin.visualization.attention_maps import attention_maps, choose_pairs
@@ -145,15 +145,15 @@ def _parser() -> argparse.ArgumentParser:
     add = command("ranks", draw_ranks, lambda args: _beside_features(args, "ranks"))
     add_features(add)
     _add_config(add)
-    add("--queries", type=positive, default=6, metavar="N", help="of each direction (default: %(default)s)")
-    add("--depth", type=positive, default=10, metavar="N", help="gallery tracklets of a strip (default: %(default)s)")
-    add("--frames", type=positive, default=1, metavar="N", help="of each tracklet (default: %(default)s)")
-    add("--pick", choices=PICKS, default="spread", help="queries by their average precision (default: %(default)s)")
+    add("--queries", type=positive, default=6, metavar="N", help="queries of each direction (default: %(default)s)")
+    add("--depth", type=positive, default=10, metavar="N", help="gallery tracklets per strip (default: %(default)s)")
+    add("--frames", type=positive, default=1, metavar="N", help="frames of each tracklet (default: %(default)s)")
+    add("--pick", choices=PICKS, default="spread", help="which queries, by average precision (default: %(default)s)")
     add = command("embedding", draw_embedding, lambda args: _beside_features(args, "embedding"))
     add_features(add)
     add = command("attention", draw_attention, lambda args: Path(args.config_file).with_name("attention.png"))
     _add_config(add)
-    add("--people", type=positive, default=2, metavar="N", help="whose attention is shown (default: %(default)s)")
+    add("--people", type=positive, default=2, metavar="N", help="people for the attention maps (default: %(default)s)")
     add = command("curves", draw_curves, lambda args: args.run / "curves.png")
     add("run", type=Path, metavar="RUN", help="folder of a run")
     return parser
