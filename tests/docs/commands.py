@@ -3,20 +3,16 @@
 All happens in the process and the working folder of the caller; see tests/docs/run_pages.py.
 """
 
-import argparse
-import io
 import os
 import re
-import runpy
 import shlex
-import signal
 import subprocess
 import sys
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from tests.data.small_set import SMALL
 from tests.docs.markdown import CHECKOUT
+from tests.docs.tool_process import Parsed, execute, parsers_end
 from xreid_plugin.config import get_cfg
 from xreid_plugin.config_files import ConfigError
 from xreid_plugin.engine.config_checks import check_config
@@ -45,13 +41,6 @@ SMALL_TOWER = ["MODEL.BACKBONE.CLIP_MODEL", TOWER_FILE, "MODEL.MII.HEADS", "4"]
 
 class DocumentError(Exception):
     """Something that a document says is not so."""
-
-
-class Parsed(BaseException):
-    """Ends a tool once its arguments are read; no tool catches it."""
-
-    def __init__(self, namespace):
-        self.namespace = namespace
 
 
 def check_command(command, may_run=True):
@@ -107,7 +96,7 @@ def check_tool(script, arguments, may_run):
         arguments = [*arguments[:-1], *(RECIPE if script.endswith("/train_net.py") else [])]
     arguments = [found for word in map(local, arguments) for found in _expanded(word)]
     if "--help" in arguments:
-        status, said = _execute(script, arguments)
+        status, said = execute(script, arguments)
         if status or "usage:" not in said:
             raise DocumentError(f"ended with {status}: {said}")
         return RUN
@@ -119,7 +108,7 @@ def check_tool(script, arguments, may_run):
     if more is None:
         return PARSED
     expected = (0, 1) if "--only-report" in more else (0,)
-    status, said = _execute(script, [*arguments, *more])
+    status, said = execute(script, [*arguments, *more])
     if status not in expected:
         raise DocumentError(f"ended with {status}: {said[-2000:]}")
     return PARSED if "--only-report" in more else RUN
@@ -236,66 +225,7 @@ def _parse(script, arguments):
     """What the tool's own parser makes of the arguments."""
     try:
         with parsers_end():
-            status, said = _execute(script, arguments)
+            status, said = execute(script, arguments)
     except Parsed as parsed:
         return parsed.namespace
     raise DocumentError(f"is not understood, status {status}: {said}")
-
-
-@contextmanager
-def parsers_end():
-    """Within it a parser that has read its arguments raises Parsed with them."""
-    kinds = ("parse_args", "parse_intermixed_args", "parse_known_args")
-    originals = {name: getattr(argparse.ArgumentParser, name) for name in kinds}
-    depth = 0
-
-    def ending(original):
-        def parse(*args, **kwargs):
-            # They call one another, and a tool's commands have parsers of their own.
-            nonlocal depth
-            depth += 1
-            try:
-                found = original(*args, **kwargs)
-            finally:
-                depth -= 1
-            if depth:
-                return found
-            if isinstance(found, tuple):
-                found, found.opts = found
-            raise Parsed(found)
-
-        return parse
-
-    for name, original in originals.items():
-        setattr(argparse.ArgumentParser, name, ending(original))
-    try:
-        yield
-    finally:
-        for name, original in originals.items():
-            setattr(argparse.ArgumentParser, name, original)
-
-
-def _execute(script, arguments):
-    """The tool as ``python tools/NAME.py`` runs it, in this process: its status, and the end of what it said."""
-    handler, said = signal.getsignal(signal.SIGTERM), io.StringIO()
-    with _arguments([script, *arguments]), redirect_stdout(said), redirect_stderr(said):
-        try:
-            runpy.run_path(str(CHECKOUT / script), run_name="__main__")
-            status = 0
-        except SystemExit as ended:
-            status = ended.code or 0
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-    return status, said.getvalue()
-
-
-@contextmanager
-def _arguments(words):
-    before, path = sys.argv, list(sys.path)
-    sys.argv = words
-    sys.path.insert(0, str(CHECKOUT / "tools"))
-    try:
-        yield
-    finally:
-        sys.argv = before
-        sys.path[:] = path

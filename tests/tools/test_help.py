@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.docs.commands import Parsed, parsers_end
+from tests.docs.tool_process import Parsed, parsers_end
 from tests.tools.conftest import TOOLS
 from xreid_plugin.data.synthetic import SyntheticSettings
 from xreid_plugin.evaluation.features import DIRECTIONS

@@ -6,7 +6,7 @@ import pytest
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from tests.data.datasets.trees import small_vcm
-from tests.docs.commands import Parsed, parsers_end
+from tests.docs.tool_process import Parsed, parsers_end
 
 OWN = """
 from fastreid.data.datasets import DATASET_REGISTRY
