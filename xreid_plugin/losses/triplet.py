@@ -21,9 +21,10 @@ def triplet_loss(features: torch.Tensor, targets: torch.Tensor, margin: float = 
     Returns:
         Scalar, at least 0, float32 or the features' float64.
     """
-    # Differences of squares lose everything in half precision.
     with torch.autocast(features.device.type, enabled=False):
-        distance = _euclidean(features.to(torch.promote_types(features.dtype, torch.float32)))
+        full = features.to(torch.promote_types(features.dtype, torch.float32))
+        # Differences first: through products of whole features, equal samples of large norm come out apart.
+        distance = torch.cdist(full, full, compute_mode="donot_use_mm_for_euclid_dist")
     same = targets[:, None] == targets[None, :]
     positive = same & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
     farthest = distance.masked_fill(~positive, -torch.inf).amax(1)
@@ -31,9 +32,3 @@ def triplet_loss(features: torch.Tensor, targets: torch.Tensor, margin: float = 
     counts = positive.any(1) & ~same.all(1)
     hinge = torch.where(counts, (farthest - nearest + margin).clamp(min=0), torch.zeros_like(farthest))
     return hinge.sum() / counts.sum().clamp(min=1)
-
-
-def _euclidean(features: torch.Tensor) -> torch.Tensor:
-    squares = features.pow(2).sum(1)
-    # The clamp keeps the square root's gradient finite where two samples coincide.
-    return (squares[:, None] + squares[None, :] - 2 * features @ features.t()).clamp(min=1e-12).sqrt()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from xreid_plugin.losses.identity import triplet_loss
+from xreid_plugin.losses.triplet import triplet_loss
 
 
 def line(*places):
