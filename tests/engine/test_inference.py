@@ -17,6 +17,7 @@ from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.evaluation.scoring import FIGURES
+from xreid_plugin.modeling.fingerprint import fingerprint
 
 
 class CoarsePixels(nn.Module):
@@ -108,3 +109,8 @@ def test_two_ranks_embed_any_number_of_tracklets_as_one_process_does(count, mode
     first, second = run_on_two_ranks(embedded_on_rank, tmp_path)
     torch.testing.assert_close(first["means"], embedded(small_set, tmp_path, count, mode)["means"])
     assert second == {}
+
+
+def test_saved_features_say_which_model_made_them(evaluation, small_set, tmp_path):
+    cfg = small_config(small_set, tmp_path)
+    assert evaluation[1].protocol["model"] == fingerprint(CoarsePixels(), cfg, ())

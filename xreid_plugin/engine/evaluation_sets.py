@@ -30,6 +30,23 @@ def show_test_sets(cfg: Any) -> None:
             dataset.show_test()
 
 
+def evaluate_test_set(cfg: Any, model: nn.Module, name: str) -> tuple[CrossModalityEvaluator, dict[str, float]]:
+    """Embeds and ranks one test set, and saves its features if TEST.SAVE_FEATURES says so; collective.
+
+    Args:
+        cfg: complete.
+        model: maps a batch of clips to embeddings in eval mode.
+        name: of the dataset.
+
+    Returns:
+        The evaluator, and the figures in percent, such as "I2V/mAP"; none on all but the main process.
+    """
+    evaluator = CrossModalityEvaluator(cfg, build_dataset(cfg, name))
+    tracklets = as_the_model_knows_them(cfg, name, evaluator.tracklets)
+    loader = build_clip_loader(cfg, tracklets, cfg.TEST.FRAMES)
+    return evaluator, evaluate(Embedder(model, cfg.TEST.FLIP.ENABLED, autocast(cfg)), loader, evaluator)
+
+
 def evaluate_test_sets(cfg: Any, model: nn.Module, label: str) -> dict[str, float]:
     """Evaluates every test set, and writes ``results_LABEL.json``; collective.
 
@@ -45,10 +62,7 @@ def evaluate_test_sets(cfg: Any, model: nn.Module, label: str) -> dict[str, floa
     results: dict[str, float] = {}
     several = len(cfg.DATASETS.TESTS) > 1
     for name in cfg.DATASETS.TESTS:
-        evaluator = CrossModalityEvaluator(cfg, build_dataset(cfg, name))
-        tracklets = as_the_model_knows_them(cfg, name, evaluator.tracklets)
-        loader = build_clip_loader(cfg, tracklets, cfg.TEST.FRAMES)
-        figures = evaluate(Embedder(model, cfg.TEST.FLIP.ENABLED, autocast(cfg)), loader, evaluator)
+        evaluator, figures = evaluate_test_set(cfg, model, name)
         if comm.is_main_process():
             title = title_of(label)
             logger.info(f"{name}, {title}, in percent:\n" + results_table({title: figures}))

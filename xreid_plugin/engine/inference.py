@@ -10,9 +10,11 @@ from fastreid.utils import comm
 from torch import nn
 
 from xreid_plugin.data.tracklet import IMAGES, LENGTHS, MODALITIES, TARGETS
+from xreid_plugin.engine.checkpoint import TRAINING_ONLY
 from xreid_plugin.engine.passes import Batch, InParts, Progress
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.host import DeviceLoader
+from xreid_plugin.modeling.fingerprint import fingerprint
 from xreid_plugin.modeling.xreid import XReID
 
 
@@ -61,6 +63,10 @@ def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityE
     Returns:
         The evaluator's figures; empty on all but the main process.
     """
+    if evaluator.cfg.TEST.SAVE_FEATURES:
+        model = embedder.model
+        bare = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
+        evaluator.model = fingerprint(bare, evaluator.cfg, TRAINING_ONLY)
     progress = Progress(loader, "Evaluating")
     figures: dict[str, float] = inference_on_dataset(embedder, progress, evaluator)
     evaluator.substituted_frames = progress.tell().frames

@@ -35,6 +35,7 @@ class CrossModalityEvaluator(ReidEvaluator):
         rules: the rules by which features are ranked.
         reports: the raw ranking of each direction.
         substituted_frames: how many frames of the clips were replaced by others; set by the code that reads the clips.
+        model: the fingerprint of the model that embeds, which saved features carry; set by the code that runs it.
     """
 
     def __init__(self, cfg: Any, dataset: VideoCrossModalityDataset) -> None:
@@ -53,6 +54,7 @@ class CrossModalityEvaluator(ReidEvaluator):
         self.tracklets: list[Tracklet] = with_halves(dataset.test) if self.rules.temporal else dataset.test
         self.reports: dict[str, RankMetrics] = {}
         self.substituted_frames = 0
+        self.model = ""
         self._save_to = features_path(cfg, type(dataset).__name__)
         if self._save_to is not None:
             # Now, rather than after hours of embedding.
@@ -107,7 +109,7 @@ class CrossModalityEvaluator(ReidEvaluator):
             first_half=first_half,
             second_half=second_half,
             names=tuple(tracklet.name for tracklet in tracklets),
-            protocol=self._settings,
+            protocol={**self._settings, "model": self.model},
         )
 
     def _report(self, direction: str, metrics: RankMetrics) -> None:

@@ -23,7 +23,8 @@ It may hold
 
   first_half, second_half   (n, F) floating     embeddings of the halves of tracklets, for temporal re-ranking
   names                     (n,) text           of tracklets
-  protocol                  () text             a JSON object; its ranking rules are the defaults of a later ranking
+  protocol                  () text             a JSON object; its ranking rules are the defaults of a later ranking,
+                                                its "model" is the fingerprint of the model that embedded
 """
 
 import json
