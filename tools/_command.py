@@ -8,15 +8,20 @@ import ast
 import io
 import os
 import select
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 INTERRUPTED = 130
 # As shells count a program that wrote to a pipe that nobody reads any more: 128 and SIGPIPE's number.
 NOBODY_READS = 141
 FAILED = 1
+# Between two tries to interrupt.
+INSISTENCE_SECONDS = 0.2
 
 Work = Callable[[argparse.Namespace], int]
 Read = Callable[[Sequence[str] | None], argparse.Namespace]
@@ -118,19 +123,78 @@ def ends_well(name: str, work: Callable[[], int], if_interrupted: str) -> int:
     Returns:
         That exit status, 130 or 141.
     """
-    try:
+    with _insisting_on_interrupts() as noted:
         try:
-            return work()
-        finally:
-            # Now, and not at the interpreter's end, which would print what it cannot handle.
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted; {if_interrupted}.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        if not _nobody_reads():
-            raise
-        return NOBODY_READS
+            try:
+                return work()
+            finally:
+                # Now, and not at the interpreter's end, which would print what it cannot handle.
+                sys.stdout.flush()
+        except BrokenPipeError:
+            if not _nobody_reads():
+                raise
+            return NOBODY_READS
+        except BaseException as error:
+            # What an interrupted import raises can be anything.
+            if not noted and not isinstance(error, KeyboardInterrupt):
+                raise
+            _ignore_interrupts()
+            print(f"{name}: interrupted; {if_interrupted}.", file=sys.stderr)
+            return INTERRUPTED
+
+
+@contextmanager
+def _insisting_on_interrupts() -> Iterator[list[int]]:
+    """Within it, Ctrl-C raises KeyboardInterrupt until something handles it; gives the list of what has come.
+
+    Python drops an exception that a signal's handler raises in a ``__del__``, in a weak reference's callback and in a
+    hook of a fork, and imports of C code clear it; a tool would go on to its end. Processes that this one forks leave
+    Ctrl-C, which a terminal sends to them too, to this one.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield []
+        return
+    noted: list[int] = []
+    owner = os.getpid()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            noted.append(number)
+            signal.setitimer(signal.ITIMER_REAL, INSISTENCE_SECONDS, INSISTENCE_SECONDS)
+            raise KeyboardInterrupt
+
+    def insist(number: int, frame: FrameType | None) -> None:
+        if not _stems_from_interrupt(sys.exception()):
+            raise KeyboardInterrupt
+
+    def tell(lost: Any) -> None:
+        if lost.exc_type is not KeyboardInterrupt:
+            former_hook(lost)
+
+    former_hook, sys.unraisablehook = sys.unraisablehook, tell
+    former = {
+        signal.SIGINT: signal.signal(signal.SIGINT, interrupt),
+        signal.SIGALRM: signal.signal(signal.SIGALRM, insist),
+    }
+    try:
+        yield noted
+    finally:
+        _ignore_interrupts()
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = former_hook
+
+
+def _ignore_interrupts() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _stems_from_interrupt(error: BaseException | None) -> bool:
+    """Whether what is being handled, as in a clean-up on the way out, is the interrupt or came of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def docstring_of(module: str) -> str:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -100,14 +101,82 @@ def test_an_output_on_a_full_disk_is_a_line():
         assert printing(full) == ("some_tool: No space left on device\n", 2)
 
 
+class Fragile:
+    """Python drops whatever is raised while such an object is removed."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_ends_a_tool_even_where_python_drops_its_exception(ended, capsys):
+    went_on = []
+
+    def work(args):
+        Fragile()
+        went_on.append(True)
+        return int(threading.Event().wait(60))
+
+    assert ended(work) == 130
+    assert went_on
+    assert capsys.readouterr().err == "some_tool: interrupted; nothing was left half-written.\n"
+
+
+def test_ctrl_c_does_not_disturb_the_clean_up_of_the_first(ended):
+    steps = []
+
+    def work(args):
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            threading.Event().wait(0.7)
+            steps.append("cleaned up")
+
+    assert ended(work) == 130
+    assert steps == ["cleaned up"]
+
+
+def test_after_a_tool_the_signals_are_as_before(ended):
+    def handlers():
+        return signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGALRM), sys.unraisablehook
+
+    before = handlers()
+    ended(raising(KeyboardInterrupt()))
+    assert handlers() == before
+
+
+SET = ["--train-identities", "40", "--size", "288", "144", "--workers", "2", "--output"]
+
+
+def at_a_terminal(folder, *options):
+    """All processes of a terminal get its Ctrl-C: a group of their own stands for it."""
+    command = [sys.executable, "-W", "error", *options, str(TOOLS / "make_synthetic_vcm.py"), *SET, str(folder / "set")]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
+
+
 def test_ctrl_c_at_a_terminal_leaves_nothing(tmp_path):
-    options = ["--train-identities", "40", "--size", "288", "144", "--workers", "2", "--output", str(tmp_path / "set")]
-    command = [sys.executable, "-W", "error", str(TOOLS / "make_synthetic_vcm.py"), *options]
-    # All processes of a terminal get the signal: a group of their own stands for it.
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
-    while process.poll() is None and not any(tmp_path.rglob("*.jpg")):
-        time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)
-    error = process.communicate(timeout=100)[1]
+    with at_a_terminal(tmp_path) as process:
+        while process.poll() is None and not any(tmp_path.rglob("*.jpg")):
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGINT)
+        error = process.communicate(timeout=100)[1]
     assert (error, process.returncode) == ("make_synthetic_vcm: interrupted; nothing was written.\n", 130)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("more", [0, 250, 1000])
+def test_ctrl_c_in_the_midst_of_imports_is_no_traceback(tmp_path, more):
+    with at_a_terminal(tmp_path, "-X", "importtime") as process:
+        while "_checkout" not in process.stderr.readline():
+            pass
+        for _ in range(more):
+            process.stderr.readline()
+        os.killpg(process.pid, signal.SIGINT)
+        said = [
+            line for line in process.communicate(timeout=100)[1].splitlines() if not line.startswith("import time:")
+        ]
+    # At first the signal itself ends the process.
+    assert (said, process.returncode) in [
+        ([], -signal.SIGINT),
+        (["make_synthetic_vcm: interrupted; nothing was written."], 130),
+    ]
     assert list(tmp_path.iterdir()) == []
