@@ -6,25 +6,26 @@ Examples:
     python tools/evaluate_features.py run/vcm.npz --k1 10 20 30 --k2 3 6 --lambda 0 0.1 0.3 0.5 --csv sweep.csv
     python tools/evaluate_features.py other_method.npz --rerank --roc --same-camera keep
 
-Without options the figures are those of the run that saved the file. Any .npz in the format below is ranked by the same
-rules.
+Without options the metrics are those of the run that saved the file. Any .npz in the format below is ranked in the same
+way.
 Exit status: 0 done, 2 wrong usage or a file that cannot be used, 130 interrupted.
 """
 
 import argparse
+import csv
 import itertools
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import docstring_of, run_tool, tool_parser
-from _options import add_features
+from _options import add_features, positive
 
 if TYPE_CHECKING:
-    from xreid_plugin.evaluation.rules import RankingRules
+    from xreid_plugin.evaluation.protocol import RankingProtocol
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,56 +34,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from xreid_plugin.evaluation.archive import FeatureFileError
-
-    try:
-        text = _rank(args)
-    except FeatureFileError:
-        # It names the file itself.
-        raise
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{args.features}: {error}") from error
-    print(text)
-    return 0
-
-
-def _rank(args: argparse.Namespace) -> str:
+    from tabulate import tabulate
     from tqdm import tqdm
 
     from xreid_plugin.evaluation.features import load_features
-    from xreid_plugin.evaluation.report import rankings_table, write_rankings
-    from xreid_plugin.evaluation.rules import RankingRules
-    from xreid_plugin.evaluation.scoring import rankings
+    from xreid_plugin.evaluation.protocol import RankingProtocol
+    from xreid_plugin.evaluation.ranking import rankings
 
     data = load_features(args.features)
-    rules = _rules(args, RankingRules.from_json(data.protocol))
+    protocol = _protocol(args, RankingProtocol.from_json(data.protocol))
     if args.csv is not None:
         # Now, and not when a long sweep is to be written.
         args.csv.parent.mkdir(parents=True, exist_ok=True)
-    count = len(data.tasks) * (1 + len(rules.rerank) + (rules.temporal is not None))
+    count = len(data.tasks) * (1 + len(protocol.rerank) + (protocol.temporal is not None))
     # None leaves it to tqdm, which is quiet where there is no terminal.
-    found = list(tqdm(rankings(data, rules), total=count, unit="ranking", leave=False, disable=None))
+    found = list(tqdm(rankings(data, protocol), total=count, unit="ranking", leave=False, disable=None))
+    rows: list[list[object]] = [["ranking", "k1", "k2", "lambda", *found[0].metrics]]
+    for ranking in found:
+        # In temporal re-ranking λ is two weights.
+        k1, k2, *weights = ("", "", "") if ranking.method is None else astuple(ranking.method)
+        rows.append([ranking.label, str(k1), str(k2), " ".join(map(str, weights)), *ranking.metrics.values()])
     sets = ", ".join(f"{name} {len(task.query)} x {len(task.gallery)}" for name, task in data.tasks.items())
-    lines = [f"{args.features}: queries x gallery: {sets}; same camera: {rules.same_camera}; in percent:"]
-    lines.append(rankings_table(found))
+    print(f"{args.features}: queries x gallery: {sets}; same camera: {protocol.same_camera}; in percent:")
+    # What is text stays as it is: k1 has no decimals.
+    print(tabulate(rows, headers="firstrow", tablefmt="pipe", floatfmt=".2f", disable_numparse=[0, 1, 2, 3]))
     if args.csv is not None:
-        write_rankings(args.csv, found)
-        lines.append(f"\nWritten to {args.csv}")
-    return "\n".join(lines)
+        with args.csv.open("w", newline="") as file:
+            csv.writer(file).writerows(rows)
+        print(f"\nWritten to {args.csv}")
+    return 0
 
 
-def _rules(args: argparse.Namespace, saved: "RankingRules") -> "RankingRules":
-    """The rules of the file, changed by the command line."""
-    from xreid_plugin.evaluation.rules import KReciprocal, Temporal
+def _protocol(args: argparse.Namespace, saved: "RankingProtocol") -> "RankingProtocol":
+    """The protocol of the file, changed by the command line."""
+    from xreid_plugin.evaluation.protocol import KReciprocal, Temporal
 
-    rules = replace(saved, roc=saved.roc or args.roc, same_camera=args.same_camera or saved.same_camera)
-    if args.temporal and rules.temporal is None:
-        rules = replace(rules, temporal=Temporal())
+    protocol = replace(saved, roc=saved.roc or args.roc, same_camera=args.same_camera or saved.same_camera)
+    if args.temporal and protocol.temporal is None:
+        protocol = replace(protocol, temporal=Temporal())
     if not (args.rerank or args.k1 or args.k2 or args.weights):
-        return rules
+        return protocol
     usual = saved.rerank[0] if saved.rerank else KReciprocal()
     grid = itertools.product(args.k1 or [usual.k1], args.k2 or [usual.k2], args.weights or [usual.weight])
-    return replace(rules, rerank=tuple(KReciprocal(*point) for point in grid))
+    return replace(protocol, rerank=tuple(KReciprocal(*point) for point in grid))
+
+
+def _weight(text: str) -> float:
+    """0..1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{number} is not in 0..1")
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,13 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     add_features(add)
     add = parser.add_argument_group("re-ranking").add_argument
     add("--rerank", action="store_true", help="re-rank: the file's setting, or 20, 6, 0.3; implied by the next three")
-    add("--k1", type=int, nargs="+", metavar="N", help="neighbours that form an encoding")
-    add("--k2", type=int, nargs="+", metavar="N", help="neighbours over which encodings are averaged")
-    add("--lambda", dest="weights", type=float, nargs="+", metavar="X", help="weights of the cosine distance, 0..1")
+    add("--k1", type=positive, nargs="+", metavar="N", help="neighbours that form an encoding")
+    add("--k2", type=positive, nargs="+", metavar="N", help="neighbours over which encodings are averaged")
+    add("--lambda", dest="weights", type=_weight, nargs="+", metavar="X", help="weights of the cosine distance, 0..1")
     add("--temporal", action="store_true", help="re-rank with halves, using the file's setting or BUPTCampus's")
-    add = parser.add_argument_group("figures").add_argument
-    add("--roc", action="store_true", help="print verification figures as well")
-    add("--same-camera", choices=("exclude", "keep"), help="default: the file's rule, else exclude")
+    add = parser.add_argument_group("metrics").add_argument
+    add("--roc", action="store_true", help="print verification metrics as well")
+    add("--same-camera", choices=("exclude", "keep"), help="default: as the file says, else exclude")
     add = parser.add_argument_group("output").add_argument
     add("--csv", type=Path, metavar="FILE", help="write the table in full precision")
     return parser

@@ -58,14 +58,14 @@ def draw_ranks(args: argparse.Namespace, output: Path) -> None:
     from tqdm import tqdm
 
     from xreid_plugin.evaluation.features import load_features
-    from xreid_plugin.evaluation.rules import RankingRules
+    from xreid_plugin.evaluation.protocol import RankingProtocol
     from xreid_plugin.visualization.frame_source import FrameSource
     from xreid_plugin.visualization.panels import Panel, write_sheet
     from xreid_plugin.visualization.rank_lists import rank_lists
     from xreid_plugin.visualization.rank_strips import strip_width, strips_panel
 
     data = load_features(args.features)
-    rules = RankingRules.from_json(data.protocol)
+    rules = RankingProtocol.from_json(data.protocol)
     frames = FrameSource(_config(args), data)
     panels: list[Panel] = []
     # None leaves it to tqdm, which is quiet where there is no terminal.
@@ -79,14 +79,14 @@ def draw_ranks(args: argparse.Namespace, output: Path) -> None:
 def draw_embedding(args: argparse.Namespace, output: Path) -> None:
     """The map of both modalities, and the histograms of distances."""
     from xreid_plugin.evaluation.features import load_features
-    from xreid_plugin.evaluation.rules import RankingRules
+    from xreid_plugin.evaluation.protocol import RankingProtocol
     from xreid_plugin.visualization.distances import distance_panels, pair_counts
     from xreid_plugin.visualization.embedding import embedding_map
     from xreid_plugin.visualization.embedding_panels import map_panels
     from xreid_plugin.visualization.panels import write_sheet
 
     data = load_features(args.features)
-    counts = pair_counts(data, RankingRules.from_json(data.protocol).same_camera)
+    counts = pair_counts(data, RankingProtocol.from_json(data.protocol).same_camera)
     write_sheet([*map_panels(embedding_map(data, args.seed)), *distance_panels(counts)], output)
 
 

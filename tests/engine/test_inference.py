@@ -16,7 +16,7 @@ from xreid_plugin.engine.inference import Embedder
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.evaluation.features import load_features
-from xreid_plugin.evaluation.scoring import FIGURES
+from xreid_plugin.evaluation.ranking import METRICS
 from xreid_plugin.modeling.fingerprint import fingerprint
 
 
@@ -57,7 +57,7 @@ def evaluation(small_set, tmp_path_factory):
 def test_one_evaluation_gives_raw_reranked_and_temporal_figures(evaluation):
     figures, _, output = evaluation
     labels = [f"{direction}{suffix}" for direction in ("I2V", "V2I") for suffix in ("", "-reranked", "-temporal")]
-    assert list(figures) == [f"{label}/{name}" for label in labels for name in FIGURES]
+    assert list(figures) == [f"{label}/{name}" for label in labels for name in METRICS]
     assert (output / "results_once.json").is_file()
 
 

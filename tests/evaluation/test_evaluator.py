@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from tests.data.small_set import small_config
 from xreid_plugin.data.build import build_dataset
-from xreid_plugin.data.tracklet import INDICES
-from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator, features_path, tracklet_means
+from xreid_plugin.data.tracklet import INDICES, Modality, Tracklet
+from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator, features_path, tracklet_means, with_halves
 from xreid_plugin.evaluation.features import load_features
-from xreid_plugin.evaluation.ranking import rank_metrics
-from xreid_plugin.evaluation.rules import RankingRules
-from xreid_plugin.evaluation.scoring import FIGURES, rankings
+from xreid_plugin.evaluation.protocol import RankingProtocol
+from xreid_plugin.evaluation.ranking import METRICS, rankings
 
 
 @given(st.permutations(range(6)), st.integers(1, 6))
@@ -30,7 +29,7 @@ def test_means_do_not_depend_on_the_order_or_size_of_batches(order, size):
 
 
 def test_a_tracklet_without_a_clip_is_an_error():
-    with pytest.raises(RuntimeError, match="1 of 3 test tracklets"):
+    with pytest.raises(RuntimeError, match="1 of 3"):
         tracklet_means([(torch.tensor([0, 2]), torch.ones(2, 4))], 3)
 
 
@@ -48,31 +47,9 @@ def test_perfect_features_rank_perfectly_in_both_directions(small_set, tmp_path)
     pids = torch.tensor([tracklet.pid for tracklet in dataset.test])
     features = torch.nn.functional.one_hot(pids).float()
     evaluator, results = evaluated(dataset, cfg, features)
-    assert list(results) == [f"{direction}/{name}" for direction in ("I2V", "V2I") for name in FIGURES]
+    assert list(results) == [f"{direction}/{name}" for direction in ("I2V", "V2I") for name in METRICS]
     assert set(results.values()) == {100.0}
     json.dumps(evaluator.protocol)
-
-
-@pytest.mark.parametrize("same_camera", ["exclude", "keep"])
-def test_figures_are_those_of_the_distance_matrix(small_set, tmp_path, same_camera):
-    cfg = small_config(small_set, tmp_path, "TEST.SAME_CAMERA", same_camera)
-    dataset = build_dataset(cfg, "HITSZVCM")
-    features = torch.randn(len(dataset.test), 16, generator=torch.Generator().manual_seed(0))
-    _, results = evaluated(dataset, cfg, features)
-    unit = torch.nn.functional.normalize(features)
-    pids = np.array([tracklet.pid for tracklet in dataset.test])
-    camids = np.array([tracklet.camid for tracklet in dataset.test])
-    for direction, (query, gallery) in dataset.tasks.items():
-        q, g = list(query), list(gallery)
-        expected = rank_metrics(1 - unit[q] @ unit[g].t(), pids[q], pids[g], camids[q], camids[g], same_camera)
-        assert results[f"{direction}/mAP"] == pytest.approx(100 * expected.mAP, abs=1e-4)
-        assert results[f"{direction}/Rank-5"] == pytest.approx(100 * expected.cmc[5], abs=1e-4)
-
-
-def test_an_unknown_protocol_is_an_error(small_set, tmp_path):
-    cfg = small_config(small_set, tmp_path, "TEST.SAME_CAMERA", "drop")
-    with pytest.raises(ValueError, match=r"TEST\.SAME_CAMERA"):
-        CrossModalityEvaluator(cfg, build_dataset(cfg, "HITSZVCM"))
 
 
 def test_clips_are_averaged_before_normalising(small_set, tmp_path):
@@ -104,38 +81,33 @@ def random_embeddings(entries):
 
 
 @pytest.mark.parametrize("overrides", [[], RERANK, EVERYTHING], ids=["raw", "reranked", "everything"])
-def test_saved_features_give_the_very_figures_of_the_run(small_set, tmp_path, overrides):
+def test_saved_features_give_the_very_metrics_of_the_run(small_set, tmp_path, overrides):
     path = tmp_path / "made" / "features.npz"
     cfg = small_config(small_set, tmp_path, "TEST.SAVE_FEATURES", str(path), *overrides)
     dataset = build_dataset(cfg, "HITSZVCM")
     entries = len(dataset.test) * (3 if overrides is EVERYTHING else 1)
     evaluator, results = evaluated(dataset, cfg, random_embeddings(entries))
     data = load_features(path)
-    rules = RankingRules.from_json(data.protocol)
-    again = {f"{r.label}/{name}": value for r in rankings(data, rules) for name, value in r.figures.items()}
+    rules = RankingProtocol.from_json(data.protocol)
+    again = {f"{r.label}/{name}": value for r in rankings(data, rules) for name, value in r.metrics.items()}
     assert again == dict(results)
     assert list(again) == list(results)
     assert data.names == tuple(tracklet.name for tracklet in dataset.test)
     assert data.protocol.items() <= json.loads(json.dumps(evaluator.protocol)).items()
 
 
-def test_raw_figures_are_the_same_whatever_stands_beside_them(small_set, tmp_path):
-    dataset = build_dataset(small_config(small_set, tmp_path), "HITSZVCM")
-    features = random_embeddings(len(dataset.test))
-    _, raw = evaluated(dataset, small_config(small_set, tmp_path), features)
-    _, both = evaluated(dataset, small_config(small_set, tmp_path, *RERANK), features)
-    assert raw.items() < both.items()
-    assert set(both) - set(raw) == {f"{d}-reranked/{name}" for d in ("I2V", "V2I") for name in FIGURES}
-
-
-def test_a_run_on_the_cpu_takes_no_gpu_of_the_machine(small_set, tmp_path, monkeypatch):
-    cfg = small_config(small_set, tmp_path, *EVERYTHING, "MODEL.DEVICE", "cpu")
-    dataset = build_dataset(cfg, "HITSZVCM")
-    # Whoever believes it is told by torch, which has no CUDA here or is kept from it, that there is none.
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("CUDA was asked for"))
-    _, results = evaluated(dataset, cfg, random_embeddings(3 * len(dataset.test)))
-    assert "I2V-temporal/mAP" in results
+@pytest.mark.parametrize(
+    ("length", "first", "second"),
+    [(1, [0], [0]), (2, [0], [1]), (5, [0, 1], [2, 3, 4]), (6, [0, 1, 2], [3, 4, 5])],
+)
+def test_the_halves_of_a_tracklet(length, first, second):
+    whole = Tracklet([f"{i}.jpg" for i in range(length)], 1, 3, Modality.VISIBLE, "0001-D3")
+    _, one, two = with_halves([whole])
+    assert (list(one.paths), list(two.paths)) == ([f"{i}.jpg" for i in first], [f"{i}.jpg" for i in second])
+    assert one[1:4] == two[1:4] == whole[1:4]
+    assert [part.name for part in with_halves([whole, whole])[2:]] == [
+        f"0001-D3, {half}" for half in ("first half", "first half", "second half", "second half")
+    ]
 
 
 def test_halves_are_told_apart_by_their_index(small_set, tmp_path):
@@ -177,7 +149,7 @@ def evaluate_a_share(rank, store, cfg, dataset, features, queue):
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_sharded_evaluation_gives_the_figures_of_one_process(small_set, tmp_path, monkeypatch):
+def test_sharded_evaluation_gives_the_metrics_of_one_process(small_set, tmp_path, monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     cfg = small_config(small_set, tmp_path, *RERANK)
     dataset = build_dataset(cfg, "HITSZVCM")

@@ -1,249 +1,165 @@
-"""Ranking figures against the host, a plain loop, and values derived by hand."""
+import dataclasses
+import json
 
-import fastreid.evaluation.rank
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from fastreid.evaluation.query_expansion import aqe
+from fastreid.evaluation.roc import evaluate_roc
+from fastreid.utils.compute_dist import compute_jaccard_distance
+from sklearn.metrics import roc_curve
 
-from xreid_plugin.evaluation.ranking import rank_metrics, rank_metrics_from_features
-
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-RULES = ("exclude", "keep")
-
-
-def make_case(seed, queries=40, gallery=90, identities=9, cameras=4):
-    """Distances without ties, and labels among which some queries have no match."""
-    rng = np.random.default_rng(seed)
-    dist = rng.permutation(queries * gallery).reshape(queries, gallery) / (queries * gallery)
-    pids = rng.integers(identities, size=queries), rng.integers(1, identities + 1, size=gallery)
-    camids = rng.integers(cameras, size=queries), rng.integers(cameras, size=gallery)
-    return dist, *pids, *camids
+from tests.evaluation.feature_sets import random_features
+from xreid_plugin.data.tracklet import RetrievalTask
+from xreid_plugin.evaluation import ranking
+from xreid_plugin.evaluation.metrics import rank_metrics
+from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
+from xreid_plugin.evaluation.ranking import METRICS, rankings, results_table, title_of, write_results
 
 
-def slow_figures(dist, q_pids, g_pids, q_camids, g_camids, same_camera):
-    """(AP, INP, place of the first match) of each query, None without a match: the definitions, entry by entry."""
-    figures = []
-    for q in range(len(q_pids)):
-        seen = []
-        for g in range(len(g_pids)):
-            hidden = same_camera == "exclude" and g_pids[g] == q_pids[q] and g_camids[g] == q_camids[q]
-            if not hidden:
-                seen.append((dist[q][g], g))
-        places = [place for place, (_, g) in enumerate(sorted(seen), start=1) if g_pids[g] == q_pids[q]]
-        if places:
-            precisions = [n / place for n, place in enumerate(places, start=1)]
-            figures.append((sum(precisions) / len(places), len(places) / places[-1], places[0]))
-        else:
-            figures.append(None)
-    return figures
+def unit(features):
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
 
 
-def assert_equals_slow(found, slow, ranks):
-    valid = [figures for figures in slow if figures is not None]
-    nothing = (np.nan, np.nan)
-    expected = np.array([nothing if figures is None else figures[:2] for figures in slow])
-    np.testing.assert_allclose(np.stack([found.ap, found.inp], 1), expected, atol=1e-12)
-    assert found.mAP == pytest.approx(np.mean([ap for ap, _, _ in valid]))
-    assert found.mINP == pytest.approx(np.mean([inp for _, inp, _ in valid]))
-    for rank in ranks:
-        assert found.cmc[rank] == pytest.approx(np.mean([first <= rank for _, _, first in valid]))
-    assert found.num_query == len(slow)
-    assert found.num_unmatched == len(slow) - len(valid)
+def of_task(data, task, features=None):
+    features = data.features if features is None else features
+    return features[list(task.query)], features[list(task.gallery)]
 
 
-def same_figures(one, other):
-    np.testing.assert_allclose(one.ap, other.ap, atol=1e-12)
-    np.testing.assert_allclose(one.inp, other.inp, atol=1e-12)
-    np.testing.assert_allclose(one.curve, other.curve, atol=1e-12)
-    assert one.cmc == pytest.approx(other.cmc)
+def cosine_of(queries, gallery):
+    return 1 - unit(queries) @ unit(gallery).T
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_equals_the_host(seed):
-    # 90 entries, few of them hidden: the host fails where a query sees less than 50.
-    case = make_case(seed)
-    curve, ap, inp = fastreid.evaluation.rank.evaluate_rank(*case, use_cython=False)
-    found = rank_metrics(*case)
-    assert found.mAP == pytest.approx(np.mean(ap), abs=1e-9)
-    assert found.mINP == pytest.approx(np.mean(inp), abs=1e-9)
-    np.testing.assert_array_equal(found.curve.astype(np.float32), curve)
-    np.testing.assert_array_equal(np.float32(list(found.cmc.values())), curve[[0, 4, 9, 19]])
-    assert found.num_query - found.num_unmatched == len(ap)
-    assert found.num_unmatched > 0
+def expected_metrics(data, task, distance, same_camera="exclude"):
+    pids, camids = (of_task(data, task, values) for values in (data.pids, data.camids))
+    found = rank_metrics(distance, *pids, *camids, same_camera)
+    values = [*(found.curve[min(rank, len(found.curve)) - 1] for rank in (1, 5, 10, 20)), found.mAP, found.mINP]
+    return pytest.approx(dict(zip(METRICS, [100 * value for value in values], strict=True)))
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("same_camera", RULES)
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
-def test_equals_a_plain_loop_with_ties(device, same_camera, dtype):
-    dist, *labels = make_case(5)
-    # Few distinct values, exact in every type.
-    dist = np.floor(dist * 7).astype(dtype)
-    found = rank_metrics(torch.from_numpy(dist).to(device), *labels, same_camera, ranks=(1, 3, 70))
-    assert_equals_slow(found, slow_figures(dist, *labels, same_camera), (1, 3, 70))
+def host_jaccard(queries, gallery, k1, k2):
+    features = torch.from_numpy(np.concatenate([unit(queries), unit(gallery)]))
+    return compute_jaccard_distance(features, k1, k2, search_option=3)[: len(queries), len(queries) :]
 
 
-def test_ties_are_ranked_by_gallery_index():
-    # All distances equal: the match at gallery index 2 is third.
-    found = rank_metrics(np.zeros((1, 4)), [7], [1, 2, 7, 3], [0], [1, 1, 1, 1], ranks=(2, 3))
-    assert found.cmc == {2: 0.0, 3: 1.0}
-    assert found.mAP == pytest.approx(1 / 3)
+def by_label(data, protocol):
+    return {found.label: found.metrics for found in rankings(data, protocol)}
 
 
-def test_small_case_by_hand():
-    # Ranked: index 1 (pid 5, other camera), 3 (pid 6), 0 (pid 5, same camera), 2 (pid 5, other camera).
-    dist = [[0.6, 0.1, 0.9, 0.4]]
-    labels = [5], [5, 5, 5, 6], [0], [0, 1, 2, 1]
-    excluded = rank_metrics(np.array(dist), *labels)
-    # Without index 0 the matches come first and third.
-    assert excluded.mAP == pytest.approx((1 + 2 / 3) / 2)
-    assert excluded.mINP == pytest.approx(2 / 3)
-    kept = rank_metrics(np.array(dist), *labels, "keep")
-    assert kept.mAP == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
-    assert kept.mINP == pytest.approx(3 / 4)
+@pytest.mark.parametrize("same_camera", ["exclude", "keep"])
+def test_raw_metrics_are_those_of_the_cosine_distance(same_camera):
+    data = random_features()
+    # Swapped sets share cameras, so that the protocol counts.
+    data.tasks["V2I"] = RetrievalTask(*(tuple(np.flatnonzero(data.modalities == m)) for m in (1, 0)))
+    found = by_label(data, RankingProtocol(same_camera))
+    assert list(found) == ["I2V", "V2I"]
+    for direction, task in data.tasks.items():
+        assert found[direction] == expected_metrics(data, task, cosine_of(*of_task(data, task)), same_camera)
 
 
-@pytest.mark.parametrize(("matches", "others"), [(1, 9), (3, 7), (4, 60)])
-def test_perfect_and_worst_ranking(matches, others):
-    labels = [0], [0] * matches + [1] * others, [0], [1] * (matches + others)
-    perfect = rank_metrics(np.arange(matches + others, dtype=np.float32)[None], *labels)
-    assert (perfect.mAP, perfect.mINP, perfect.cmc[1]) == (1, 1, 1)
-    assert perfect.curve.tolist() == [1] * min(50, matches + others)
-    worst = rank_metrics(-np.arange(matches + others, dtype=np.float32)[None], *labels)
-    # The n-th match is at place others + n.
-    assert worst.mAP == pytest.approx(sum(n / (others + n) for n in range(1, matches + 1)) / matches)
-    assert worst.mINP == pytest.approx(matches / (others + matches))
-    assert worst.curve.tolist() == [float(k > others) for k in range(1, min(50, matches + others) + 1)]
+def test_reranked_metrics_stand_beside_the_raw_and_are_blended_as_in_the_host():
+    data = random_features()
+    found = by_label(data, RankingProtocol(rerank=(KReciprocal(6, 3, 0.3),)))
+    assert list(found) == ["I2V", "I2V-reranked", "V2I", "V2I-reranked"]
+    raw = by_label(data, RankingProtocol())
+    for direction, task in data.tasks.items():
+        assert found[direction] == raw[direction]
+        queries, gallery = of_task(data, task)
+        distance = 0.7 * host_jaccard(queries, gallery, 6, 3) + 0.3 * cosine_of(queries, gallery)
+        assert found[f"{direction}-reranked"] == expected_metrics(data, task, distance)
+        assert found[f"{direction}-reranked"] != raw[direction]
 
 
-def test_gallery_shorter_than_the_curve_after_exclusion():
-    # Query 0 sees 3 entries, query 1 all 4: rows of unequal length, at which the host fails.
-    dist = np.array([[0.0, 0.3, 0.2, 0.1], [0.0, 0.1, 0.2, 0.3]])
-    found = rank_metrics(dist, [1, 2], [1, 1, 2, 3], [0, 0], [0, 1, 1, 1], ranks=(1, 20))
-    # Both matches are third.
-    assert found.curve.tolist() == [0, 0, 1, 1]
-    assert found.cmc == {1: 0, 20: 1}
+def test_a_weight_of_one_changes_nothing():
+    found = by_label(random_features(), RankingProtocol(rerank=(KReciprocal(6, 3, 1.0),)))
+    assert found["I2V-reranked"] == found["I2V"]
+    assert found["V2I-reranked"] == found["V2I"]
 
 
-def test_queries_without_match_do_not_count():
-    dist = np.array([[0.1, 0.2], [0.1, 0.2], [0.2, 0.1]])
-    # Query 1's identity is nowhere; query 2's only under its own camera.
-    found = rank_metrics(dist, [1, 9, 2], [1, 2], [0, 0, 1], [1, 1])
-    assert (found.num_query, found.num_unmatched) == (3, 2)
-    assert np.isnan(found.ap).tolist() == np.isnan(found.inp).tolist() == [False, True, True]
-    assert found.mAP == found.cmc[1] == 1
+def test_a_grid_is_ranked_in_its_order_with_one_encoding_for_all_weights(monkeypatch):
+    made = []
+    jaccard_distance = ranking.jaccard_distance
+
+    def counted(features, num_query, k1, k2, device):
+        made.append((k1, k2))
+        return jaccard_distance(features, num_query, k1, k2, device)
+
+    monkeypatch.setattr(ranking, "jaccard_distance", counted)
+    grid = tuple(KReciprocal(k1, 3, weight) for k1 in (4, 6) for weight in (0.0, 0.3, 0.6))
+    found = list(rankings(random_features(), RankingProtocol(rerank=grid)))
+    assert [one.method for one in found] == [None, *grid] * 2
+    assert made == [(4, 3), (6, 3)] * 2
+    for place, setting in enumerate(grid, start=1):
+        assert found[place].metrics == by_label(random_features(), RankingProtocol(rerank=(setting,)))["I2V-reranked"]
 
 
-@st.composite
-def tie_free_cases(draw):
-    case = make_case(
-        draw(st.integers(0, 2**32)), draw(st.integers(1, 12)), draw(st.integers(1, 30)), draw(st.integers(2, 6))
-    )
-    # One match for certain: an entry of its identity under a camera of its own.
-    case[2][0], case[4][0] = case[1][0], 99
-    return case
+def test_temporal_metrics_are_those_of_the_authors_formula():
+    data = random_features(halves=True)
+    found = by_label(data, RankingProtocol(rerank=(KReciprocal(),), temporal=Temporal(4, 2, 0.6, 0.3)))
+    assert list(found) == [f"{d}{suffix}" for d in ("I2V", "V2I") for suffix in ("", "-reranked", "-temporal")]
+    for direction, task in data.tasks.items():
+        queries, gallery = of_task(data, task)
+        first, second = (of_task(data, task, features) for features in (data.first_half, data.second_half))
+        crossed = host_jaccard(first[0], second[1], 4, 2) + host_jaccard(second[0], first[1], 4, 2)
+        cosine = cosine_of(queries, gallery)
+        distance = 0.6 * cosine + 0.4 * host_jaccard(queries, gallery, 4, 2) + 0.3 * crossed
+        assert found[f"{direction}-temporal"] == expected_metrics(data, task, distance)
+    with pytest.raises(ValueError, match="half"):
+        list(rankings(dataclasses.replace(data, second_half=None), RankingProtocol(temporal=Temporal())))
 
 
-@settings(max_examples=40, deadline=None)
-@given(tie_free_cases(), st.sampled_from(RULES), st.integers(1, 20), st.randoms(use_true_random=False))
-def test_invariants(case, same_camera, chunk_size, random):
-    dist, q_pids, g_pids, q_camids, g_camids = case
-    ranks = (1, 2, 5, 40)
-    found = rank_metrics(*case, same_camera, ranks)
-    assert_equals_slow(found, slow_figures(*case, same_camera), ranks)
-    assert (np.diff(found.curve) >= 0).all()
-    assert 0 < found.mINP <= 1
-    assert 0 < found.mAP <= 1
-    assert found.curve[-1] <= 1
-
-    same_figures(rank_metrics(*case, same_camera, ranks, chunk_size), found)
-
-    g = np.array(random.sample(range(len(g_pids)), len(g_pids)))
-    same_figures(rank_metrics(dist[:, g], q_pids, g_pids[g], q_camids, g_camids[g], same_camera, ranks), found)
-
-    q = np.array(random.sample(range(len(q_pids)), len(q_pids)))
-    by_query = rank_metrics(dist[q], q_pids[q], g_pids, q_camids[q], g_camids, same_camera, ranks)
-    np.testing.assert_allclose(by_query.ap, found.ap[q])
-    assert by_query.cmc == pytest.approx(found.cmc)
+def test_query_expansion_sees_one_direction_at_a_time():
+    data = random_features()
+    found = by_label(data, RankingProtocol(expansion=Expansion(2, 4, 3.0), rerank=(KReciprocal(6, 3, 0.3),)))
+    for direction, task in data.tasks.items():
+        queries, gallery = (side.numpy() for side in aqe(*map(torch.from_numpy, of_task(data, task)), 2, 4, 3.0))
+        cosine = cosine_of(queries, gallery)
+        assert found[direction] == expected_metrics(data, task, cosine)
+        blended = 0.7 * host_jaccard(queries, gallery, 6, 3) + 0.3 * cosine
+        assert found[f"{direction}-reranked"] == expected_metrics(data, task, blended)
+    count = sum(map(len, data.tasks["I2V"]))
+    with pytest.raises(ValueError, match=r"TEST\.AQE\.QE_K"):
+        by_label(data, RankingProtocol(expansion=Expansion(k=count)))
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
-@pytest.mark.parametrize("chunk_size", [None, 1, 7, 1000])
-def test_features_give_the_figures_of_their_distances(device, kind, chunk_size):
-    rng = np.random.default_rng(0)
-    _, *labels = make_case(1)
-    queries, gallery = (rng.standard_normal((n, 16)).astype(np.float32) for n in (40, 90))
-    cosine = (queries @ gallery.T) / np.outer(np.linalg.norm(queries, axis=1), np.linalg.norm(gallery, axis=1))
-    given_ = [kind(part) for part in (queries, gallery)]
-    if kind is torch.from_numpy:
-        given_ = [part.to(device) for part in given_]
-    same_figures(rank_metrics_from_features(*given_, *labels, chunk_size=chunk_size), rank_metrics(1 - cosine, *labels))
+def test_verification_metrics_are_the_hosts_in_percent():
+    data = random_features()
+    found = by_label(data, RankingProtocol(rerank=(KReciprocal(6, 3, 0.3),), roc=True))
+    for direction, task in data.tasks.items():
+        queries, gallery = of_task(data, task)
+        sides = [side for values in (data.pids, data.camids) for side in of_task(data, task, values)]
+        cosine = cosine_of(queries, gallery)
+        blended = 0.7 * host_jaccard(queries, gallery, 6, 3) + 0.3 * cosine
+        for label, distance in ((direction, cosine), (f"{direction}-reranked", blended)):
+            scores, labels = evaluate_roc(distance, *sides)
+            fprs, tprs, _ = roc_curve(labels, scores)
+            for fpr in (1e-4, 1e-3, 1e-2):
+                expected = 100 * tprs[np.argmin(np.abs(fprs - fpr))]
+                assert found[label][f"TPR@FPR={fpr:.0e}"] == pytest.approx(expected)
+        assert list(found[direction]) == [*METRICS, "TPR@FPR=1e-04", "TPR@FPR=1e-03", "TPR@FPR=1e-02"]
 
 
-def test_memory_layout_does_not_matter():
-    dist, *labels = make_case(3)
-    expected = rank_metrics(dist, *labels)
-    for layout in (np.asfortranarray(dist), torch.from_numpy(dist.T.copy()).t(), dist[:, ::-1].copy()[:, ::-1]):
-        same_figures(rank_metrics(layout, *labels), expected)
+def test_a_label_names_the_file_and_a_title_the_row():
+    assert [title_of(label) for label in ("epoch 12", "evaluation", "evaluation even")] == [
+        *("epoch 12", "evaluation", "even frames")
+    ]
 
 
-def test_inputs_are_left_alone():
-    dist, *labels = make_case(2)
-    tensor, readonly = torch.from_numpy(dist.copy()), dist.copy()
-    readonly.flags.writeable = False
-    same_figures(rank_metrics(tensor, *labels), rank_metrics(readonly, *labels))
-    assert (tensor.numpy() == dist).all()
-    assert np.isfinite(readonly).all()
-    features = np.random.default_rng(0).standard_normal((130, 8)).astype(np.float32)
-    before = features.copy()
-    rank_metrics_from_features(features[:40], features[40:], *labels)
-    assert (features == before).all()
+def test_the_table_has_a_row_a_ranking_and_evaluation():
+    labels, names = ("I2V", "I2V-reranked", "V2I"), [*METRICS, "TPR@FPR=1e-04"]
+    found = {f"{label}/{name}": 10.0 * i for i, label in enumerate(labels) for name in names}
+    table = results_table({"before": found, "after": found})
+    header, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines())
+    assert header == ["direction", "", *names]
+    assert rows == [
+        [label, when, *[f"{10 * i}.00"] * len(names)] for i, label in enumerate(labels) for when in ("before", "after")
+    ]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_distances_must_be_finite(bad):
-    dist, *labels = make_case(0)
-    dist[33, 4] = bad
-    with pytest.raises(ValueError, match=f"query 33 to gallery entry 4 is {bad}"):
-        rank_metrics(dist, *labels, chunk_size=10)
-
-
-def test_features_must_be_finite():
-    _, *labels = make_case(0)
-    gallery = np.ones((90, 3))
-    gallery[12, 1] = np.nan
-    with pytest.raises(ValueError, match="gallery entry 12 is nan"):
-        rank_metrics_from_features(np.ones((40, 3)), gallery, *labels)
-
-
-@pytest.mark.parametrize("labels", [([1], [2], [0], [1]), ([1], [1], [0], [0])])
-def test_no_match_at_all(labels):
-    with pytest.raises(ValueError, match="none of the 1 queries has a match"):
-        rank_metrics(np.zeros((1, 1)), *labels)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"dist": np.zeros((2, 2))}, r"\(1, 2\), not \(2, 2\)"),
-        ({"q_camids": [0, 1]}, "query: 1 pids but 2 camids"),
-        ({"g_pids": [0.5, 1.0]}, "gallery pids must be a vector of integers"),
-        ({"q_pids": [], "q_camids": []}, "the query set is empty"),
-        ({"same_camera": "drop"}, "same_camera"),
-        ({"ranks": (0, 1)}, "ranks start at 1"),
-        ({"chunk_size": 0}, "chunk_size must be at least 1"),
-    ],
-)
-def test_bad_input(change, message):
-    good = {"dist": np.zeros((1, 2)), "q_pids": [1], "g_pids": [1, 2], "q_camids": [0], "g_camids": [1, 1]}
-    with pytest.raises(ValueError, match=message):
-        rank_metrics(**{**good, **change})
-
-
-@pytest.mark.parametrize(("queries", "gallery"), [((1, 3), (2, 4)), ((2, 3), (2, 3)), ((3,), (2, 3))])
-def test_bad_feature_shapes(queries, gallery):
-    with pytest.raises(ValueError, match="features"):
-        rank_metrics_from_features(np.ones(queries), np.ones(gallery), [1], [1, 2], [0], [1, 1])
+def test_written_results_are_read_back(tmp_path):
+    write_results(tmp_path / "results.json", {"I2V/mAP": 50.0}, {"frames": "even"}, {"I2V": [25.0, 50.0]})
+    assert json.loads((tmp_path / "results.json").read_text()) == {
+        "figures": {"I2V/mAP": 50.0},
+        "protocol": {"frames": "even"},
+        "curves": {"I2V": [25.0, 50.0]},
+    }

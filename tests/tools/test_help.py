@@ -11,7 +11,7 @@ from tests.docs.tool_process import Parsed, parsers_end
 from tests.tools.conftest import TOOLS
 from xreid_plugin.data.synthetic import SyntheticSettings
 from xreid_plugin.evaluation.features import DIRECTIONS
-from xreid_plugin.evaluation.rules import KReciprocal
+from xreid_plugin.evaluation.protocol import KReciprocal
 from xreid_plugin.export.check import TOLERANCE
 from xreid_plugin.gallery import export, manifest, sources
 from xreid_plugin.visualization.page_content import PageOptions

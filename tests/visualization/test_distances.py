@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.evaluation.feature_sets import random_features
-from xreid_plugin.evaluation import distances as blocks
+from xreid_plugin.evaluation import metrics as blocks
 from xreid_plugin.visualization.distances import (
     EDGES,
     PairCounts,

@@ -8,7 +8,7 @@ from fastreid.utils.compute_dist import build_dist
 
 from xreid_plugin.benchmarks.report import Case
 from xreid_plugin.benchmarks.retrieval import DEFAULT_SIZES, Retrieval, make_retrieval, parse_size
-from xreid_plugin.evaluation.ranking import rank_metrics, rank_metrics_from_features
+from xreid_plugin.evaluation.metrics import rank_metrics, rank_metrics_from_features
 
 GROWTH_SIZES = ("46x51", "458x510", "4584x5099")
 

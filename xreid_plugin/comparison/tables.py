@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from xreid_plugin.comparison.results import RERANKED, Row, Statistic
-from xreid_plugin.evaluation.scoring import FIGURES
+from xreid_plugin.evaluation.ranking import METRICS
 
 _RERANKED_MAP = "mAP, re-ranked"
 
@@ -16,7 +16,7 @@ def retrieval_table(rows: Sequence[Row]) -> str:
     """A Markdown table, a row per direction and configuration: the mean over seeds ± their deviation, in percent."""
     directions = list(dict.fromkeys(direction for row in rows for direction in row.directions)) or ["-"]
     reranked = any(key.endswith(f"{RERANKED}/mAP") for row in rows for key in row.figures)
-    headers = ["direction", "model", "seeds", *FIGURES, *([_RERANKED_MAP] if reranked else [])]
+    headers = ["direction", "model", "seeds", *METRICS, *([_RERANKED_MAP] if reranked else [])]
     body = [
         [direction, row.name, _seeds(row), *_cells(row, direction, reranked)]
         for direction in directions
@@ -70,7 +70,7 @@ def _seeds(row: Row) -> str:
 
 
 def _cells(row: Row, direction: str, reranked: bool) -> list[str]:
-    keys = [f"{direction}/{name}" for name in FIGURES]
+    keys = [f"{direction}/{name}" for name in METRICS]
     if reranked:
         keys.append(f"{direction}{RERANKED}/mAP")
     return [str(row.figures.get(key, "-")) for key in keys]

@@ -12,7 +12,7 @@ from xreid_plugin.engine.inference import Embedder, evaluate
 from xreid_plugin.engine.precision import autocast
 from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them, refuse_unseen_cameras
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
-from xreid_plugin.evaluation.report import results_table, title_of, write_results
+from xreid_plugin.evaluation.ranking import results_table, title_of, write_results
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def evaluate_test_sets(cfg: Any, model: nn.Module, label: str) -> dict[str, floa
     Args:
         cfg: complete.
         model: maps a batch of clips to embeddings in eval mode.
-        label: names the file, and the table's row by :func:`~xreid_plugin.evaluation.report.title_of`.
+        label: names the file, and the table's row by :func:`~xreid_plugin.evaluation.ranking.title_of`.
 
     Returns:
         Figures in percent, such as "I2V/mAP" and "I2V-reranked/mAP"; with several datasets "NAME/I2V/mAP". Empty on all

@@ -33,7 +33,7 @@ from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.engine.statistics import StatisticsHook
 from xreid_plugin.engine.step import TrainingStep
 from xreid_plugin.engine.writer_hooks import ConsoleHook, WriterHook
-from xreid_plugin.evaluation.report import results_table
+from xreid_plugin.evaluation.ranking import results_table
 from xreid_plugin.host import DeviceLoader, resolve_device
 from xreid_plugin.modeling.compilation import compile_blocks
 from xreid_plugin.modeling.xreid import XReID

@@ -2,6 +2,8 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,45 +15,34 @@ from fastreid.utils import comm
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.tracklet import INDICES, Tracklet
 from xreid_plugin.evaluation.features import TrackletFeatures, save_features
-from xreid_plugin.evaluation.halves import with_halves
-from xreid_plugin.evaluation.ranking import RankMetrics
-from xreid_plugin.evaluation.rules import RankingRules
-from xreid_plugin.evaluation.scoring import rankings
+from xreid_plugin.evaluation.metrics import RankMetrics
+from xreid_plugin.evaluation.protocol import RankingProtocol
+from xreid_plugin.evaluation.ranking import rankings
 from xreid_plugin.host import resolve_device
 
 logger = logging.getLogger(__name__)
 
 
 class CrossModalityEvaluator(ReidEvaluator):
-    """The host's evaluator for tracklets: I2V and V2I figures, each test tracklet embedded once.
+    """The host's evaluator for tracklets: I2V and V2I metrics, each test tracklet embedded once.
 
-    A tracklet's embedding is the mean over its clips; ranking is by cosine. The figures are percentages named
+    A tracklet's embedding is the mean over its clips; ranking is by cosine. The metrics are percentages named
     "I2V/Rank-1" and so on; re-ranked ones, if TEST.RERANK asks for them, are added as "I2V-reranked/Rank-1" and
     "I2V-temporal/Rank-1".
 
     Attributes:
         tracklets: the tracklets that the loader must read; for temporal re-ranking the halves follow the wholes, and a
             batch's indices show which is which.
-        rules: the rules by which features are ranked.
         reports: the raw ranking of each direction.
         substituted_frames: how many frames of the clips were replaced by others; set by the code that reads the clips.
         model: the fingerprint of the model that embeds, which saved features carry; set by the code that runs it.
     """
 
     def __init__(self, cfg: Any, dataset: VideoCrossModalityDataset) -> None:
-        """
-        Args:
-            cfg: the configuration; TEST is read.
-            dataset: the dataset whose ``tasks`` are ranked.
-
-        Raises:
-            ValueError: a key of TEST is out of range; names it.
-            OSError: the folder of TEST.SAVE_FEATURES cannot be made.
-        """
         super().__init__(cfg, num_query=len(dataset.query))
         self.dataset = dataset
-        self.rules = RankingRules.from_config(cfg)
-        self.tracklets: list[Tracklet] = with_halves(dataset.test) if self.rules.temporal else dataset.test
+        self._ranking = RankingProtocol.from_config(cfg)
+        self.tracklets: list[Tracklet] = with_halves(dataset.test) if self._ranking.temporal else dataset.test
         self.reports: dict[str, RankMetrics] = {}
         self.substituted_frames = 0
         self.model = ""
@@ -65,13 +56,16 @@ class CrossModalityEvaluator(ReidEvaluator):
         self._predictions.append((inputs[INDICES].to(outputs.device), outputs.float()))
 
     def evaluate(self) -> OrderedDict[str, float]:
-        """The figures of both directions on the main process, nothing elsewhere; releases the embeddings.
+        """The metrics of both directions on the main process, nothing elsewhere; releases the embeddings.
 
         Raises:
             RuntimeError: a test tracklet has no embedding.
             ValueError: embeddings that are not finite, or a direction without a single query that has a match.
         """
-        predictions = self._of_all_ranks()
+        predictions = self._predictions
+        if comm.get_world_size() > 1:
+            of_ranks = comm.gather([(indices.cpu(), embeddings.cpu()) for indices, embeddings in predictions])
+            predictions = [clips for of_rank in of_ranks for clips in of_rank]
         self.reset()
         results: OrderedDict[str, float] = OrderedDict()
         if not comm.is_main_process():
@@ -84,22 +78,15 @@ class CrossModalityEvaluator(ReidEvaluator):
             save_features(self._save_to, data)
             logger.info(f"Features saved to {self._save_to}")
         # Gathered from several processes, features are on the CPU.
-        for ranking in rankings(data, self.rules, resolve_device(self.cfg.MODEL.DEVICE)):
+        for ranking in rankings(data, self._ranking, resolve_device(self.cfg.MODEL.DEVICE)):
             if ranking.method is None:
-                self._report(ranking.direction, ranking.metrics)
-            results.update({f"{ranking.label}/{name}": value for name, value in ranking.figures.items()})
+                self.reports[ranking.direction] = ranking.result
+            results.update({f"{ranking.label}/{name}": value for name, value in ranking.metrics.items()})
         return results
-
-    def _of_all_ranks(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        if comm.get_world_size() == 1:
-            return self._predictions
-        gathered = comm.gather([(indices.cpu(), embeddings.cpu()) for indices, embeddings in self._predictions])
-        return [clips for of_rank in gathered for clips in of_rank]
 
     def _with_facts(self, means: torch.Tensor) -> TrackletFeatures:
         tracklets = self.dataset.test
-        parts = means.reshape(-1, len(tracklets), means.shape[1])
-        whole, first_half, second_half = parts if len(parts) == 3 else (parts[0], None, None)
+        whole, first_half, second_half = [*means.split(len(tracklets)), None, None][:3]
         return TrackletFeatures(
             features=whole,
             pids=np.array([tracklet.pid for tracklet in tracklets], np.int64),
@@ -112,20 +99,12 @@ class CrossModalityEvaluator(ReidEvaluator):
             protocol={**self._settings, "model": self.model},
         )
 
-    def _report(self, direction: str, metrics: RankMetrics) -> None:
-        self.reports[direction] = metrics
-        if metrics.num_unmatched:
-            logger.info(
-                f"{direction}: {metrics.num_unmatched} of {metrics.num_query} queries have no match in the "
-                "gallery and do not count."
-            )
-
     @property
     def protocol(self) -> dict[str, object]:
-        """What the figures depend on besides the model, ready for JSON."""
+        """What the metrics depend on besides the model, ready for JSON."""
         return {
             **self._settings,
-            "queries": {direction: report.num_query for direction, report in self.reports.items()},
+            "queries": {direction: len(report.ap) for direction, report in self.reports.items()},
             "queries_without_match": {direction: report.num_unmatched for direction, report in self.reports.items()},
             "substituted_frames": self.substituted_frames,
         }
@@ -144,8 +123,21 @@ class CrossModalityEvaluator(ReidEvaluator):
             "size": list(self.cfg.INPUT.SIZE_TEST),
             "flip": self.cfg.TEST.FLIP.ENABLED,
             "distance": "cosine",
-            **self.rules.as_json(),
+            **asdict(self._ranking),
         }
+
+
+def with_halves(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
+    """The n tracklets, then the first half of each, then the second: entry i of each third belongs to tracklet i.
+
+    Of L frames the first half has floor(L / 2), as with BUPTCampus's authors; a single frame is both halves.
+    """
+    halves: tuple[list[Tracklet], list[Tracklet]] = ([], [])
+    for whole in tracklets:
+        middle = len(whole.paths) // 2
+        halves[0].append(whole._replace(paths=whole.paths[: max(1, middle)], name=f"{whole.name}, first half"))
+        halves[1].append(whole._replace(paths=whole.paths[middle:], name=f"{whole.name}, second half"))
+    return [*tracklets, *halves[0], *halves[1]]
 
 
 def features_path(cfg: Any, dataset: str) -> Path | None:
@@ -164,8 +156,7 @@ def tracklet_means(clips: list[tuple[torch.Tensor, torch.Tensor]], num_tracklets
         num_tracklets: n.
 
     Returns:
-        (n, F) float32 on the device of the embeddings, independent of the number of batches up to rounding, and the
-        same in every run.
+        (n, F) float32 on the device of the embeddings, the same in every run, and for any batches up to rounding.
 
     Raises:
         RuntimeError: a tracklet without a clip.

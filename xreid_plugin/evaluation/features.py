@@ -1,4 +1,4 @@
-"""Features of test tracklets, and the file that keeps them, so that those of any method are ranked by the same rules.
+"""Features of test tracklets, and the file that keeps them, so that those of any method are ranked alike.
 
 The file is a NumPy archive, as np.savez writes it, without pickled objects. For n tracklets and F dimensions it holds
 
@@ -23,7 +23,7 @@ It may hold
 
   first_half, second_half   (n, F) floating     embeddings of the halves of tracklets, for temporal re-ranking
   names                     (n,) text           of tracklets
-  protocol                  () text             a JSON object; its ranking rules are the defaults of a later ranking,
+  protocol                  () text             a JSON object; its settings are the defaults of a later ranking,
                                                 its "model" is the fingerprint of the model that embedded
 """
 
@@ -34,22 +34,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask
-from xreid_plugin.evaluation.archive import Archive
-from xreid_plugin.evaluation.matching import Array
+from xreid_plugin.evaluation.metrics import Array, as_float32
 from xreid_plugin.files import replace_atomically
 
 DIRECTIONS = (INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED)
-_INDEX_NAMES = {
-    direction: tuple(f"{direction.lower()}_{role}" for role in RetrievalTask._fields) for direction in DIRECTIONS
-}
-_NAMES = (
-    *("features", "pids", "camids", "modalities", "is_query", "first_half", "second_half", "names", "protocol"),
-    *(name for names in _INDEX_NAMES.values() for name in names),
-)
+KINDS = {"f": "floating numbers", "i": "integers", "u": "unsigned integers", "b": "booleans", "U": "text"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +55,9 @@ class TrackletFeatures:
         modalities: (n,) int64, values of Modality.
         tasks: by direction, indices of the queries and of the gallery.
         first_half: (n, F) float32, features of the first half of each tracklet; None where no halves were embedded.
-        second_half: likewise, features of the second half.
+        second_half: (n, F) float32, features of the second half, or None.
         names: the tracklets' names, or None.
-        protocol: how the features were made, and the rules of the first ranking; ready for JSON.
+        protocol: how the features were made, and the settings of the first ranking; ready for JSON.
     """
 
     features: Array
@@ -81,17 +73,15 @@ class TrackletFeatures:
 
 def save_features(path: Path, data: TrackletFeatures) -> None:
     """Writes the file that this module describes, completely or not at all; its folder must exist."""
-    arrays: dict[str, Any] = {
-        "features": _on_host(data.features),
-        "pids": data.pids,
-        "camids": data.camids,
-        "modalities": data.modalities,
-        "protocol": np.array(json.dumps(dict(data.protocol))),
-    }
+    arrays: dict[str, Any] = {name: getattr(data, name) for name in ("pids", "camids", "modalities")}
+    arrays["protocol"] = json.dumps(dict(data.protocol))
     for direction, task in data.tasks.items():
-        arrays.update(zip(_INDEX_NAMES[direction], (np.array(side, np.int64) for side in task), strict=True))
-    optional = {"first_half": data.first_half, "second_half": data.second_half, "names": data.names}
-    arrays.update({name: _on_host(values) for name, values in optional.items() if values is not None})
+        arrays.update(zip(_index_names(direction), task, strict=True))
+    if data.names is not None:
+        arrays["names"] = data.names
+    for name in ("features", "first_half", "second_half"):
+        if getattr(data, name) is not None:
+            arrays[name] = as_float32(getattr(data, name)).cpu().numpy()
 
     def write(part: Path) -> None:
         # A name without .npz would be given one by numpy; an open file keeps its own.
@@ -101,85 +91,87 @@ def save_features(path: Path, data: TrackletFeatures) -> None:
     replace_atomically(path, write)
 
 
-def _on_host(values: Any) -> NDArray[Any]:
-    return values.cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
-
-
 def load_features(path: Path) -> TrackletFeatures:
-    """Reads and checks a file of the form that this module describes.
+    """Reads and checks a file of the form that this module describes; no pickled object of it is unpacked.
 
     Raises:
-        FeatureFileError: it is not there, is of another form, or holds NaN or infinite features.
+        OSError: there is no such file.
+        ValueError: it is of another form; names the file and the array.
     """
-    archive = Archive.read(path, _NAMES)
-    features = archive.matrix("features")
-    count = len(features)
-    modalities = archive.integers("modalities", count)
-    if not np.isin(modalities, list(Modality)).all():
-        raise archive.error("modalities", "0 for infrared and 1 for visible alone")
-    first_half, second_half = (
-        archive.matrix(name, features.shape) if name in archive else None for name in ("first_half", "second_half")
-    )
-    return TrackletFeatures(
-        features=features,
-        pids=archive.integers("pids", count),
-        camids=archive.integers("camids", count),
-        modalities=modalities,
-        tasks=_tasks(archive, modalities),
-        first_half=first_half,
-        second_half=second_half,
-        names=tuple(archive.texts("names", (count,)).tolist()) if "names" in archive else None,
-        protocol=_protocol(archive),
-    )
+    # Opened here, so that it is closed here: numpy leaves a file open that it refuses.
+    with path.open("rb") as file:
+        try:
+            return _Arrays(np.load(file, allow_pickle=False)).checked()
+        # Besides their own errors, zipfile and numpy let through whatever Python raises over damaged bytes.
+        except Exception as error:
+            raise ValueError(f"{path} cannot be used as an .npz archive of features: {error}") from error
 
 
-def _tasks(archive: Archive, modalities: NDArray[np.int64]) -> dict[str, RetrievalTask]:
-    named = {d: names for d, names in _INDEX_NAMES.items() if any(name in archive for name in names)}
-    if named:
-        return {direction: _named_task(archive, direction, modalities) for direction in named}
-    if "is_query" not in archive:
-        raise archive.error("i2v_query", "indices of the queries, with 'i2v_gallery', or else booleans in 'is_query'")
-    tasks = tasks_of_flags(archive.flags("is_query", len(modalities)), modalities)
-    if not tasks:
-        raise archive.error("is_query", "queries of one modality and tracklets of the other that are no queries")
-    return tasks
+class _Arrays(dict[str, NDArray[Any]]):
+    """The arrays of a file, of which a method either returns what was asked for or raises ValueError."""
+
+    def checked(self) -> TrackletFeatures:
+        features = self.of("features", "f", (None, None)).astype(np.float32)
+        first_half, second_half = (
+            self.of(name, "f", features.shape).astype(np.float32) if name in self else None
+            for name in ("first_half", "second_half")
+        )
+        count = len(features)
+        modalities = self.of("modalities", "iu", (count,)).astype(np.int64)
+        if not np.isin(modalities, list(Modality)).all():
+            raise ValueError("array 'modalities' must hold 0 for infrared and 1 for visible alone")
+        return TrackletFeatures(
+            features=features,
+            pids=self.of("pids", "iu", (count,)).astype(np.int64),
+            camids=self.of("camids", "iu", (count,)).astype(np.int64),
+            modalities=modalities,
+            tasks=self.tasks(modalities),
+            first_half=first_half,
+            second_half=second_half,
+            names=tuple(self.of("names", "U", (count,)).tolist()) if "names" in self else None,
+            protocol=dict(json.loads(self.of("protocol", "U", ()).item())) if "protocol" in self else {},
+        )
+
+    def of(self, name: str, kinds: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
+        """The array, if it is of one of these kinds of dtype and of this shape, where None is any length but 0."""
+        array = self.get(name)
+        if array is None:
+            raise ValueError(f"array '{name}' is missing")
+        sizes = zip(array.shape, shape, strict=False)
+        fits = array.ndim == len(shape) and all(n > 0 if m is None else n == m for n, m in sizes)
+        if array.dtype.kind not in kinds or not fits:
+            expected = f"{' or '.join(KINDS[kind] for kind in kinds)} of shape {shape}"
+            raise ValueError(f"array '{name}' is {array.dtype} of shape {array.shape}; expected {expected}")
+        return array
+
+    def tasks(self, modalities: NDArray[np.int64]) -> dict[str, RetrievalTask]:
+        named = [direction for direction in DIRECTIONS if any(name in self for name in _index_names(direction))]
+        if named:
+            return {direction: self.named_task(direction, modalities) for direction in named}
+        tasks = tasks_of_flags(self.of("is_query", "b", modalities.shape), modalities)
+        if not tasks:
+            raise ValueError("array 'is_query' must flag queries of one modality and leave tracklets of the other")
+        return tasks
+
+    def named_task(self, direction: str, modalities: NDArray[np.int64]) -> RetrievalTask:
+        names = _index_names(direction)
+        sides = [self.of(name, "iu", (None,)).astype(np.int64) for name in names]
+        both = np.concatenate(sides)
+        if both.min() < 0 or both.max() >= len(modalities) or len(np.unique(both)) < len(both):
+            raise ValueError(f"arrays {names} must hold indices 0..{len(modalities) - 1}, each once in a direction")
+        asking = Modality.INFRARED if direction == INFRARED_TO_VISIBLE else Modality.VISIBLE
+        for name, side, modality in zip(names, sides, (asking, 1 - asking), strict=True):
+            if not (modalities[side] == modality).any():
+                raise ValueError(f"array '{name}' has no tracklet of modality {modality:d}")
+        return RetrievalTask(*(tuple(side.tolist()) for side in sides))
 
 
-def _named_task(archive: Archive, direction: str, modalities: NDArray[np.int64]) -> RetrievalTask:
-    query, gallery = sides = [archive.indices(name, len(modalities)) for name in _INDEX_NAMES[direction]]
-    asking = Modality.INFRARED if direction == INFRARED_TO_VISIBLE else Modality.VISIBLE
-    for name, side, modality in zip(_INDEX_NAMES[direction], sides, (asking, Modality(1 - asking)), strict=True):
-        repeated = _first_repeated(side)
-        if repeated is not None:
-            raise archive.error(name, f"each index once, but {repeated} comes again")
-        if not (modalities[list(side)] == modality).any():
-            raise archive.error(name, f"{modality.name.lower()} tracklets, but all of these are of the other modality")
-    shared = set(query).intersection(gallery)
-    if shared:
-        expected = f"other tracklets than '{_INDEX_NAMES[direction][0]}' has, but {min(shared)} is in both"
-        raise archive.error(_INDEX_NAMES[direction][1], expected)
-    return RetrievalTask(query, gallery)
-
-
-def _first_repeated(indices: tuple[int, ...]) -> int | None:
-    values, counts = np.unique(indices, return_counts=True)
-    return int(values[counts.argmax()]) if counts.max() > 1 else None
-
-
-def _protocol(archive: Archive) -> dict[str, Any]:
-    if "protocol" not in archive:
-        return {}
-    try:
-        protocol = json.loads(archive.texts("protocol", ()).item())
-    except (ValueError, RecursionError):
-        protocol = None
-    if not isinstance(protocol, dict):
-        raise archive.error("protocol", "a single text that holds a JSON object")
-    return protocol
+def _index_names(direction: str) -> tuple[str, str]:
+    return f"{direction.lower()}_query", f"{direction.lower()}_gallery"
 
 
 def tasks_of_flags(is_query: NDArray[np.bool_], modalities: NDArray[np.int64]) -> dict[str, RetrievalTask]:
-    """The directions that flags of queries allow, by the rule that this module states for ``is_query``.
+    """The directions that flags of queries allow, as this module states for ``is_query``.
 
     Args:
         is_query: (n,) bool.

@@ -1,195 +1,179 @@
-"""Ranking figures of a retrieval: cumulative matching (CMC), mean average precision (mAP) and mINP.
+"""Features to metrics, the same way for an evaluation during a run and for a later one from a file; tables of them.
 
-The place of a match is one more than the number of nearer gallery entries that the query may see. One sort of the bare
-distances and a binary search for the few matches give it; the permutation that a full ranking needs is never made.
-
-Shapes: Q queries, G gallery entries, C queries of one chunk, W the most matches that a query has.
+Shapes: Q queries, G gallery entries, N = Q + G, F dimensions.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
+from itertools import groupby
+from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
+from tabulate import tabulate
+from torch.nn import functional as F
 
-from xreid_plugin.evaluation.distances import blocks_of_features, blocks_of_matrix
-from xreid_plugin.evaluation.matching import Array, Candidates, Matching, SameCamera
+from xreid_plugin.data.tracklet import RetrievalTask
+from xreid_plugin.evaluation.features import TrackletFeatures
+from xreid_plugin.evaluation.metrics import (
+    Array,
+    RankMetrics,
+    as_float32,
+    cosine_distance,
+    rank_metrics,
+    rank_metrics_from_features,
+    tpr_at_fpr,
+    verification_pairs,
+)
+from xreid_plugin.evaluation.protocol import KReciprocal, RankingProtocol, Temporal
+from xreid_plugin.evaluation.rerank import blend, jaccard_distance, query_expansion, temporal_jaccard_distance
+from xreid_plugin.files import replace_atomically
+from xreid_plugin.host import resolve_device
 
-CURVE_RANKS = 50
+RANKS = (1, 5, 10, 20)
+METRICS = (*(f"Rank-{rank}" for rank in RANKS), "mAP", "mINP")
+FALSE_POSITIVE_RATES = (1e-4, 1e-3, 1e-2)
 
 
 @dataclass(frozen=True, eq=False)
-class RankMetrics:
-    """Figures over the queries that have at least one match.
+class Ranking:
+    """One direction, ranked one way.
 
     Attributes:
-        cmc: requested rank k -> fraction, 0..1, of queries with a match among their k nearest.
-        curve: (min(50, G),) float64, the same for k = 1, 2, ...
-        mAP: mean of ``ap``, above 0, at most 1.
-        mINP: mean of ``inp``, likewise.
-        ap: (Q,) float64, average precision of each query; NaN where it has no match.
-        inp: (Q,) float64, inverse negative penalty, matches / place of the last one (Ye et al., TPAMI 2021, AGW).
-        num_query: Q.
-        num_unmatched: queries without a match, left out of every mean.
+        direction: "I2V" or "V2I".
+        method: the re-ranking; None for the cosine distance itself.
+        result: the metrics as fractions, with those of each query.
+        metrics: by name, in percent: Rank-1, 5, 10, 20, mAP, mINP, and TPR@FPR where the protocol asks for it.
     """
 
-    cmc: Mapping[int, float]
-    curve: NDArray[np.float64]
-    mAP: float
-    mINP: float
-    ap: NDArray[np.float64]
-    inp: NDArray[np.float64]
-    num_query: int
-    num_unmatched: int
+    direction: str
+    method: KReciprocal | Temporal | None
+    result: RankMetrics
+    metrics: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        """The direction, and how it was re-ranked: "I2V", "I2V-reranked" or "I2V-temporal"."""
+        if self.method is None:
+            return self.direction
+        return f"{self.direction}-{'temporal' if isinstance(self.method, Temporal) else 'reranked'}"
 
 
-def rank_metrics(
-    dist: Array,
-    q_pids: Array,
-    g_pids: Array,
-    q_camids: Array,
-    g_camids: Array,
-    same_camera: SameCamera = "exclude",
-    ranks: Sequence[int] = (1, 5, 10, 20),
-    chunk_size: int | None = None,
-) -> RankMetrics:
-    """Ranking figures of a distance matrix.
+def rankings(
+    data: TrackletFeatures, protocol: RankingProtocol, device: torch.device | str | None = None
+) -> Iterator[Ranking]:
+    """Ranks every direction by the cosine distance, then by each re-ranking of the protocol.
 
-    Entries at equal distance are ranked in the order of their gallery index.
+    One direction's features and at most three of its Q x G matrices exist at a time.
 
     Args:
-        dist: (Q, G) float, smaller is nearer; numpy, or torch on any device.
-        q_pids: (Q,) integer, identities of the queries.
-        g_pids: (G,) integer, identities of the gallery.
-        q_camids: (Q,) integer, cameras of the queries.
-        g_camids: (G,) integer, cameras of the gallery.
-        same_camera: "exclude" hides gallery entries of the query's identity and camera (the Market-1501 rule); "keep"
-            ranks them like any other.
-        ranks: at least 1 each.
-        chunk_size: queries ranked at a time; changes memory and speed only.
+        data: features and what they belong to.
+        protocol: how to rank.
+        device: where to rank; None: where the features are, or for arrays a GPU, if there is one.
+
+    Yields:
+        For each direction the raw ranking, then the re-ranked in the order of the protocol, then the temporal.
 
     Raises:
-        ValueError: shapes do not fit, a distance is NaN or infinite, or no query has a match.
+        ValueError: features that are not finite, a direction without a single query that has a match, or a protocol
+            that needs more than ``data`` holds.
     """
-    matching = Matching(q_pids, g_pids, q_camids, g_camids, same_camera)
-    return _metrics(blocks_of_matrix(dist, matching.shape, chunk_size), matching, ranks)
+    if protocol.temporal and (data.first_half is None or data.second_half is None):
+        raise ValueError("temporal re-ranking needs features of the first and of the second half of every tracklet")
+    if device is None:
+        device = data.features.device if isinstance(data.features, torch.Tensor) else resolve_device("auto")
+    for direction, task in data.tasks.items():
+        asks, searched = map(list, task)
+        pids, camids = data.pids, data.camids
+        labels = (pids[asks], pids[searched], camids[asks], camids[searched], protocol.same_camera)
+        if not (protocol.rerank or protocol.temporal or protocol.roc):
+            queries, gallery = _sides(data.features, task, protocol, device)
+            result = rank_metrics_from_features(queries, gallery, *labels)
+            yield Ranking(direction, None, result, in_percent(result))
+            continue
+        for method, distance in _distances(data, task, protocol, torch.device(device)):
+            result = rank_metrics(distance, *labels)
+            metrics = in_percent(result)
+            if protocol.roc:
+                rates = tpr_at_fpr(*verification_pairs(distance, *labels), fprs=FALSE_POSITIVE_RATES)
+                metrics |= {f"TPR@FPR={fpr:.0e}": 100 * tpr for fpr, tpr in rates.items()}
+            yield Ranking(direction, method, result, metrics)
 
 
-def rank_metrics_from_features(
-    q_features: Array,
-    g_features: Array,
-    q_pids: Array,
-    g_pids: Array,
-    q_camids: Array,
-    g_camids: Array,
-    same_camera: SameCamera = "exclude",
-    ranks: Sequence[int] = (1, 5, 10, 20),
-    chunk_size: int | None = None,
-) -> RankMetrics:
-    """Ranking figures under the cosine distance, of which only ``chunk_size`` rows exist at a time.
-
-    Args:
-        q_features: (Q, D) float of any norm; numpy, or torch on any device.
-        g_features: (G, D) float, likewise; its device does the work.
-        q_pids: see :func:`rank_metrics`, as for all that follow.
-        g_pids: (G,) integer.
-        q_camids: (Q,) integer.
-        g_camids: (G,) integer.
-        same_camera: "exclude" or "keep".
-        ranks: at least 1 each.
-        chunk_size: queries ranked at a time; changes memory, speed and the last bit of a distance.
-
-    Raises:
-        ValueError: shapes do not fit, a feature is NaN or infinite, or no query has a match.
-    """
-    matching = Matching(q_pids, g_pids, q_camids, g_camids, same_camera)
-    return _metrics(blocks_of_features(q_features, g_features, matching.shape, chunk_size), matching, ranks)
-
-
-def _metrics(blocks: Iterator[tuple[int, torch.Tensor]], matching: Matching, ranks: Sequence[int]) -> RankMetrics:
-    if any(rank < 1 for rank in ranks):
-        raise ValueError(f"ranks start at 1, but {tuple(ranks)} were asked for")
-    num_query, num_gallery = matching.shape
-    ap, inp, first = (np.full(num_query, np.nan) for _ in range(3))
-    for start, block in blocks:
-        part = slice(start, start + len(block))
-        candidates = matching.candidates(part.start, part.stop, block.device)
-        places = match_places(block, candidates).cpu().numpy()
-        ap[part], inp[part], first[part] = _query_figures(places, candidates.matches.sum(1).cpu().numpy())
-    matched = ~np.isnan(first)
-    if not matched.any():
-        raise ValueError(
-            f"none of the {num_query} queries has a match in the gallery: identities do not overlap, or every match "
-            'shares the camera of its query and same_camera is "exclude"'
+def _distances(
+    data: TrackletFeatures, task: RetrievalTask, protocol: RankingProtocol, device: torch.device
+) -> Iterator[tuple[KReciprocal | Temporal | None, Array]]:
+    """(Q, G) of each ranking; encodings, which take long, are made once for all weights λ that follow one another."""
+    queries, gallery = _sides(data.features, task, protocol, device)
+    cosine = cosine_distance(queries, gallery)
+    yield None, cosine
+    both = torch.cat([queries, gallery])
+    # Of unit rows the nearest by Euclidean distance are the nearest by cosine.
+    units = F.normalize(both)
+    for (k1, k2), settings in groupby(protocol.rerank, lambda setting: (setting.k1, setting.k2)):
+        jaccard = torch.from_numpy(jaccard_distance(units, len(queries), k1, k2, device)).to(device)
+        for setting in settings:
+            yield setting, blend(cosine, jaccard, setting.weight)
+    if protocol.temporal and data.first_half is not None and data.second_half is not None:
+        first, second = (
+            torch.cat(_sides(half, task, protocol, device)) for half in (data.first_half, data.second_half)
         )
-    first = np.sort(first[matched])
-
-    def reached(k: Any) -> Any:
-        return np.searchsorted(first, k, side="right") / len(first)
-
-    return RankMetrics(
-        cmc={rank: float(reached(rank)) for rank in ranks},
-        curve=reached(np.arange(1, min(CURVE_RANKS, num_gallery) + 1)),
-        mAP=float(ap[matched].mean()),
-        mINP=float(inp[matched].mean()),
-        ap=ap,
-        inp=inp,
-        num_query=num_query,
-        num_unmatched=int(num_query - matched.sum()),
-    )
+        k1, k2, lambda1, lambda2 = astuple(protocol.temporal)
+        distance = temporal_jaccard_distance(both, first, second, len(queries), k1, k2, lambda1, lambda2, device)
+        yield protocol.temporal, distance
 
 
-def match_places(block: torch.Tensor, candidates: Candidates) -> torch.Tensor:
-    """Places, from 1, of the matches of each query among the entries that are not hidden from it.
+def _sides(
+    features: Array, task: RetrievalTask, protocol: RankingProtocol, device: torch.device | str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n, F) -> the (Q, F) and (G, F) of a direction, expanded if the protocol says so."""
+    queries, gallery = (as_float32(features)[list(side)].to(device) for side in task)
+    expansion = protocol.expansion
+    if expansion is None:
+        return queries, gallery
+    both = torch.cat([queries, gallery])
+    if len(both) <= expansion.k:
+        raise ValueError(f"TEST.AQE.QE_K is {expansion.k}; a direction has only {len(both)} tracklets")
+    both = query_expansion(both, *astuple(expansion))
+    return both[: len(queries)], both[len(queries) :]
+
+
+def in_percent(result: RankMetrics) -> dict[str, float]:
+    """Rank-1, 5, 10, 20, mAP and mINP of a ranking, by name."""
+    values = [*map(result.rank, RANKS), result.mAP, result.mINP]
+    return {name: 100 * float(value) for name, value in zip(METRICS, values, strict=True)}
+
+
+def title_of(label: str) -> str:
+    """An evaluation's label as people read it: "even frames" for "evaluation even", which names the file."""
+    frames = label.removeprefix("evaluation ")
+    return label if frames == label else f"{frames} frames"
+
+
+def results_table(evaluations: Mapping[str, Mapping[str, float]]) -> str:
+    """A Markdown table with one row per evaluation and ranking, such as "I2V" and "I2V-reranked".
 
     Args:
-        block: (C, G) float, finite; excluded entries are overwritten with infinity.
-        candidates: the entries of the queries' identities, on the device of ``block``.
-
-    Returns:
-        (C, W) int64, ascending along W; padding comes last, as G + 1.
+        evaluations: by label, such as "before training", the metrics in percent under the evaluator's names, the same
+            names for each label.
     """
-    columns, matches, excluded = candidates
-    num_gallery = block.shape[1]
-    rows = torch.arange(len(block), device=block.device)[:, None].expand_as(columns)
-    block[rows[excluded], columns[excluded]] = torch.inf
-    ordered = _sorted_rows(block)
-    # Padding searches for an infinity, wherever that lies: it is masked out below.
-    values = torch.where(matches, block.gather(1, columns), torch.inf)
-    nearer = torch.searchsorted(ordered, values)
-    tied = (torch.searchsorted(ordered, values, right=True) - nearer > 1) & matches
-    if tied.any():
-        nearer[tied] += _equal_before(block, rows[tied], columns[tied]).to(block.device)
-    return torch.where(matches, nearer + 1, num_gallery + 1).sort(1).values
+    names = [key.rpartition("/") for key in next(iter(evaluations.values()))]
+    directions = dict.fromkeys(direction for direction, _, _ in names)
+    columns = list(dict.fromkeys(metric for _, _, metric in names))
+    rows = [
+        [direction, label, *(results[f"{direction}/{metric}"] for metric in columns)]
+        for direction in directions
+        for label, results in evaluations.items()
+    ]
+    return tabulate(rows, headers=["direction", "", *columns], tablefmt="pipe", floatfmt=".2f")
 
 
-def _sorted_rows(block: torch.Tensor) -> torch.Tensor:
-    if block.device.type == "cpu":
-        # numpy's vectorised sort of bare values is several times faster than torch's, which always carries indices.
-        return torch.from_numpy(np.sort(block.numpy(), axis=1))
-    return block.sort(1).values
-
-
-def _equal_before(block: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """(C, G), (T,), (T,) -> (T,) int64: entries at exactly the distance of (row, column) that lie left of it.
-
-    A loop, because ties are few, and where all is tied, as after a collapsed training, comparing a row still costs less
-    than the stable sort that would make the loop unnecessary.
-    """
-    lines = block.cpu().numpy()
-    pairs = zip(rows.tolist(), columns.tolist(), strict=True)
-    return torch.tensor([np.count_nonzero(lines[row, :column] == lines[row, column]) for row, column in pairs])
-
-
-def _query_figures(
-    places: NDArray[np.int64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(C, W) ascending places, (C,) matches -> average precision, INP and first place, NaN where there is no match."""
-    nth = np.arange(1, places.shape[1] + 1)
-    real = nth <= counts[:, None]
-    divisor = np.where(counts > 0, counts, np.nan)
-    ap = np.where(real, nth / places, 0.0).sum(1) / divisor
-    last = np.take_along_axis(places, np.maximum(counts, 1)[:, None] - 1, axis=1)[:, 0]
-    return ap, divisor / last, np.where(counts > 0, places[:, 0], np.nan)
+def write_results(
+    path: Path,
+    results: Mapping[str, float],
+    protocol: Mapping[str, object],
+    curves: Mapping[str, Sequence[float]] | None = None,
+) -> None:
+    """Writes metrics, the protocol they were found under and CMC curves as JSON, whole or not at all."""
+    text = json.dumps({"figures": dict(results), "protocol": dict(protocol), "curves": dict(curves or {})}, indent=2)
+    replace_atomically(path, lambda part: part.write_text(text + "\n"))

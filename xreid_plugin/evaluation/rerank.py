@@ -1,9 +1,9 @@
-"""Re-ranking with k-reciprocal encoding (Zhong et al., CVPR 2017), on sparse matrices from the first step to the last.
+"""Re-ranking: k-reciprocal encoding (Zhong et al., CVPR 2017), its temporal form, and query expansion.
 
-A feature's encoding has weights at a few of its neighbours only, so that sets of neighbours are kept as rows of sparse
-matrices and set operations become products of them.
+An encoding has weights at a few of a feature's neighbours only, so that sets of neighbours are kept as rows of sparse
+matrices and set operations become products of them, from the first step to the last.
 
-Shapes: N = Q + G features of D dimensions, the Q queries first.
+Shapes: N = Q + G features of F dimensions, the Q queries first; k neighbours of each.
 """
 
 import warnings
@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch.nn import functional as F
 
-from xreid_plugin.evaluation.distances import as_float32
-from xreid_plugin.evaluation.matching import Array
-from xreid_plugin.evaluation.neighbours import neighbours
+from xreid_plugin.evaluation.metrics import Array, as_float32
+from xreid_plugin.faiss_library import import_faiss
 
+# Number of distances that the torch search holds at once.
+BLOCK_ENTRIES = 1 << 24
 # How much is worked on at once: pairs of encoding weights, and entries of the result. Both stay in cache.
 WEIGHT_PAIRS = 1 << 18
 RESULT_ENTRIES = 1 << 19
@@ -30,11 +32,11 @@ def jaccard_distance(
 ) -> NDArray[np.float32]:
     """Jaccard distance between the k-reciprocal encodings of queries and gallery.
 
-    Equal to the host's ``compute_jaccard_distance``, of which it is the query x gallery part. As there, k1 counts the
-    feature itself among its neighbours.
+    Equal to the query x gallery part of the host's ``compute_jaccard_distance``. As there, k1 counts the feature itself
+    among its neighbours.
 
     Args:
-        features: (N, D) float, queries first; used as they are: normalise them for a cosine ranking.
+        features: (N, F) float, queries first; used as they are: normalise them for a cosine ranking.
         num_query: Q, 1..N-1.
         k1: neighbours that make an encoding, at least 1; more than N counts as N.
         k2: neighbours over which encodings are averaged, at least 1; more than k1 counts as k1.
@@ -44,15 +46,11 @@ def jaccard_distance(
         (Q, G) float32, 0..1.
 
     Raises:
-        ValueError: a size is out of range, or a feature is NaN or infinite.
+        ValueError: a feature is NaN or infinite.
     """
-    if k1 < 1 or k2 < 1:
-        raise ValueError(f"k1 and k2 must be at least 1, not {k1} and {k2}")
     data = as_float32(features).cpu()
-    if not 0 < num_query < len(data):
-        raise ValueError(f"num_query must leave a query and a gallery entry: it is {num_query} of {len(data)} features")
-    ranking = neighbours(features, min(k1, len(data)), device)
-    weights = _encodings(data, _expanded(ranking))
+    ranking = neighbours(data, min(k1, len(data)), device)
+    weights = _encodings(data, _expanded_sets(ranking))
     if k2 > 1:
         nearest = _rows_of(ranking[:, :k2])
         weights = (nearest @ weights).multiply(np.float32(1 / min(k2, ranking.shape[1]))).tocsr()
@@ -60,20 +58,7 @@ def jaccard_distance(
 
 
 def blend(original: Distance, jaccard: Distance, lambda_: float) -> Distance:
-    """jaccard·(1 − λ) + original·λ, the distance by which a re-ranked retrieval is ranked.
-
-    Args:
-        original: (Q, G) float, the distance before re-ranking; numpy, or torch on any device.
-        jaccard: (Q, G) float, of the same kind.
-        lambda_: weight of the original, 0..1 (``TEST.RERANK.LAMBDA``).
-
-    Raises:
-        ValueError: shapes differ or the weight is out of range.
-    """
-    if original.shape != jaccard.shape:
-        raise ValueError(f"the two distances have different shapes: {original.shape} and {jaccard.shape}")
-    if not 0 <= lambda_ <= 1:
-        raise ValueError(f"lambda must lie in 0..1, not {lambda_}")
+    """jaccard·(1 − λ) + original·λ, (Q, G) each: the distance by which a re-ranked retrieval is ranked."""
     return jaccard * (1 - lambda_) + original * lambda_
 
 
@@ -94,35 +79,79 @@ def temporal_jaccard_distance(
     cosine distance of the whole tracklets (temporal re-ranking of BUPTCampus, Du et al., TIFS 2024).
 
     Args:
-        whole: (N, D) float, features of whole tracklets, queries first; normalised here, and so are the halves.
-        first_half: (N, D) float, features of each tracklet's first half.
-        second_half: (N, D) float, features of its second half.
-        num_query: Q, 1..N-1.
-        k1: see :func:`jaccard_distance`.
-        k2: likewise.
+        whole: (N, F) float, features of whole tracklets, queries first; normalised here, and so are the halves.
+        first_half: (N, F) float, features of each tracklet's first half.
+        second_half: (N, F) float, features of its second half.
+        num_query: Q; this, k1, k2, the device and errors as for :func:`jaccard_distance`.
         lambda1: 0..1.
         lambda2: at least 0.
-        device: see :func:`jaccard_distance`.
 
     Returns:
         (Q, G) float32, not negative up to rounding.
-
-    Raises:
-        ValueError: as for :func:`jaccard_distance`; or shapes differ, or a weight is out of range.
     """
-    features = [as_float32(part).cpu() for part in (whole, first_half, second_half)]
-    shapes = [tuple(part.shape) for part in features]
-    if len(set(shapes)) > 1:
-        raise ValueError(f"the features of whole tracklets and of their halves have different shapes: {shapes}")
-    if lambda2 < 0:
-        raise ValueError(f"lambda2 must be at least 0, not {lambda2}")
-    whole, first, second = (torch.nn.functional.normalize(part) for part in features)
+    whole, first, second = (F.normalize(as_float32(part).cpu()) for part in (whole, first_half, second_half))
     cosine = (1 - whole[:num_query] @ whole[num_query:].t()).numpy()
     distance = blend(cosine, jaccard_distance(whole, num_query, k1, k2, device), lambda1)
     for queries, gallery in ((first, second), (second, first)):
         crossed = torch.cat([queries[:num_query], gallery[num_query:]])
         distance += lambda2 * jaccard_distance(crossed, num_query, k1, k2, device)
     return distance
+
+
+def query_expansion(features: torch.Tensor, times: int, k: int, alpha: float) -> torch.Tensor:
+    """The host's ``aqe``: every feature becomes the mean of its k nearest, weighted by the power of their cosines.
+
+    A power that is not a whole number is undefined for a negative cosine, for which the host gives NaN: a neighbour
+    that far away does not count here. [D]
+
+    Args:
+        features: (N, F) float32 of any norm, queries and gallery.
+        times: how often, at least 1.
+        k: neighbours, the feature itself among them, 1..N.
+        alpha: the power, at least 0.
+
+    Returns:
+        (N, F) float32 on the device of the features.
+    """
+    for _ in range(times):
+        units = F.normalize(features)
+        cosines, nearest = (units @ units.t()).topk(k)
+        weights = (cosines if float(alpha).is_integer() else cosines.clamp(min=0)).pow(alpha)
+        features = F.embedding_bag(nearest, features, per_sample_weights=weights, mode="sum") / k
+    return features
+
+
+def neighbours(features: Array, k: int, device: torch.device | str = "cpu") -> NDArray[np.int64]:
+    """(N, F) -> (N, k) int64: the k in 1..N nearest of all features, itself among them, by Euclidean distance.
+
+    Exact. FAISS searches on the CPU, torch on a GPU; no GPU but the one asked for is used.
+
+    Raises:
+        ValueError: a feature is NaN or infinite.
+    """
+    data, device = as_float32(features).contiguous(), torch.device(device)
+    if not data.isfinite().all():
+        bad = int((~data.isfinite().all(1)).nonzero()[0])
+        raise ValueError(f"feature {bad} holds NaN or infinite values: it has no neighbours")
+    if device.type != "cpu":
+        return torch_neighbours(data.to(device), k)
+    array = data.cpu().numpy()
+    index = import_faiss().IndexFlatL2(array.shape[1])
+    index.add(array)
+    found: NDArray[np.int64] = index.search(array, k)[1]
+    return found
+
+
+def torch_neighbours(data: torch.Tensor, k: int) -> NDArray[np.int64]:
+    """(N, F) float32 -> (N, k): matrix products and top-k where the data lie, in blocks of queries."""
+    squares = data.square().sum(1)
+    found = np.empty((len(data), k), np.int64)
+    rows = max(1, BLOCK_ENTRIES // len(data))
+    for start in range(0, len(data), rows):
+        # The query's own square shifts a whole row, which does not change the order.
+        block = torch.addmm(squares, data[start : start + rows], data.t(), alpha=-2)
+        found[start : start + rows] = block.topk(k, dim=1, largest=False).indices.cpu().numpy()
+    return found
 
 
 def _rows_of(columns: NDArray[np.int64]) -> sparse.csr_array:
@@ -141,7 +170,7 @@ def _reciprocal(ranking: NDArray[np.int64]) -> sparse.csr_array:
     return forward.multiply(forward.T.tocsr()).tocsr()
 
 
-def _expanded(ranking: NDArray[np.int64]) -> sparse.csr_array:
+def _expanded_sets(ranking: NDArray[np.int64]) -> sparse.csr_array:
     """Reciprocal sets R*(i): R(i), with the half-set of every member of which over 2/3 lie in R(i) (paper: equation 5).
 
     The half-sets have round(k1 / 2) + 1 columns, rounded half to even as in the host.
@@ -158,7 +187,7 @@ def _expanded(ranking: NDArray[np.int64]) -> sparse.csr_array:
 
 
 def _encodings(data: torch.Tensor, sets: sparse.csr_array) -> sparse.csr_array:
-    """(N, D) and sets of neighbours -> (N, N) float32: softmax of minus the squared distances to a row's neighbours."""
+    """(N, F) and sets of neighbours -> (N, N) float32: softmax of minus the squared distances to a row's neighbours."""
     sizes = np.diff(sets.indptr)
     distances = _distances_within(data, sets)
     # A feature with many duplicates need not be among its own neighbours: a row may be empty, or far from 0.
@@ -175,7 +204,7 @@ def _encodings(data: torch.Tensor, sets: sparse.csr_array) -> sparse.csr_array:
 
 
 def _distances_within(data: torch.Tensor, sets: sparse.csr_array) -> NDArray[np.float32]:
-    """(N, D) and sets of neighbours -> squared distances of a row's feature to its neighbours, less a number a row."""
+    """(N, F) and sets of neighbours -> squared distances of a row's feature to its neighbours, less a number a row."""
     with warnings.catch_warnings():
         # "Sparse CSR tensor support is in beta state": the one product used here is compared with the host's in tests.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support", category=UserWarning)

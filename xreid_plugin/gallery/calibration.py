@@ -7,8 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.roc import verification_pairs
-from xreid_plugin.evaluation.scoring import cosine_distance
+from xreid_plugin.evaluation.metrics import cosine_distance, verification_pairs
 from xreid_plugin.gallery.manifest import Calibration
 from xreid_plugin.gallery.records import GalleryError
 

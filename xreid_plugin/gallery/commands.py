@@ -73,7 +73,7 @@ def calibrate_again(args: argparse.Namespace) -> str:
     """Sets the threshold of a gallery.
 
     Raises:
-        GalleryError, FeatureFileError: see the functions called.
+        GalleryError, ValueError: see the functions called.
     """
     manifest = Manifest.read(args.gallery)
     dimensions = np.asarray(load_features(args.calibrate).features).shape[1]

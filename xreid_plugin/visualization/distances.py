@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from xreid_plugin.evaluation.distances import as_float32, chunk_rows
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.matching import SameCamera
+from xreid_plugin.evaluation.metrics import SameCamera, as_float32, chunk_rows
 from xreid_plugin.visualization.panels import Panel, legend_below
 from xreid_plugin.visualization.theme import Theme
 
@@ -64,7 +63,7 @@ def pair_counts(data: TrackletFeatures, same_camera: SameCamera = "exclude") -> 
     counts: dict[tuple[bool, bool], NDArray[np.int64]] = {
         (crosses, same): np.zeros(len(EDGES) - 1, np.int64) for crosses in (False, True) for same in (False, True)
     }
-    rows = chunk_rows(len(units), None)
+    rows = chunk_rows(len(units))
     # None leaves it to tqdm, which is quiet without a terminal.
     for start in tqdm(range(0, len(units), rows), desc="Distances", unit="block", leave=False, disable=None):
         ours = np.arange(start, min(start + rows, len(units)))[:, None]

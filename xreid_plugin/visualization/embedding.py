@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from xreid_plugin.data.tracklet import Modality
-from xreid_plugin.evaluation.distances import as_float32
 from xreid_plugin.evaluation.features import TrackletFeatures
+from xreid_plugin.evaluation.metrics import as_float32
 
 MOST_POINTS = 3000
 _PERPLEXITY = 30.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xreid_plugin.evaluation.report import title_of
+from xreid_plugin.evaluation.ranking import title_of
 
 BEFORE_TRAINING = "before training"
 _NAME = re.compile(r"results_(?:(?P<set>.+)_)?(?P<label>before_training|epoch_\d+|evaluation_\w+)")

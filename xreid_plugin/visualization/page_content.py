@@ -10,7 +10,7 @@ from tqdm import tqdm
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.rules import RankingRules
+from xreid_plugin.evaluation.protocol import RankingProtocol
 from xreid_plugin.loader_errors import WorkerDiedError
 from xreid_plugin.user_errors import message_of
 from xreid_plugin.visualization.attention_maps import attention_maps, choose_pairs
@@ -152,12 +152,12 @@ def epochs_in_words(done: int | None, planned: int) -> str:
 
 
 def _embedding(data: TrackletFeatures, options: PageOptions) -> list[PagePicture]:
-    counts = pair_counts(data, RankingRules.from_json(data.protocol).same_camera)
+    counts = pair_counts(data, RankingProtocol.from_json(data.protocol).same_camera)
     return pictures([*map_panels(embedding_map(data, options.seed)), *distance_panels(counts)])
 
 
 def _ranks(data: TrackletFeatures, run: RunFolder, options: PageOptions) -> list[PageDirection]:
-    rules = RankingRules.from_json(data.protocol)
+    rules = RankingProtocol.from_json(data.protocol)
     frames = FrameSource(run.cfg, data)
     found = []
     for direction in data.tasks:

@@ -8,11 +8,8 @@ import torch
 from numpy.typing import NDArray
 
 from xreid_plugin.data.tracklet import RetrievalTask
-from xreid_plugin.evaluation.distances import as_float32
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.matching import SameCamera
-from xreid_plugin.evaluation.ranking import rank_metrics_from_features
-from xreid_plugin.evaluation.scoring import cosine_distance
+from xreid_plugin.evaluation.metrics import SameCamera, as_float32, cosine_distance, rank_metrics_from_features
 
 Pick = Literal["spread", "best", "worst", "random"]
 PICKS: tuple[str, ...] = get_args(Pick)

@@ -1,0 +1,57 @@
+import json
+from dataclasses import asdict
+
+import pytest
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
+
+
+def test_the_configuration_and_this_have_the_same_defaults():
+    cfg = get_cfg()
+    assert RankingProtocol.from_config(cfg) == RankingProtocol()
+    for node in (cfg.TEST.AQE, cfg.TEST.RERANK, cfg.TEST.RERANK.TEMPORAL, cfg.TEST.ROC):
+        node.ENABLED = True
+    assert RankingProtocol.from_config(cfg) == RankingProtocol(
+        "exclude", Expansion(), (KReciprocal(),), Temporal(), True
+    )
+
+
+def test_every_part_is_read_from_its_keys():
+    cfg = get_cfg()
+    overrides = {
+        "TEST.SAME_CAMERA": "keep",
+        "TEST.AQE.ENABLED": True,
+        "TEST.AQE.QE_TIME": 2,
+        "TEST.AQE.QE_K": 7,
+        "TEST.AQE.ALPHA": 1.5,
+        "TEST.RERANK.ENABLED": True,
+        "TEST.RERANK.K1": 11,
+        "TEST.RERANK.K2": 4,
+        "TEST.RERANK.LAMBDA": 0.25,
+        "TEST.RERANK.TEMPORAL.ENABLED": True,
+        "TEST.RERANK.TEMPORAL.K1": 9,
+        "TEST.RERANK.TEMPORAL.K2": 2,
+        "TEST.RERANK.TEMPORAL.LAMBDA1": 0.5,
+        "TEST.RERANK.TEMPORAL.LAMBDA2": 0.2,
+    }
+    cfg.merge_from_list([part for item in overrides.items() for part in item])
+    assert RankingProtocol.from_config(cfg) == RankingProtocol(
+        same_camera="keep",
+        expansion=Expansion(times=2, k=7, alpha=1.5),
+        rerank=(KReciprocal(k1=11, k2=4, weight=0.25),),
+        temporal=Temporal(k1=9, k2=2, lambda1=0.5, lambda2=0.2),
+    )
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        RankingProtocol(),
+        RankingProtocol("keep", Expansion(2, 3, 0.1), (KReciprocal(5, 2, 0.7), KReciprocal()), Temporal(), True),
+    ],
+)
+def test_a_protocol_survives_json_among_other_facts(protocol):
+    written = {"dataset": "HITSZVCM", **json.loads(json.dumps(asdict(protocol)))}
+    assert RankingProtocol.from_json(written) == protocol
+    assert RankingProtocol.from_json({"dataset": "HITSZVCM"}) == RankingProtocol()
