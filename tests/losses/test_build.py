@@ -9,8 +9,8 @@ from xreid_plugin.config import get_cfg
 from xreid_plugin.losses.build import build_losses, computed_terms
 from xreid_plugin.losses.cmcl import cmcl_loss
 from xreid_plugin.losses.cpcl import cpcl_loss
-from xreid_plugin.losses.triplet import triplet_loss
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
+from xreid_plugin.losses.triplet import triplet_loss
 from xreid_plugin.registry import LOSS_REGISTRY
 
 ALL = ("CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL")

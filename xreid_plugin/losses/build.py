@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from xreid_plugin.losses.cmcl import cmcl_loss
 from xreid_plugin.losses.cpcl import cpcl_loss
-from xreid_plugin.losses.triplet import triplet_loss
 from xreid_plugin.losses.outputs import ClipOutputs
+from xreid_plugin.losses.triplet import triplet_loss
 from xreid_plugin.registry import LOSS_REGISTRY
 
 LossTerm = Callable[[ClipOutputs], dict[str, torch.Tensor]]
