@@ -21,7 +21,6 @@ Exit status: 0 done, 2 wrong usage or unusable input, 130 interrupted.
 """
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    importlib.import_module("xreid_plugin")  # fixes the host
-    commands = importlib.import_module("xreid_plugin.gallery.commands")
-    print(getattr(commands, args.run)(args))
+    import _gallery_commands
+
+    print(getattr(_gallery_commands, args.run)(args))
     return 0
 
 
@@ -84,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--direction", choices=DIRECTIONS, help="whose pairs (default: all that the file has)")
     _add_wait(again)
 
-    out = command("export", "export_gallery", "writes a gallery for other databases")
+    out = command("export", "export", "writes a gallery for other databases")
     out.add_argument("--to", type=Path, required=True, metavar="FOLDER", help="for the files")
     out.add_argument("--format", nargs="+", choices=FORMATS, default=["npy", "parquet"], help="default: npy parquet")
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from xreid_plugin.gallery.manifest import Manifest
-from xreid_plugin.gallery.records import FrameRef, Record
+from xreid_plugin.gallery.store import FrameRef, Manifest, Record
 
 DIMENSIONS = 16
+EMPTY = Manifest(dimensions=DIMENSIONS)
 
 
 def unit_rows(rows, seed=0, dimensions=DIMENSIONS, people=None):
@@ -18,11 +18,7 @@ def unit_rows(rows, seed=0, dimensions=DIMENSIONS, people=None):
 
 
 def batch(rows, seed=0, **kwargs):
-    embeddings = unit_rows(rows, seed, **kwargs)
-    return embeddings, [
-        Record(f"person {row % 5}", f"seed {seed}, row {row}", row % 3 or None, 1e9 + row, (FrameRef(f"{row}.jpg"),))
+    return unit_rows(rows, seed, **kwargs), [
+        Record(f"person {row % 5}", f"{seed}, {row}", row % 3 or None, 1e9 + row, None, [FrameRef(f"{row}.jpg")])
         for row in range(rows)
     ]
-
-
-EMPTY = Manifest(dimensions=DIMENSIONS)

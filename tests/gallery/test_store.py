@@ -1,10 +1,8 @@
-import itertools
-import json
-import os
+import random
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,209 +11,172 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.gallery.galleries import DIMENSIONS, EMPTY, batch, unit_rows
-from xreid_plugin.gallery.manifest import FILE
-from xreid_plugin.gallery.records import GalleryError
-from xreid_plugin.gallery.store import LOCK, Gallery, add, change, create
+from xreid_plugin.gallery.store import DATABASE, EMBEDDINGS, FrameRef, Gallery, Manifest, Record, add, create
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def contents(folder):
-    gallery = Gallery(folder)
-    return gallery.rows.take(np.arange(len(gallery))), list(gallery.records())
+@pytest.fixture
+def folder(tmp_path):
+    """Of a gallery of ten rows."""
+    create(tmp_path / "gallery", EMPTY)
+    add(tmp_path / "gallery", [batch(10, 0)])
+    return tmp_path / "gallery"
 
 
-def test_what_is_put_in_comes_out_in_its_order(tmp_path):
-    folder = tmp_path / "gallery"
+def test_what_is_put_in_comes_out_in_its_order(folder):
     batches = [batch(7, 0), batch(3, 1), batch(20, 2)]
-    create(folder, EMPTY, batches[:2])
+    add(folder, batches[:2])
     add(folder, batches[2:])
-    embeddings, records = contents(folder)
-    np.testing.assert_array_equal(embeddings, np.concatenate([rows for rows, _ in batches]))
-    assert records == [record for _, part in batches for record in part]
+    gallery = Gallery(folder)
+    whole = [batch(10, 0), *batches]
+    np.testing.assert_array_equal(gallery.embeddings, np.concatenate([rows for rows, _ in whole]))
+    assert gallery.records() == [record for _, part in whole for record in part]
+    assert gallery.records(10, 12) == batches[0][1][:2]
+    # A million rows are not read before they are searched.
+    assert not gallery.embeddings.flags.owndata
+    assert not gallery.embeddings.flags.writeable
 
 
-@settings(max_examples=15, deadline=None)
-@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=9))
-def test_many_additions_leave_few_segments_and_nothing_else(tmp_path_factory, sizes):
+FRAMES = st.builds(FrameRef, st.text()) | st.builds(
+    FrameRef, st.text(), st.integers(0, 10**6), st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4)
+)
+TEXT = st.text(st.characters(codec="utf-8"))
+
+
+RECORDS = st.builds(
+    Record,
+    identity=TEXT,
+    source=TEXT,
+    camera=st.none() | st.integers(-(2**40), 2**40),
+    time=st.none() | st.floats(0, 1e10),
+    modality=st.sampled_from([None, "infrared", "visible"]),
+    frames=st.lists(FRAMES, max_size=4),
+)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(RECORDS, min_size=1, max_size=20))
+def test_records_come_back_as_they_were(tmp_path_factory, records):
     folder = tmp_path_factory.mktemp("galleries") / "gallery"
-    create(folder, EMPTY, [batch(sizes[0], 0)])
-    for seed, size in enumerate(sizes[1:], start=1):
-        add(folder, [batch(size, seed)])
-    embeddings, _ = contents(folder)
-    np.testing.assert_array_equal(embeddings, np.concatenate([unit_rows(n, s) for s, n in enumerate(sizes)]))
-    manifest = Gallery(folder).manifest
-    rows = [entry.rows for entry in manifest.segments]
-    assert all(first >= 2 * second for first, second in itertools.pairwise(rows))
-    assert {path.name for path in folder.iterdir()} == {FILE, LOCK, *(entry.name for entry in manifest.segments)}
+    create(folder, EMPTY)
+    add(folder, [(unit_rows(len(records)), records)])
+    assert Gallery(folder).records() == records
 
 
-def test_embeddings_are_mapped_and_not_read(tmp_path):
-    create(tmp_path / "gallery", EMPTY, [batch(50)])
-    (segment,) = Gallery(tmp_path / "gallery").segments
-    assert not segment.embeddings.flags.owndata
-    assert not segment.embeddings.flags.writeable
-
-
-KILLED = """
+ADDS = """
 import sys
 from pathlib import Path
 import xreid_plugin
 from tests.gallery.galleries import batch
-from xreid_plugin.gallery import store
+from xreid_plugin.gallery.store import add
 
-def stop_here(*_):
-    print("here", flush=True)
-    sys.stdin.readline()
-
-def batches():
-    yield batch(30, 1)
-    if sys.argv[2] == "between batches":
-        stop_here()
-    yield batch(400, 2)
-
-if sys.argv[2] == "before the manifest":
-    store.Manifest.write = stop_here
-if sys.argv[2] == "after the manifest":
-    sweep = store._sweep
-    store._sweep = lambda folder, manifest: stop_here() if manifest.rows > 100 else sweep(folder, manifest)
-store.add(Path(sys.argv[1]), batches())
+print("begun", flush=True)
+for number in range(1, 10**6):
+    add(Path(sys.argv[1]), (batch(5, 10 * number + part) for part in range(8)))
 """
 
 
-def stopped_writer(folder, place):
-    """A process that has stopped in the midst of an addition."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(folder), place],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout.readline() == "here\n"
-    return process
-
-
-@pytest.mark.parametrize("place", ["between batches", "before the manifest", "after the manifest"])
-def test_a_kill_leaves_the_old_state_or_the_new_one(tmp_path, place):
-    folder = tmp_path / "gallery"
-    create(folder, EMPTY, [batch(10, 0)])
-    old = unit_rows(10, 0)
+def test_a_killed_writer_leaves_whole_additions(folder):
     reader = Gallery(folder)
-    writer = stopped_writer(folder, place)
-    with pytest.raises(GalleryError, match="written to by another process"):
-        add(folder, [batch(1, 9)])
-    writer.kill()
-    writer.communicate()
-    np.testing.assert_array_equal(reader.rows.take(np.arange(10)), old)
-    expected = [old] if place != "after the manifest" else [old, unit_rows(30, 1), unit_rows(400, 2)]
-    np.testing.assert_array_equal(contents(folder)[0], np.concatenate(expected))
-    add(folder, [batch(2, 3)])
-    np.testing.assert_array_equal(contents(folder)[0], np.concatenate([*expected, unit_rows(2, 3)]))
-    named = {entry.name for entry in Gallery(folder).manifest.segments}
-    assert {path.name for path in folder.iterdir()} == {FILE, LOCK, *named}
+    process = subprocess.Popen([sys.executable, "-c", ADDS, str(folder)], cwd=ROOT, stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"begun\n"
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(random.uniform(0, 0.5))
+    process.kill()
+    process.communicate()
+    additions, rest = divmod(len(Gallery(folder)) - 10, 40)
+    assert rest == 0
+    expected = [unit_rows(5, 10 * number + part) for number in range(1, additions + 1) for part in range(8)]
+    add(folder, [batch(3, 9)])
+    expected = np.concatenate([unit_rows(10, 0), *expected, unit_rows(3, 9)])
+    np.testing.assert_array_equal(Gallery(folder).embeddings, expected)
+    np.testing.assert_array_equal(reader.embeddings, unit_rows(10, 0))
+    assert {path.name for path in folder.iterdir()} == {DATABASE, EMBEDDINGS}
 
 
-def test_a_failed_addition_leaves_nothing_behind(tmp_path):
-    folder = tmp_path / "gallery"
-    create(folder, EMPTY, [batch(10)])
-    before = sorted(folder.iterdir())
+def test_a_second_writer_is_refused_or_waits_while_readers_go_on(folder):
+    waiting = threading.Thread(target=add, args=(folder, [batch(2, 3)], -1))
 
+    def batches():
+        yield batch(4, 1)
+        with pytest.raises(ValueError, match="another process"):
+            add(folder, [batch(1, 9)])
+        waiting.start()
+        assert len(Gallery(folder)) == 10
+        yield batch(4, 2)
+
+    add(folder, batches())
+    waiting.join()
+    expected = [unit_rows(10, 0), unit_rows(4, 1), unit_rows(4, 2), unit_rows(2, 3)]
+    np.testing.assert_array_equal(Gallery(folder).embeddings, np.concatenate(expected))
+
+
+def test_readers_see_whole_states_while_a_writer_adds(folder):
+    def write():
+        for seed in range(1, 20):
+            add(folder, [batch(10, seed)])
+
+    def read():
+        while not written.done():
+            gallery = Gallery(folder)
+            expected = np.concatenate([unit_rows(10, seed) for seed in range(len(gallery) // 10)])
+            np.testing.assert_array_equal(gallery.embeddings, expected)
+            assert len(gallery.records()) == len(gallery)
+
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(write)
+        for reader in [pool.submit(read) for _ in range(3)]:
+            reader.result()
+    assert len(Gallery(folder)) == 200
+
+
+def test_a_failed_addition_adds_nothing(folder):
     def failing():
         yield batch(5, 1)
         raise OSError("no more frames")
 
     with pytest.raises(OSError, match="no more frames"):
         add(folder, failing())
-    with pytest.raises(GalleryError, match="no tracklet"):
-        add(folder, [])
-    for wrong in (np.zeros((1, DIMENSIONS)), np.full((1, DIMENSIONS), np.nan), np.ones((1, DIMENSIONS))):
-        with pytest.raises(GalleryError, match="length"):
-            add(folder, [(wrong.astype(np.float32), batch(1)[1])])
-    with pytest.raises(GalleryError, match="16 dimensions"):
-        add(folder, [batch(3, dimensions=15)])
-    assert sorted(folder.iterdir()) == before
-    assert len(Gallery(folder)) == 10
+    for wrong in (np.zeros((1, DIMENSIONS)), np.full((1, DIMENSIONS), np.nan), unit_rows(1, dimensions=15)):
+        with pytest.raises(ValueError, match="16 dimensions"):
+            add(folder, [batch(2, 1), (wrong.astype(np.float32), batch(1)[1])])
+    assert Gallery(folder).records() == batch(10, 0)[1]
+    add(folder, [batch(2, 3)])
+    np.testing.assert_array_equal(Gallery(folder).embeddings, np.concatenate([unit_rows(10, 0), unit_rows(2, 3)]))
 
 
-def test_readers_see_whole_states_while_a_writer_adds(tmp_path):
-    folder = tmp_path / "gallery"
-    create(folder, EMPTY, [batch(4, 0)])
-    done, seen, faults = threading.Event(), set(), []
-
-    def read():
-        try:
-            while not done.is_set():
-                embeddings, records = contents(folder)
-                rows = len(embeddings)
-                assert len(records) == rows
-                assert rows % 4 == 0
-                np.testing.assert_array_equal(
-                    embeddings, np.concatenate([unit_rows(4, seed) for seed in range(rows // 4)])
-                )
-                seen.add(rows)
-        except Exception as error:
-            faults.append(error)
-
-    readers = [threading.Thread(target=read) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    for seed in range(1, 25):
-        add(folder, [batch(4, seed)])
-    done.set()
-    for reader in readers:
-        reader.join()
-    assert not faults
-    assert seen
-    assert len(Gallery(folder)) == 100
+def test_a_build_that_failed_can_be_begun_again(tmp_path):
+    create(tmp_path, EMPTY)
+    assert Gallery(tmp_path).search(unit_rows(2), 3).rows.shape == (2, 0)
+    create(tmp_path, Manifest(15))
+    add(tmp_path, [batch(3, dimensions=15)])
+    assert len(Gallery(tmp_path)) == 3
 
 
-def test_only_a_folder_of_its_own_becomes_a_gallery(tmp_path):
-    (tmp_path / "letters").mkdir()
-    (tmp_path / "letters" / "mine.txt").write_text("dear")
-    with pytest.raises(GalleryError, match="not empty"):
-        create(tmp_path / "letters", EMPTY, [batch(1)])
-    create(tmp_path / "gallery", EMPTY, [batch(1)])
-    with pytest.raises(GalleryError, match="a gallery already"):
-        create(tmp_path / "gallery", EMPTY, [batch(1)])
-    with pytest.raises(GalleryError, match="is no gallery"):
+def test_what_is_not_the_gallerys_own_is_left_alone(tmp_path, folder):
+    (tmp_path / "letters" / "segment-01").mkdir(parents=True)
+    own = [tmp_path / "letters" / "index-notes.txt", tmp_path / "letters" / "segment-01" / "mine"]
+    own += [folder / "index-notes.txt", folder / "gallery.json.part"]
+    for path in own:
+        path.write_text("dear")
+    with pytest.raises(ValueError, match="not empty"):
+        create(tmp_path / "letters", EMPTY)
+    with pytest.raises(ValueError, match="a gallery already"):
+        create(folder, EMPTY)
+    with pytest.raises(ValueError, match="is no gallery"):
         add(tmp_path / "letters", [batch(1)])
-    with pytest.raises(GalleryError, match="is no gallery"):
-        Gallery(tmp_path / "nowhere")
+    add(folder, [batch(1)])
+    assert [path.read_text() for path in own] == ["dear"] * 4
+    assert len(list((tmp_path / "letters").iterdir())) == 2
 
 
-def test_a_damaged_gallery_is_named(tmp_path):
-    folder = tmp_path / "gallery"
-    create(folder, EMPTY, [batch(5)])
-    (segment,) = Gallery(folder).manifest.segments
-    manifest = (folder / FILE).read_text()
-    facts = json.loads(manifest)
-    away = "../../etc"
-    for changed, named in [
-        ("{", "damaged"),
-        ("[]", "schema None"),
-        (json.dumps({**facts, "schema": 99}), "schema 99"),
-        (json.dumps({**facts, "segments": [{"name": away, "rows": 5}]}), "no entry"),
-        (json.dumps({**facts, "segments": [{"name": segment.name, "rows": 6}]}), "expected float32"),
-        (json.dumps({**facts, "more": 1}), "damaged"),
-        (json.dumps({**facts, "dimensions": "16"}), "dimensions"),
-    ]:
-        (folder / FILE).write_text(changed)
-        with pytest.raises(GalleryError, match=named):
-            Gallery(folder)
-    (folder / FILE).write_text(manifest)
-    embeddings = folder / segment.name / "embeddings.npy"
-    np.save(embeddings, np.array([{}], object), allow_pickle=True)
-    with pytest.raises(GalleryError, match=r"embeddings.npy is damaged"):
+def test_a_folder_that_is_no_gallery_is_named(tmp_path, folder):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "gallery.json").write_text('{"schema": 1}')
+    for place in (tmp_path / "nowhere", tmp_path / "old"):
+        with pytest.raises(ValueError, match=f"{place.name} is no gallery .*build it anew"):
+            Gallery(place)
+    (folder / DATABASE).write_bytes(b"no database" * 100)
+    with pytest.raises(ValueError, match=DATABASE):
         Gallery(folder)
-    embeddings.unlink()
-    with pytest.raises(GalleryError, match=r"embeddings.npy.* is missing"):
-        Gallery(folder)
-
-
-def test_fields_change_and_rows_stay(tmp_path):
-    folder = tmp_path / "gallery"
-    manifest = create(folder, EMPTY, [batch(5)])
-    assert change(folder, checkpoint="a.pth") == replace(manifest, checkpoint="a.pth") == Gallery(folder).manifest
-    assert len(Gallery(folder)) == 5

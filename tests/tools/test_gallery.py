@@ -1,6 +1,5 @@
 """The gallery command, run as a user runs it."""
 
-import re
 from pathlib import Path
 
 import cv2
@@ -9,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.checkpoints import write_checkpoint
-from tests.e2e.commands import run_tool
+from tests.tools.conftest import TOOLS
 from xreid_plugin.data.build import build_dataset
 from xreid_plugin.evaluation.features import TrackletFeatures, save_features, tasks_of_flags
 from xreid_plugin.gallery.store import Gallery
@@ -18,7 +17,9 @@ from xreid_plugin.predictor import TrackletPredictor
 
 @pytest.fixture(scope="module")
 def tool(load_tool):
-    return load_tool("gallery").main
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(TOOLS))
+        yield load_tool("gallery").main
 
 
 @pytest.fixture
@@ -45,27 +46,28 @@ def tracklets(trained):
 
 @pytest.fixture(scope="module")
 def saved(trained, tracklets, tmp_path_factory):
-    """Features of the test set, as an evaluation saves them."""
-    features = TrackletPredictor(trained[0], "cpu").embed(tracklets)
+    """Files of the test set's features, of another length: one as evaluation saves it, one that names no model."""
+    predictor, folder = TrackletPredictor(trained[0], "cpu"), tmp_path_factory.mktemp("saved")
     modalities = np.array([tracklet.modality for tracklet in tracklets], np.int64)
-    path = tmp_path_factory.mktemp("saved") / "features.npz"
-    data = TrackletFeatures(
-        features=3 * features,
-        pids=np.array([tracklet.pid for tracklet in tracklets]),
-        camids=np.array([tracklet.camid for tracklet in tracklets]),
-        modalities=modalities,
-        tasks=tasks_of_flags(modalities == 0, modalities),
-        names=tuple(tracklet.name for tracklet in tracklets),
-    )
-    save_features(path, data)
-    return path
+    for name, model in (("known.npz", predictor.fingerprint), ("unknown.npz", "")):
+        data = TrackletFeatures(
+            features=3 * predictor.embed(tracklets),
+            pids=np.array([tracklet.pid for tracklet in tracklets]),
+            camids=np.array([tracklet.camid for tracklet in tracklets]),
+            modalities=modalities,
+            tasks=tasks_of_flags(modalities == 0, modalities),
+            names=tuple(tracklet.name for tracklet in tracklets),
+            protocol={"model": model},
+        )
+        save_features(folder / name, data)
+    return folder / "known.npz", folder / "unknown.npz"
 
 
 @pytest.fixture(scope="module")
 def built(tool, small_set, trained, saved, tmp_path_factory):
     """A gallery of the dataset's visible tracklets, calibrated."""
     folder = tmp_path_factory.mktemp("galleries") / "gallery"
-    calibration = ["--calibrate", str(saved), "--false-match-rate", "0.05"]
+    calibration = ["--calibrate", str(saved[0]), "--false-match-rate", "0.05"]
     dataset = ["--dataset", "HITSZVCM", "--root", str(small_set), "--direction", "I2V", "--device", "cpu"]
     assert tool(["build", str(folder), "--checkpoint", str(trained[0]), *dataset, *calibration]) == 0
     return folder
@@ -81,61 +83,51 @@ def frames_of(tracklet, folder):
 def test_a_tracklet_finds_itself_and_a_picture_shows_it(main, built, tracklets, tmp_path):
     mine = next(tracklet for tracklet in tracklets if tracklet.modality == 1)
     folder, picture = frames_of(mine, tmp_path / "asking"), tmp_path / "found.png"
-    status, printed = main(
-        *("query", built, "--frames", folder, "--camera", mine.camid, "--top", 3, "--picture", picture),
-        *("--device", "cpu"),
-    )
+    asked = ("query", built, "--frames", folder, "--camera", mine.camid, "--picture", picture, "--device", "cpu")
+    status, printed = main(*asked)
     assert status == 0, printed
-    header, _, best, *_ = printed.splitlines()
-    assert header.split() == ["rank", "score", "identity", "or", "source", "camera", "time"]
-    assert best.split() == ["1", "1.0000", str(mine.pid), str(mine.camid)]
+    assert printed.splitlines()[2].split() == ["1", "1.0000", str(mine.pid), str(mine.camid)]
     with Image.open(picture) as opened:
         sheet = np.asarray(opened)
     # The first frame of the query, and below it that of the tracklet itself.
-    rows = [np.flatnonzero((sheet[:, 8] == colour).all(1)) for colour in ([0, 0, 0], [46, 139, 87])]
-    query, match = (sheet[row[0] + 30 : row[0] + 158, 18:82] for row in rows)
+    query, match = sheet[36:164, 18:82], sheet[200:328, 18:82]
     assert query.std() > 10
     np.testing.assert_array_equal(query, match)
 
 
-def test_below_the_threshold_there_is_no_match(main, built, tracklets, tmp_path):
-    folder = tmp_path / "noise"
-    folder.mkdir()
+def test_below_the_threshold_there_is_no_match(main, built, tmp_path):
+    (tmp_path / "noise").mkdir()
     noise = np.random.default_rng(0).integers(0, 256, (48, 24, 3), np.uint8)
-    Image.fromarray(noise).save(folder / "0.png")
-    calibration = Gallery(built).manifest.calibration
-    arguments = ("query", built, "--frames", folder, "--device", "cpu", "--top", "2")
-    status, printed = main(*arguments, "--all")
-    assert status == 0
-    score = float(printed.splitlines()[2].split()[1])
-    assert score < calibration.threshold, "noise must look like nobody for this test to mean anything"
-    status, printed = main(*arguments)
-    assert status == 0
-    start = f"No match: the best score is {score:.4f}. Nothing reaches the threshold {calibration.threshold:.4f}."
-    assert printed.startswith(start)
+    Image.fromarray(noise).save(tmp_path / "noise" / "0.png")
+    arguments = ("query", built, "--frames", tmp_path / "noise", "--device", "cpu", "--top", "2")
+    _, everything = main(*arguments, "--all")
+    _, score, match, *_ = everything.splitlines()[2].split()
+    assert float(score) < Gallery(built).manifest.calibration.threshold, "noise must look like nobody"
+    assert match == "no"
+    assert main(*arguments)[1].startswith(f"No match: the best score is {score}.")
 
 
-def test_features_query_and_fill_a_gallery_without_a_model(main, saved, tracklets, tmp_path):
+def test_features_fill_and_query_a_gallery(main, saved, built, trained, tracklets, tmp_path):
+    known, unknown = saved
     folder = tmp_path / "gallery"
-    status, printed = main("build", folder, "--features", saved, "--direction", "V2I")
+    status, printed = main("build", folder, "--features", unknown, "--direction", "V2I")
     assert status == 0, printed
-    assert "model      not known" in printed
     infrared = [row for row, tracklet in enumerate(tracklets) if tracklet.modality == 0]
-    assert [record.source for record in Gallery(folder).records()] == [tracklets[row].name for row in infrared]
-    status, printed = main("query", folder, "--features", saved, "--row", infrared[2], "--top", "1")
-    assert printed.splitlines()[2].split() == [
-        "1",
-        "1.0000",
-        str(tracklets[infrared[2]].pid),
-        str(tracklets[infrared[2]].camid),
-    ]
-    status, printed = main("query", folder, "--features", saved, "--row", len(tracklets))
-    assert (status, f"no row {len(tracklets)}" in printed) == (2, True)
-    status, printed = main("query", folder, "--frames", tmp_path)
-    assert (status, "not known which model" in printed) == (2, True)
-    status, printed = main("add", folder, "--features", saved)
-    assert status == 0
+    records = Gallery(folder).records()
+    assert [record.source for record in records] == [tracklets[row].name for row in infrared]
+    assert {record.modality for record in records} == {"infrared"}
+    _, printed = main("query", folder, "--features", unknown, "--row", infrared[2], "--top", "1")
+    asked = tracklets[infrared[2]]
+    assert printed.splitlines()[2].split() == ["1", "1.0000", str(asked.pid), str(asked.camid)]
+    assert main("query", folder, "--frames", tmp_path)[0] == 2, "it is not known which model to embed them with"
+    assert main("add", folder, "--features", unknown)[0] == 0
     assert len(Gallery(folder)) == len(infrared) + len(tracklets)
+    # Where the gallery's model is known, features have to be of it.
+    before = len(Gallery(built))
+    assert "--checkpoint" in main("add", built, "--features", unknown)[1]
+    assert main("add", built, "--features", unknown, "--checkpoint", trained[0], "--device", "cpu")[0] == 0
+    assert main("add", built, "--features", known)[0] == 0
+    assert len(Gallery(built)) == before + 2 * len(tracklets)
 
 
 def test_lists_videos_and_folders_of_folders_are_added(main, trained, tracklets, tmp_path):
@@ -148,82 +140,80 @@ def test_lists_videos_and_folders_of_folders_are_added(main, trained, tracklets,
         writer.write(frame)
     writer.release()
     (tmp_path / "c.csv").write_text(f"frame,x1,y1,x2,y2\n0,0,0,{width},{height}\n3,0,0,{width},{height}\n")
-    (tmp_path / "list.csv").write_text(
-        "frames,boxes,identity,camera,time\npeople/b,,Bo,2,2026-01-02T03:04:05+00:00\nc.mkv,c.csv,Cy,,\n"
-    )
+    lines = ["frames,boxes,identity,camera,time", "people/b,,Bo,2,2026-01-02T04:04:05+01:00", "c.mkv,c.csv,Cy,,"]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
     folder = tmp_path / "gallery"
     build = ["build", folder, "--checkpoint", trained[0], "--device", "cpu", "--settings", "TEST.FRAMES", "dense"]
-    status, printed = main(*build, "--frames", tmp_path / "people", "--camera", 1)
+    status, printed = main(*build, "--frames", tmp_path / "people", "--camera", 1, "--time", "60.5")
     assert status == 0, printed
-    assert "with TEST.FRAMES dense" in printed
+    assert "TEST.FRAMES dense" in printed
     assert "without a camera" not in printed
-    status, printed = main("add", folder, "--list", tmp_path / "list.csv", "--device", "cpu")
-    assert status == 0, printed
-    assert "1 of 2 tracklets embedded without a camera" in printed
-    a, b, listed, video = Gallery(folder).records()
-    assert [Path(record.source).name for record in (a, b, listed, video)] == ["a", "b", "b", "c.mkv with c.csv"]
-    assert [record.camera for record in (a, b, listed, video)] == [1, 1, 2, None]
-    assert (listed.identity, listed.when) == ("Bo", "2026-01-02T03:04:05+00:00")
-    assert [(frame.number, frame.box) for frame in video.frames] == [(n, (0, 0, width, height)) for n in (0, 3)]
+    assert "1 of 2 tracklets" in main("add", folder, "--list", tmp_path / "list.csv", "--device", "cpu")[1]
+    records = a, _, listed, video = Gallery(folder).records()
+    assert [Path(record.source).name for record in records] == ["a", "b", "b", "c.mkv with c.csv"]
+    assert [record.camera for record in records] == [1, 1, 2, None]
+    assert (a.time, listed.identity, listed.when) == (60.5, "Bo", "2026-01-02T03:04:05+00:00")
+    assert [tuple(frame)[1:] for frame in video.frames] == [(number, [0, 0, width, height]) for number in (0, 3)]
     query = ("query", folder, "--video", tmp_path / "c.mkv", "--boxes", tmp_path / "c.csv", "--device", "cpu")
-    status, printed = main(*query, "--picture", tmp_path / "c.jpg")
+    _, printed = main(*query, "--picture", tmp_path / "c.jpg")
     assert printed.splitlines()[2].split() == ["1", "1.0000", "Cy"]
-    assert (tmp_path / "c.jpg").is_file()
+    with Image.open(tmp_path / "c.jpg") as picture:
+        assert picture.format == "JPEG"
 
 
-def test_another_model_is_refused(main, small_set, built, tmp_path):
+def test_another_model_is_refused(main, small_set, built, saved, tmp_path):
     other, _ = write_checkpoint(small_set, tmp_path / "other", seed=1)
     before = len(Gallery(built))
-    for command in (["query", built], ["add", built]):
-        status, printed = main(*command, "--frames", small_set, "--checkpoint", other, "--device", "cpu")
-        assert status == 2
-        assert "was made by model" in printed
-        assert str(other) in printed
+    for command in ("query", "add"):
+        status, printed = main(command, built, "--frames", small_set, "--checkpoint", other, "--device", "cpu")
+        assert (status, str(other) in printed) == (2, True)
     assert len(Gallery(built)) == before
+    model = ("--checkpoint", other, "--device", "cpu")
+    assert main("build", tmp_path / "new", *model, "--dataset", "HITSZVCM", "--root", small_set)[0] == 0
+    for command in (["add", "--features"], ["query", "--row", 0, "--features"], ["calibrate", "--calibrate"]):
+        assert "known.npz" in main(command[0], tmp_path / "new", *command[1:], saved[0])[1]
 
 
 def test_recalibrated_and_informed(main, built, saved):
-    status, printed = main("calibrate", built, "--calibrate", saved, "--false-match-rate", "0.2")
-    assert status == 0
-    assert "asked for: 0.2" in printed
-    looser = Gallery(built).manifest.calibration
-    assert main("calibrate", built, "--calibrate", saved, "--false-match-rate", "0.05")[0] == 0
-    assert Gallery(built).manifest.calibration.threshold > looser.threshold
-    assert looser.false_match_rate <= 0.2
-    status, printed = main("calibrate", built, "--calibrate", saved, "--false-match-rate", "1e-9")
-    assert (status, "1000000000 at least" in printed) == (2, True)
-    status, printed = main("info", built)
-    assert status == 0
-    assert f"{len(Gallery(built)):,} of" in printed
+    for rate in ("0.2", "0.05"):
+        assert main("calibrate", built, "--calibrate", saved[0], "--false-match-rate", rate)[0] == 0
+        assert f"asked for: {rate}" in main("info", built)[1]
+    assert Gallery(built).manifest.calibration.false_match_rate <= 0.05
+
+
+def test_other_databases_hold_the_whole_gallery_and_find_the_same(main, built, tmp_path):
+    duckdb, parquet = pytest.importorskip("duckdb"), pytest.importorskip("pyarrow.parquet")
+    assert main("export", built, "--to", tmp_path, "--format", "npy", "parquet", "duckdb")[0] == 0
+    gallery = Gallery(built)
+    np.testing.assert_array_equal(np.load(tmp_path / "embeddings.npy"), gallery.embeddings)
+    table = parquet.read_table(tmp_path / "tracklets.parquet")
+    np.testing.assert_array_equal(np.array(table["embedding"].to_pylist(), np.float32), gallery.embeddings)
+    for name in ("identity", "source", "camera", "modality", "time"):
+        assert table[name].to_pylist() == [getattr(record, name) for record in gallery.records()]
+    found = gallery.search(gallery.embeddings[3:4], 6)
+    score = f"array_inner_product(embedding, $1::FLOAT[{gallery.manifest.dimensions}])"
+    with duckdb.connect(str(tmp_path / "gallery.duckdb"), read_only=True) as database:
+        chosen = f"SELECT id, {score} AS score FROM tracklets ORDER BY score DESC, id LIMIT 6"
+        answer = database.execute(chosen, [gallery.embeddings[3].tolist()]).fetchall()
+    np.testing.assert_allclose([line[1] for line in answer], found.scores[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["info", "{tmp}/nowhere"], "is no gallery"),
+        (["info", "{tmp}/nowhere"], "nowhere"),
         (["build", "{tmp}/new", "--frames", "{tmp}"], "--checkpoint"),
-        (["build", "{tmp}/new", "--frames", "{tmp}", "--checkpoint", "{tmp}/none.pth"], "No checkpoint at"),
-        (["build", "{tmp}/new", "--features", "{tmp}/none.npz"], "no such file"),
+        (["build", "{tmp}/new", "--features", "{tmp}/none.npz"], "none.npz"),
         (["query", "{built}", "--video", "{tmp}/a.mp4"], "--boxes"),
-        (["query", "{built}", "--frames", "{tmp}/nowhere"], "no such folder"),
-        (["query", "{built}", "--frames", "{tmp}", "--picture", "{tmp}/found.gif"], "must end in"),
-        (["query", "{built}", "--frames", "{tmp}", "--time", "noon"], '"noon" is no time'),
-        (["add", "{built}", "--list", "{tmp}/bad.csv"], "bad.csv, line 2: .*no such folder"),
+        (["query", "{built}", "--frames", "{tmp}", "--time", "noon"], '"noon"'),
+        (["add", "{built}", "--list", "{tmp}/bad.csv"], "bad.csv, line 2"),
         (["build", "{built}", "--features", "{saved}"], "a gallery already"),
-        (["build", "{tmp}/new", "--features", "{saved}", "--recall", "2"], "--recall is 2.0"),
+        (["build", "{tmp}/new", "--features", "{saved}", "--recall", "2"], "--recall"),
     ],
 )
 def test_a_user_error_is_one_message(main, built, saved, tmp_path, arguments, named):
     (tmp_path / "bad.csv").write_text("frames\nnowhere\n")
-    places = {"tmp": tmp_path, "built": built, "saved": saved}
+    places = {"tmp": tmp_path, "built": built, "saved": saved[0]}
     status, printed = main(*(argument.format(**places) for argument in arguments))
-    assert status == 2
-    assert printed.startswith("gallery: ")
-    assert len(printed.splitlines()) == 1
-    assert re.search(named, printed), printed
-
-
-def test_the_command_is_quiet_without_a_terminal(saved, tmp_path):
-    done = run_tool("gallery", "build", str(tmp_path / "gallery"), "--features", str(saved))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert [path.name for path in tmp_path.iterdir()] == ["gallery"]
+    assert (status, len(printed.splitlines())) == (2, 1)
+    assert named in printed

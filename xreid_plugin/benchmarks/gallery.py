@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 
 from xreid_plugin.benchmarks.report import Case
 from xreid_plugin.faiss_library import import_faiss
-from xreid_plugin.gallery.index import factory
-from xreid_plugin.gallery.manifest import IndexKind, Manifest
-from xreid_plugin.gallery.records import Record
-from xreid_plugin.gallery.store import Batch, Gallery, create
+from xreid_plugin.gallery.index import IndexKind, factory
+from xreid_plugin.gallery.store import Batch, Gallery, Manifest, Record, add, create
 
 DEFAULT_SIZES = ("20000",)
 GROWTH_SIZES = ("1000", "10000", "100000")
@@ -85,7 +83,8 @@ def build(folder: str, rows: int, kind: IndexKind) -> Callable[[], object]:
 
     def work() -> None:
         shutil.rmtree(_home(folder, rows, kind), ignore_errors=True)
-        create(_home(folder, rows, kind), Manifest(DIMENSIONS, kind=kind), people(rows))
+        create(_home(folder, rows, kind), Manifest(DIMENSIONS, kind=kind))
+        add(_home(folder, rows, kind), people(rows))
 
     return work
 
@@ -119,13 +118,12 @@ def search_with_faiss(folder: str, rows: int, kind: IndexKind) -> Callable[[], o
     home, faiss = _home(folder, rows, kind), import_faiss()
     if not home.is_dir():
         build(folder, rows, kind)()
-    # A gallery that was just built lies in one segment.
-    (segment,) = Gallery(home).segments
+    embeddings = Gallery(home).embeddings
     queries = next(people(rows, of_queries=True))[0]
 
     def work() -> None:
         for query in queries:
-            faiss.knn(query[None], segment.embeddings, NEIGHBOURS, metric=faiss.METRIC_INNER_PRODUCT)
+            faiss.knn(query[None], embeddings, NEIGHBOURS, metric=faiss.METRIC_INNER_PRODUCT)
 
     return work
 

@@ -1,6 +1,7 @@
 """From which cosine on two tracklets count as one person: a threshold at a stated false-match rate."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,8 +9,27 @@ from numpy.typing import NDArray
 
 from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.evaluation.metrics import cosine_distance, verification_pairs
-from xreid_plugin.gallery.manifest import Calibration
-from xreid_plugin.gallery.records import GalleryError
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The threshold, measured on validation pairs.
+
+    Attributes:
+        threshold: cosine, -1 to 1; scores at or above it match.
+        asked: the false-match rate that was asked for, 0..1.
+        false_match_rate: share of the pairs of different people at or above the threshold.
+        true_match_rate: share of the pairs of one person at or above it; None where there was no such pair.
+        different: pairs of different people.
+        same: pairs of one person.
+    """
+
+    threshold: float
+    asked: float
+    false_match_rate: float
+    true_match_rate: float | None
+    different: int
+    same: int
 
 
 def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | None = None) -> Calibration:
@@ -21,22 +41,26 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
         direction: "I2V" or "V2I"; None for the pairs of all directions that the features have.
 
     Raises:
-        GalleryError: a rate out of range, no such direction, or so few pairs of different people that a single one
-            exceeds the rate.
+        ValueError: a rate out of range, no such direction, or a rate that so few pairs cannot tell.
     """
     if not 0 < false_match_rate < 1:
-        raise GalleryError(f"The false-match rate is {false_match_rate}; it must lie between 0 and 1, such as 1e-3.")
-    directions = list(data.tasks) if direction is None else [direction]
-    if direction is not None and direction not in data.tasks:
-        raise GalleryError(f"The features have no direction {direction}, only {', '.join(data.tasks)}.")
-    parts = [_similarities(data, name) for name in directions]
-    same = np.concatenate([part[0] for part in parts])
-    different = np.concatenate([part[1] for part in parts])
+        raise ValueError(f"The false-match rate is {false_match_rate}; it must lie between 0 and 1, such as 1e-3.")
+    if direction not in (None, *data.tasks):
+        raise ValueError(f"The features have no direction {direction}, only {', '.join(data.tasks)}.")
+    parts = []
+    for sides in data.tasks.values() if direction is None else [data.tasks[direction]]:
+        query, gallery = (np.asarray(side) for side in sides)
+        distances = cosine_distance(*(torch.as_tensor(data.features[side]) for side in (query, gallery)))
+        labels = data.pids[query], data.pids[gallery], data.camids[query], data.camids[gallery]
+        parts.append(verification_pairs(distances, *labels))
+    dissimilarities, differ = (np.concatenate(part) for part in zip(*parts, strict=True))
+    similarities = (1 - dissimilarities).astype(np.float32)
+    different, same = similarities[differ], similarities[~differ]
     needed = math.ceil(1 / false_match_rate)
     if len(different) < needed:
-        raise GalleryError(
-            f"A false-match rate of {false_match_rate:g} cannot be told from {len(different)} pairs of different "
-            f"people: it takes {needed} at least. Give more validation tracklets, or a higher rate."
+        raise ValueError(
+            f"A false-match rate of {false_match_rate:g} takes {needed} pairs of different people at least, and there "
+            f"are {len(different)}: give more validation tracklets, or a higher rate."
         )
     threshold = threshold_at(different, false_match_rate)
     return Calibration(
@@ -56,21 +80,5 @@ def threshold_at(different: NDArray[np.float32], false_match_rate: float) -> flo
         different: (P,) float32, similarities of pairs of different people.
         false_match_rate: the greatest share, above 0, below 1.
     """
-    allowed = math.floor(false_match_rate * len(different))
-    place = len(different) - 1 - allowed
-    highest_refused = np.partition(different, place)[place]
-    return float(np.nextafter(np.float32(highest_refused), np.float32(np.inf)))
-
-
-def _similarities(data: TrackletFeatures, direction: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Cosines of the pairs of one person, and of those of different people."""
-    task = data.tasks[direction]
-    query, gallery = list(task.query), list(task.gallery)
-    features = torch.as_tensor(data.features)
-    distances, differ = verification_pairs(
-        cosine_distance(features[query], features[gallery]),
-        *(data.pids[query], data.pids[gallery], data.camids[query], data.camids[gallery]),
-        same_camera="exclude",
-    )
-    similarities = (1 - distances).astype(np.float32)
-    return similarities[~differ], similarities[differ]
+    place = len(different) - 1 - math.floor(false_match_rate * len(different))
+    return float(np.nextafter(np.partition(different, place)[place], np.float32(np.inf)))

@@ -1,127 +1,157 @@
-"""Approximate indices for large galleries: FAISS proposes candidates, their exact cosines decide.
+"""Nearest neighbours by cosine: exactly, or among the candidates that an approximate index of FAISS proposes.
 
-Both kinds keep one byte per dimension, and are memory-mapped. Their effort is set when they are built: the least
-effort that finds the wanted share of the exact neighbours on one sample of rows, measured on another. Those samples are
-rows of the gallery, which look for one another; queries of another modality may find less.
+Exact search is a bare matrix product, and not ``faiss.knn``, which for few queries is over twice as slow. An
+approximate index keeps one byte per dimension, and the exact cosines of its candidates decide. Its effort is set when
+it is built: the least that finds the wanted share of the exact neighbours on one sample of rows, measured on another.
+Those samples are rows of the gallery, which look for one another; queries of another modality may find less.
+
+Shapes: Q queries, F dimensions, k neighbours, n rows; queries and rows are float32, of length 1.
 """
 
 import math
-import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from xreid_plugin.faiss_library import import_faiss
-from xreid_plugin.gallery.exact import Found, Rows, nearest, search_exactly
-from xreid_plugin.gallery.manifest import IndexEntry, IndexKind
-from xreid_plugin.gallery.records import GalleryError
+from xreid_plugin.files import replace_atomically
 
-# From this many rows on, "auto" takes an inverted file. Exact search reads all rows, a GB of them in some 0.04 s on two
-# cores: this many of the paper's 2,816 dimensions take a tenth of a second. It never takes a graph, which for a million
-# rows took ten times the work to build, and found no more in the same time (docs/performance.md).
+IndexKind: TypeAlias = Literal["exact", "ivf", "hnsw", "auto"]
+INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
+# How many cosines are held at a time: 64 MB of them.
+BLOCK = 1 << 24
+# From this many rows on, "auto" takes an inverted file. Exact search of so many, of the paper's 2,816 dimensions, takes
+# a tenth of a second. It never takes a graph, which took ten times the work to build (docs/performance.md).
 AUTO_ROWS = 250_000
 # The fewest rows of an approximate index: with fewer, its clusters would mean nothing.
 LEAST_ROWS = 1000
 # An index is rebuilt once this share of the rows was added after it.
 LARGEST_TAIL = 0.25
-# Candidates per neighbour.
-CANDIDATES = 4
+CANDIDATES_PER_NEIGHBOUR = 4
 RECALL_AT = 10
 SAMPLE = 200
-_TRAINING_ROWS_A_LIST = 48
-# Of the graph: links per row, and candidates while a row's own links are found. For 50,000 rows, 200 instead of 40 took
-# six times as long, and found no more.
-_LINKS = 32
-_CANDIDATES_OF_LINKS = 40
-# Some seconds of work for a graph, so that its progress shows.
-_ADD_ROWS = 1 << 14
+_TRAINING_ROWS_PER_LIST = 48
+# Of the graph, per row. For 50,000 rows, 200 candidates took six times as long, and found no more.
+_LINKS, _CANDIDATES_FOR_LINKS = 32, 40
+_ROWS_PER_STEP = 1 << 14
+
+Rows: TypeAlias = NDArray[np.float32]
 
 
-def wanted_kind(kind: IndexKind, rows: int) -> IndexKind:
-    """The kind that a gallery of this many rows gets: "exact", "ivf" or "hnsw"."""
+class Found(NamedTuple):
+    """Neighbours, nearest first: cosines (Q, k) float32, and their rows (Q, k) int64."""
+
+    scores: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """An approximate index of a gallery's first rows; later rows are searched exactly.
+
+    Attributes:
+        kind: "ivf" or "hnsw".
+        rows: number of rows that it covers, from row 0.
+        effort: lists that are probed (ivf), or candidates that are held (hnsw).
+        recall: mean share of the exact ten nearest that a search finds, on rows not used to choose the effort.
+    """
+
+    kind: str
+    rows: int
+    effort: int
+    recall: float
+
+    @property
+    def file(self) -> str:
+        """The name of its file."""
+        return f"index-{self.rows}.faiss"
+
+
+def search_exactly(queries: Rows, rows: Rows, k: int, first: int = 0) -> Found:
+    """The k nearest of the rows from ``first`` on, or all of them where they are fewer."""
+    found = Found(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
+    step = max(1, BLOCK // len(queries))
+    for start in range(first, len(rows), step):
+        # Not torch's product, which would warn about read-only memory.
+        cosines = torch.from_numpy(queries @ rows[start : start + step].T)
+        scores, places = cosines.topk(min(k, cosines.shape[1]))
+        found = nearest(k, found, Found(scores.numpy(), places.numpy() + start))
+    return found
+
+
+def nearest(k: int, *parts: Found) -> Found:
+    """The k nearest of several searches over different rows; of equal scores the lower row comes first."""
+    scores, rows = (np.concatenate(side, axis=1) for side in zip(*parts, strict=True))
+    order = np.lexsort((rows, -scores))[:, :k]
+    return Found(np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1))
+
+
+def kind_due(kind: IndexKind, rows: int, index: IndexEntry | None) -> str | None:
+    """The kind of index to build for this many rows; None where there is one of most of them, or none is wanted."""
     if kind == "auto":
-        return "ivf" if rows >= AUTO_ROWS else "exact"
-    return "exact" if rows < LEAST_ROWS else kind
+        kind = "ivf" if rows >= AUTO_ROWS else "exact"
+    if kind == "exact" or rows < LEAST_ROWS or (index and rows - index.rows <= LARGEST_TAIL * rows):
+        return None
+    return kind
 
 
-def is_due(kind: IndexKind, rows: int, index: IndexEntry | None) -> bool:
-    """Whether an index has to be built: one is wanted, and there is none, or too many rows were added after it."""
-    if wanted_kind(kind, rows) == "exact":
-        return False
-    return index is None or rows - index.rows > LARGEST_TAIL * rows
-
-
-class ApproximateIndex:
-    """The candidates of a saved index, ranked by their exact cosines."""
-
-    def __init__(self, folder: Path, entry: IndexEntry) -> None:
-        """
-        Args:
-            folder: the folder that holds its file.
-            entry: its entry in the manifest.
-
-        Raises:
-            FileNotFoundError: the file is not there.
-            GalleryError: it is damaged, or of another kind.
-        """
-        faiss, path = import_faiss(), folder / entry.name
-        if not path.is_file():
-            raise FileNotFoundError(path)
-        try:
-            self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
-        except RuntimeError as error:
-            raise GalleryError(f"{path} is damaged: {' '.join(str(error).split())}.") from error
-        if self._index.ntotal != entry.rows:
-            raise GalleryError(f"{path} is damaged: it has {self._index.ntotal} rows, expected {entry.rows}.")
-        self._entry = entry
-
-    def search(self, queries: NDArray[np.float32], rows: Rows, k: int) -> Found:
-        """Like :func:`~xreid_plugin.gallery.exact.search_exactly`, among the rows that the index covers."""
-        return _search(self._index, self._entry.kind, queries, rows, k, self._entry.effort)
-
-
-def build_index(path: Path, kind: IndexKind, rows: Rows, recall: float, seed: int = 0) -> IndexEntry:
-    """Builds an index of all rows and writes it; it is not used before a manifest names it.
+def build_index(folder: Path, kind: str, rows: Rows, recall: float) -> IndexEntry:
+    """Builds an index of all rows, at least LEAST_ROWS, and writes it.
 
     Args:
-        path: the file to write.
+        folder: of the file.
         kind: "ivf" or "hnsw".
-        rows: the rows to index, at least LEAST_ROWS.
-        recall: wanted share of the ten nearest, 0..1.
-        seed: the seed of the samples.
-
-    Returns:
-        Its entry for a manifest. Where no effort reaches the wanted share, the greatest is taken, and the recall says
-        what it reaches.
+        rows: (n, F).
+        recall: wanted share of the ten nearest, 0..1; where no effort reaches it, the greatest is taken.
     """
-    faiss, rng = import_faiss(), np.random.default_rng(seed)
-    lists = _lists(len(rows))
-    dimensions = rows.take(np.zeros(1, np.int64)).shape[1]
-    index = faiss.index_factory(dimensions, factory(kind, len(rows)), faiss.METRIC_INNER_PRODUCT)
+    faiss, rng, count = import_faiss(), np.random.default_rng(0), len(rows)
+    index = faiss.index_factory(rows.shape[1], factory(kind, count), faiss.METRIC_INNER_PRODUCT)
     if kind == "ivf":
         # Of rows of length 1, the clusters' centres have length 1 too.
         index.cp.spherical = True
-        index.cp.seed = seed + 1
     else:
-        index.hnsw.efConstruction = _CANDIDATES_OF_LINKS
-    chosen = rng.choice(len(rows), min(len(rows), _TRAINING_ROWS_A_LIST * lists), replace=False)
-    index.train(rows.take(np.sort(chosen)))
-    with tqdm(total=len(rows), desc=f"Indexing ({kind})", unit="row", leave=False, disable=None) as bar:
-        for start in range(0, len(rows), _ADD_ROWS):
-            for _, block in rows.blocks(start, min(start + _ADD_ROWS, len(rows))):
-                index.add(block)
-                bar.update(len(block))
-    effort, measured, sample = _least_effort(index, kind, rows, recall, rng, lists)
-    faiss.write_index(index, str(path))
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    return IndexEntry(path.name, kind, len(rows), effort, measured, sample)
+        index.hnsw.efConstruction = _CANDIDATES_FOR_LINKS
+    index.train(rows[np.sort(rng.choice(count, min(count, _TRAINING_ROWS_PER_LIST * _lists(count)), replace=False))])
+    for start in tqdm(range(0, count, _ROWS_PER_STEP), f"Indexing ({kind})", leave=False, disable=None):
+        index.add(rows[start : start + _ROWS_PER_STEP])
+    sample, half = rng.choice(count, min(2 * SAMPLE, count), replace=False), min(SAMPLE, count // 2)
+    truth = _others(search_exactly(rows[sample], rows, RECALL_AT + 1), sample)
+    effort, most = 4, _lists(count) if kind == "ivf" else 4096
+    while True:
+        _set_effort(index, kind, effort)
+        found = _others(search_index(index, rows[sample], rows, RECALL_AT + 1), sample)
+        shares = np.array([len(np.intersect1d(*pair)) / RECALL_AT for pair in zip(truth, found, strict=True)])
+        if shares[:half].mean() >= recall or effort >= most:
+            break
+        effort = min(2 * effort, most)
+    entry = IndexEntry(kind, count, effort, float(shares[half:].mean()))
+    replace_atomically(folder / entry.file, lambda part: faiss.write_index(index, str(part)))
+    return entry
 
 
-def factory(kind: IndexKind, rows: int) -> str:
+def open_index(folder: Path, entry: IndexEntry) -> Any:
+    """A saved index, memory-mapped, for :func:`search_index`."""
+    faiss = import_faiss()
+    index = faiss.read_index(str(folder / entry.file), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+    _set_effort(index, entry.kind, entry.effort)
+    return index
+
+
+def search_index(index: Any, queries: Rows, rows: Rows, k: int) -> Found:
+    """Like :func:`search_exactly`, among the rows that the index covers; may leave places empty: row -1, score -inf."""
+    _, proposed = index.search(queries, min(CANDIDATES_PER_NEIGHBOUR * k, index.ntotal))
+    scores = np.full(proposed.shape, -np.inf, np.float32)
+    for number, (query, row) in enumerate(zip(queries, proposed, strict=True)):
+        scores[number, row >= 0] = rows[row[row >= 0]] @ query
+    return nearest(k, Found(scores, proposed))
+
+
+def factory(kind: str, rows: int) -> str:
     """FAISS's name for the index that :func:`build_index` makes of this many rows."""
     return f"IVF{_lists(rows)},SQ8" if kind == "ivf" else f"HNSW{_LINKS}_SQ8"
 
@@ -131,37 +161,13 @@ def _lists(rows: int) -> int:
     return min(2 * math.isqrt(rows), rows // 39)
 
 
-def _least_effort(
-    index: Any, kind: str, rows: Rows, recall: float, rng: np.random.Generator, lists: int
-) -> tuple[int, float, int]:
-    sample = rng.choice(len(rows), min(2 * SAMPLE, len(rows)), replace=False)
-    queries = rows.take(sample)
-    truth = _others(search_exactly(queries, rows, RECALL_AT + 1).rows, sample)
-    half = len(sample) // 2
-    effort, most = 4, lists if kind == "ivf" else 4096
-    while True:
-        found = _others(_search(index, kind, queries, rows, RECALL_AT + 1, effort).rows, sample)
-        shares = np.array([len(np.intersect1d(*pair)) / RECALL_AT for pair in zip(truth, found, strict=True)])
-        if shares[:half].mean() >= recall or effort >= most:
-            return effort, float(shares[half:].mean()), len(sample) - half
-        effort = min(2 * effort, most)
-
-
-def _others(neighbours: NDArray[np.int64], asking: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """The ten nearest of each row, without the row itself."""
-    return [found[found != row][:RECALL_AT] for found, row in zip(neighbours, asking, strict=True)]
-
-
-def _search(index: Any, kind: str, queries: NDArray[np.float32], rows: Rows, k: int, effort: int) -> Found:
-    faiss = import_faiss()
-    candidates = min(CANDIDATES * k, index.ntotal)
+def _set_effort(index: Any, kind: str, effort: int) -> None:
     if kind == "ivf":
-        parameters = faiss.SearchParametersIVF(nprobe=effort)
+        index.nprobe = effort
     else:
-        parameters = faiss.SearchParametersHNSW(efSearch=max(effort, candidates))
-    _, proposed = index.search(queries, candidates, params=parameters)
-    scores = np.full(proposed.shape, -np.inf, np.float32)
-    for number, (query, row) in enumerate(zip(queries, proposed, strict=True)):
-        there = row >= 0
-        scores[number, there] = rows.take(row[there]) @ query
-    return nearest(k, Found(scores, proposed))
+        index.hnsw.efSearch = effort
+
+
+def _others(found: Found, asking: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """The ten nearest of each row, without the row itself."""
+    return [rows[rows != row][:RECALL_AT] for rows, row in zip(found.rows, asking, strict=True)]
