@@ -56,7 +56,7 @@ def test_a_rate_that_the_pairs_cannot_tell_is_refused():
     data = features()
     pairs = calibrate(data, 0.1).different
     assert calibrate(data, 1.0001 / pairs).false_match_rate <= 1.0001 / pairs
-    with pytest.raises(ValueError, match=f" {pairs}: give more"):
+    with pytest.raises(ValueError, match=f" {pairs} pairs"):
         calibrate(data, 0.99 / pairs)
     for rate in (0, 1, -0.1, float("nan")):
         with pytest.raises(ValueError, match="between 0 and 1"):

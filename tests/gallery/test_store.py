@@ -38,7 +38,7 @@ def test_what_is_put_in_comes_out_in_its_order(folder):
     assert not gallery.embeddings.flags.writeable
 
 
-FRAMES = st.builds(FrameRef, st.text()) | st.builds(
+FRAMES = st.builds(FrameRef, st.text(), st.none(), st.none()) | st.builds(
     FrameRef, st.text(), st.integers(0, 10**6), st.lists(st.floats(-1e6, 1e6), min_size=4, max_size=4)
 )
 TEXT = st.text(st.characters(codec="utf-8"))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from xreid_plugin.benchmarks.report import Case
 from xreid_plugin.faiss_library import import_faiss
-from xreid_plugin.gallery.index import IndexKind, factory
+from xreid_plugin.gallery.index import IndexKind
 from xreid_plugin.gallery.store import Batch, Gallery, Manifest, Record, add, create
 
 DEFAULT_SIZES = ("20000",)
@@ -49,12 +49,11 @@ def cases(sizes: Sequence[str] = DEFAULT_SIZES) -> list[Case]:
     for size in sizes:
         rows, kinds = parse_size(size)
         for kind in kinds:
-            index = kind if kind == "exact" else factory(kind, rows)
             arguments = {"folder": folder, "rows": rows, "kind": kind}
             case = partial(Case, size=f"{rows} tracklets", module=__name__, arguments=arguments, scale=rows)
-            built = case(name=f"gallery, build, {index}", reference=None, plugin="build", items=rows, unit="tracklets")
+            built = case(name=f"gallery, build, {kind}", reference=None, plugin="build", items=rows, unit="tracklets")
             searched = case(
-                name=f"gallery, {QUERIES} queries, {index}",
+                name=f"gallery, {QUERIES} queries, {kind}",
                 reference="search_with_faiss" if kind == "exact" else "search_exactly",
                 plugin="search",
                 against="faiss.knn" if kind == "exact" else "exact search",

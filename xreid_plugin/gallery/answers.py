@@ -17,7 +17,6 @@ from xreid_plugin.gallery.store import FrameRef, Record
 FRAME = (128, 64)
 _CAPTION, _GAP = 30, 6
 _LETTERS = 62
-# Without a threshold nothing counts as a match.
 _COLOURS = {None: "grey", False: "firebrick", True: "seagreen"}
 
 

@@ -41,10 +41,8 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
         direction: "I2V" or "V2I"; None for the pairs of all directions that the features have.
 
     Raises:
-        ValueError: a rate out of range, no such direction, or a rate that so few pairs cannot tell.
+        ValueError: no such direction, a rate out of range, or one that so few pairs cannot tell.
     """
-    if not 0 < false_match_rate < 1:
-        raise ValueError(f"The false-match rate is {false_match_rate}; it must lie between 0 and 1, such as 1e-3.")
     if direction not in (None, *data.tasks):
         raise ValueError(f"The features have no direction {direction}, only {', '.join(data.tasks)}.")
     parts = []
@@ -56,11 +54,10 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
     dissimilarities, differ = (np.concatenate(part) for part in zip(*parts, strict=True))
     similarities = (1 - dissimilarities).astype(np.float32)
     different, same = similarities[differ], similarities[~differ]
-    needed = math.ceil(1 / false_match_rate)
-    if len(different) < needed:
+    if not false_match_rate < 1 <= false_match_rate * len(different):
         raise ValueError(
-            f"A false-match rate of {false_match_rate:g} takes {needed} pairs of different people at least, and there "
-            f"are {len(different)}: give more validation tracklets, or a higher rate."
+            f"The false-match rate {false_match_rate:g} does not lie between 0 and 1, or is less than one of the "
+            f"{len(different)} pairs of different people: give more validation tracklets, or another rate."
         )
     threshold = threshold_at(different, false_match_rate)
     return Calibration(
@@ -74,11 +71,6 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
 
 
 def threshold_at(different: NDArray[np.float32], false_match_rate: float) -> float:
-    """The least float32 that at most this share of the similarities reach.
-
-    Args:
-        different: (P,) float32, similarities of pairs of different people.
-        false_match_rate: the greatest share, above 0, below 1.
-    """
+    """The least float32 that at most this share, above 0 and below 1, of the similarities (P,) reach."""
     place = len(different) - 1 - math.floor(false_match_rate * len(different))
     return float(np.nextafter(np.partition(different, place)[place], np.float32(np.inf)))

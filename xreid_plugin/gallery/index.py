@@ -110,18 +110,21 @@ def build_index(folder: Path, kind: str, rows: Rows, recall: float) -> IndexEntr
         recall: wanted share of the ten nearest, 0..1; where no effort reaches it, the greatest is taken.
     """
     faiss, rng, count = import_faiss(), np.random.default_rng(0), len(rows)
-    index = faiss.index_factory(rows.shape[1], factory(kind, count), faiss.METRIC_INNER_PRODUCT)
+    # FAISS wants at least 39 rows per list, to find its centre.
+    lists = min(2 * math.isqrt(count), count // 39)
+    name = f"IVF{lists},SQ8" if kind == "ivf" else f"HNSW{_LINKS}_SQ8"
+    index = faiss.index_factory(rows.shape[1], name, faiss.METRIC_INNER_PRODUCT)
     if kind == "ivf":
         # Of rows of length 1, the clusters' centres have length 1 too.
         index.cp.spherical = True
     else:
         index.hnsw.efConstruction = _CANDIDATES_FOR_LINKS
-    index.train(rows[np.sort(rng.choice(count, min(count, _TRAINING_ROWS_PER_LIST * _lists(count)), replace=False))])
+    index.train(rows[np.sort(rng.choice(count, min(count, _TRAINING_ROWS_PER_LIST * lists), replace=False))])
     for start in tqdm(range(0, count, _ROWS_PER_STEP), f"Indexing ({kind})", leave=False, disable=None):
         index.add(rows[start : start + _ROWS_PER_STEP])
     sample, half = rng.choice(count, min(2 * SAMPLE, count), replace=False), min(SAMPLE, count // 2)
     truth = _others(search_exactly(rows[sample], rows, RECALL_AT + 1), sample)
-    effort, most = 4, _lists(count) if kind == "ivf" else 4096
+    effort, most = 4, lists if kind == "ivf" else 4096
     while True:
         _set_effort(index, kind, effort)
         found = _others(search_index(index, rows[sample], rows, RECALL_AT + 1), sample)
@@ -149,16 +152,6 @@ def search_index(index: Any, queries: Rows, rows: Rows, k: int) -> Found:
     for number, (query, row) in enumerate(zip(queries, proposed, strict=True)):
         scores[number, row >= 0] = rows[row[row >= 0]] @ query
     return nearest(k, Found(scores, proposed))
-
-
-def factory(kind: str, rows: int) -> str:
-    """FAISS's name for the index that :func:`build_index` makes of this many rows."""
-    return f"IVF{_lists(rows)},SQ8" if kind == "ivf" else f"HNSW{_LINKS}_SQ8"
-
-
-def _lists(rows: int) -> int:
-    # FAISS wants at least 39 rows per list, to find its centre.
-    return min(2 * math.isqrt(rows), rows // 39)
 
 
 def _set_effort(index: Any, kind: str, effort: int) -> None:

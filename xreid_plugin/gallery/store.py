@@ -102,7 +102,7 @@ class Manifest:
     dimensions: int
     model: str | None = None
     checkpoint: str | None = None
-    settings: tuple[str, ...] = ()
+    settings: Sequence[str] = ()
     kind: IndexKind = "exact"
     recall_wanted: float = 0.95
     rows: int = 0
@@ -179,15 +179,12 @@ def create(folder: Path, manifest: Manifest, wait: float = 0.0) -> None:
 
 
 def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0) -> None:
-    """Adds to a gallery: everything, or nothing at all.
+    """Adds to a gallery everything, or nothing at all; ValueError where there is none, or another process writes to it.
 
     Args:
         folder: the gallery's folder.
         batches: (m, F) float32 embeddings of length 1 with m records each; read while other writers are locked out.
         wait: see :func:`create`.
-
-    Raises:
-        ValueError: there is no gallery, another process writes to it, or there is nothing to add.
     """
     with _transaction(folder, wait) as database:
         before = _read(database)
@@ -223,8 +220,6 @@ def _append(folder: Path, database: sqlite3.Connection, manifest: Manifest, batc
             rows += len(records)
         file.flush()
         os.fsync(file.fileno())
-    if rows == manifest.rows:
-        raise ValueError(f"There is no tracklet to put into {folder}.")
     return rows
 
 
@@ -271,7 +266,6 @@ def _lock(database: sqlite3.Connection, folder: Path, wait: float) -> None:
 
 def _read(database: sqlite3.Connection) -> Manifest:
     fields = json.loads(database.execute("SELECT state FROM manifest").fetchone()[0])
-    fields["settings"] = tuple(fields["settings"])
     fields["index"] = fields["index"] and IndexEntry(**fields["index"])
     fields["calibration"] = fields["calibration"] and Calibration(**fields["calibration"])
     return Manifest(**fields)
