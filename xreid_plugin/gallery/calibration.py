@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from xreid_plugin.evaluation.features import TrackletFeatures
@@ -48,7 +47,7 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
     parts = []
     for sides in data.tasks.values() if direction is None else [data.tasks[direction]]:
         query, gallery = (np.asarray(side) for side in sides)
-        distances = cosine_distance(*(torch.as_tensor(data.features[side]) for side in (query, gallery)))
+        distances = cosine_distance(data.features[query], data.features[gallery])
         labels = data.pids[query], data.pids[gallery], data.camids[query], data.camids[gallery]
         parts.append(verification_pairs(distances, *labels))
     dissimilarities, differ = (np.concatenate(part) for part in zip(*parts, strict=True))
