@@ -1,12 +1,10 @@
 import json
-import multiprocessing
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.small_set import small_config
@@ -15,9 +13,10 @@ from xreid_plugin.data.tracklet import INDICES, Modality, Tracklet
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator, features_path, tracklet_means, with_halves
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.evaluation.protocol import RankingProtocol
-from xreid_plugin.evaluation.ranking import METRICS, rankings
+from xreid_plugin.evaluation.ranking import rankings
 
 
+@settings(deadline=None)
 @given(st.permutations(range(6)), st.integers(1, 6))
 def test_means_do_not_depend_on_the_order_or_size_of_batches(order, size):
     clips = torch.tensor([[3.0, 0.0], [1.0, 0.0], [0.0, 2.0], [0.0, 4.0], [0.0, 6.0], [1.0, 1.0]])
@@ -39,17 +38,6 @@ def evaluated(dataset, cfg, features):
     for indices in torch.arange(len(features)).split(4):
         evaluator.process({INDICES: indices}, features[indices])
     return evaluator, evaluator.evaluate()
-
-
-def test_perfect_features_rank_perfectly_in_both_directions(small_set, tmp_path):
-    cfg = small_config(small_set, tmp_path)
-    dataset = build_dataset(cfg, "HITSZVCM")
-    pids = torch.tensor([tracklet.pid for tracklet in dataset.test])
-    features = torch.nn.functional.one_hot(pids).float()
-    evaluator, results = evaluated(dataset, cfg, features)
-    assert list(results) == [f"{direction}/{name}" for direction in ("I2V", "V2I") for name in METRICS]
-    assert set(results.values()) == {100.0}
-    json.dumps(evaluator.protocol)
 
 
 def test_clips_are_averaged_before_normalising(small_set, tmp_path):
@@ -133,39 +121,3 @@ def test_every_test_set_has_its_own_file_of_features(small_set, tmp_path):
     assert features_path(cfg, "BUPTCampus") == Path("out/BUPTCampus_f.npz")
     cfg.TEST.SAVE_FEATURES = ""
     assert features_path(cfg, "HITSZVCM") is None
-
-
-def evaluate_a_share(rank, store, cfg, dataset, features, queue):
-    # The threads of the parent's pools are not there in a fork, which would wait for them.
-    torch.set_num_threads(1)
-    faiss.omp_set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    evaluator = CrossModalityEvaluator(cfg, dataset)
-    evaluator.reset()
-    everything, third = torch.arange(len(features)), len(features) // 3
-    for indices in (everything[:third], everything[third:])[rank].split(5):
-        evaluator.process({INDICES: indices}, features[indices])
-    queue.put((rank, dict(evaluator.evaluate())))
-    torch.distributed.destroy_process_group()
-
-
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_sharded_evaluation_gives_the_metrics_of_one_process(small_set, tmp_path, monkeypatch):
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    cfg = small_config(small_set, tmp_path, *RERANK)
-    dataset = build_dataset(cfg, "HITSZVCM")
-    features = random_embeddings(len(dataset.test))
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    arguments = (tmp_path / "store", cfg, dataset, features, queue)
-    processes = [context.Process(target=evaluate_a_share, args=(rank, *arguments)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    try:
-        received = dict(queue.get(timeout=60) for _ in processes)
-    finally:
-        for process in processes:
-            process.join(timeout=30)
-            process.kill()
-    _, alone = evaluated(dataset, cfg, features)
-    assert received == {0: dict(alone), 1: {}}

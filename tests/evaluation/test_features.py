@@ -1,5 +1,4 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -45,17 +44,6 @@ def test_what_is_saved_is_read_back(tmp_path, halves):
     assert [path.name for path in tmp_path.iterdir()] == ["some.features"]
 
 
-def test_the_file_holds_the_documented_arrays_and_no_pickle(tmp_path):
-    save_features(tmp_path / "f.npz", random_features(protocol={"frames": "dense"}))
-    with np.load(tmp_path / "f.npz", allow_pickle=False) as archive:
-        assert archive["features"].dtype == np.float32
-        assert json.loads(archive["protocol"].item()) == {"frames": "dense"}
-        assert set(archive.files) == {
-            *("features", "pids", "camids", "modalities", "protocol"),
-            *("i2v_query", "i2v_gallery", "v2i_query", "v2i_gallery"),
-        }
-
-
 def test_a_plain_file_of_another_method_is_enough(tmp_path):
     np.savez_compressed(tmp_path / "f.npz", **plain(features=np.ones((4, 3), np.float64)))
     data = load_features(tmp_path / "f.npz")
@@ -94,21 +82,15 @@ def test_flags_of_queries_make_the_tasks(rows):
     [
         ({"features": None}, "features"),
         ({"features": np.ones((4, 2), int)}, "features"),
-        ({"features": np.ones(4)}, "features"),
         ({"features": np.ones((0, 2))}, "features"),
         ({"pids": np.array([1, 2, 3])}, "pids"),
-        ({"camids": np.ones(4)}, "camids"),
         ({"modalities": np.array([0, 1, 2, 1])}, "modalities"),
         ({"is_query": None}, "is_query"),
-        ({"is_query": np.ones(4, bool)}, "is_query"),
-        ({"i2v_query": [0]}, "i2v_gallery"),
         ({"i2v_query": [0], "i2v_gallery": [4]}, "i2v_gallery"),
-        ({"i2v_query": [0, 2, 0], "i2v_gallery": [1]}, "i2v_query"),
         ({"i2v_query": [0, 2], "i2v_gallery": [1, 2]}, "i2v_gallery"),
         ({"v2i_query": [0], "v2i_gallery": [2]}, "v2i_query"),
         ({"first_half": np.ones((4, 3))}, "first_half"),
         ({"names": np.array(["a", "b"])}, "names"),
-        ({"protocol": np.array(3)}, "protocol"),
     ],
 )
 def test_a_bad_array_is_named(tmp_path, changes, named):

@@ -93,14 +93,6 @@ def test_wrong_usage_exits_2(main, options):
     assert exit_.value.code == 2
 
 
-def test_help_states_the_form_of_the_file(main, capsys):
-    with pytest.raises(SystemExit) as exit_:
-        main(["--help"])
-    assert exit_.value.code == 0
-    text = capsys.readouterr().out
-    assert all(name in text for name in ("Examples:", "i2v_gallery", "is_query", "(n, F) floating", "0 infrared"))
-
-
 def test_one_line_names_the_file_and_what_is_wrong_with_it(main, tmp_path, capsys):
     path = tmp_path / "bad.npz"
     np.savez(path, features=np.ones((3, 2), int))

@@ -104,8 +104,8 @@ class CrossModalityEvaluator(ReidEvaluator):
         """What the metrics depend on besides the model, ready for JSON."""
         return {
             **self._settings,
-            "queries": {direction: len(report.ap) for direction, report in self.reports.items()},
-            "queries_without_match": {direction: report.num_unmatched for direction, report in self.reports.items()},
+            "queries": {name: len(report.ap) for name, report in self.reports.items()},
+            "queries_without_match": {name: int(np.isnan(report.ap).sum()) for name, report in self.reports.items()},
             "substituted_frames": self.substituted_frames,
         }
 
@@ -149,14 +149,9 @@ def features_path(cfg: Any, dataset: str) -> Path | None:
 
 
 def tracklet_means(clips: list[tuple[torch.Tensor, torch.Tensor]], num_tracklets: int) -> torch.Tensor:
-    """Averages clips to tracklets.
+    """Averages batches of clips, (B,) int64 tracklets and (B, F) float32 embeddings, to (n, F) float32 on their device.
 
-    Args:
-        clips: batches of (indices, embeddings): (B,) int64 and (B, F) float32.
-        num_tracklets: n.
-
-    Returns:
-        (n, F) float32 on the device of the embeddings, the same in every run, and for any batches up to rounding.
+    The same in every run, and for any batches up to rounding.
 
     Raises:
         RuntimeError: a tracklet without a clip.

@@ -116,19 +116,19 @@ class _Arrays(dict[str, NDArray[Any]]):
             self.of(name, "f", features.shape).astype(np.float32) if name in self else None
             for name in ("first_half", "second_half")
         )
-        count = len(features)
-        modalities = self.of("modalities", "iu", (count,)).astype(np.int64)
+        count, labels = features.shape[:1], ("pids", "camids", "modalities")
+        pids, camids, modalities = (self.of(name, "iu", count).astype(np.int64) for name in labels)
         if not np.isin(modalities, list(Modality)).all():
             raise ValueError("array 'modalities' must hold 0 for infrared and 1 for visible alone")
         return TrackletFeatures(
             features=features,
-            pids=self.of("pids", "iu", (count,)).astype(np.int64),
-            camids=self.of("camids", "iu", (count,)).astype(np.int64),
+            pids=pids,
+            camids=camids,
             modalities=modalities,
             tasks=self.tasks(modalities),
             first_half=first_half,
             second_half=second_half,
-            names=tuple(self.of("names", "U", (count,)).tolist()) if "names" in self else None,
+            names=tuple(self.of("names", "U", count).tolist()) if "names" in self else None,
             protocol=dict(json.loads(self.of("protocol", "U", ()).item())) if "protocol" in self else {},
         )
 
@@ -171,12 +171,7 @@ def _index_names(direction: str) -> tuple[str, str]:
 
 
 def tasks_of_flags(is_query: NDArray[np.bool_], modalities: NDArray[np.int64]) -> dict[str, RetrievalTask]:
-    """The directions that flags of queries allow, as this module states for ``is_query``.
-
-    Args:
-        is_query: (n,) bool.
-        modalities: (n,) values of Modality.
-    """
+    """The directions that flags of queries, (n,), allow, as this module states for ``is_query``."""
     infrared = modalities == Modality.INFRARED
     if (is_query == infrared).all() or (is_query != infrared).all():
         sets = {INFRARED_TO_VISIBLE: (infrared, ~infrared), VISIBLE_TO_INFRARED: (~infrared, infrared)}

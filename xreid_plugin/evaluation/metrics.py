@@ -5,9 +5,9 @@ distances and a binary search for the few matches give it; the permutation that 
 goes on for a chunk of queries at a time, so that Q x G distances need never be held.
 
 Shapes: Q queries, G gallery entries, C queries of one chunk, F feature dimensions, W the most gallery entries that one
-identity has. Labels are integers, of queries (Q,) and of gallery entries (G,): identities q_pids and g_pids, cameras
-q_camids and g_camids. The protocol ``same_camera`` is "exclude", which hides gallery entries of the query's identity
-and camera (the rule of Market-1501), or "keep", which ranks them like any other.
+identity has. ``labels`` are four vectors of integers: the queries' identities (Q,) and the gallery's (G,), the queries'
+cameras (Q,) and the gallery's (G,). The protocol ``same_camera`` is "exclude", which hides gallery entries of the
+query's identity and camera (the rule of Market-1501), or "keep", which ranks them like any other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,32 +36,21 @@ class RankMetrics:
     Attributes:
         curve: (min(50, G),) float64, CMC: fraction, 0..1, of queries with a match among their k = 1, 2, ... nearest.
         mAP: mean of ``ap``, above 0, at most 1.
-        mINP: mean of ``inp``, above 0, at most 1.
-        ap: (Q,) float64, average precision of each query; NaN where it has no match.
-        inp: (Q,) float64, inverse negative penalty, matches / place of the last one (Ye et al., TPAMI 2021, AGW).
-        num_unmatched: queries without a match, left out of every mean.
+        mINP: mean of matches / place of the last one, above 0, at most 1 (Ye et al., TPAMI 2021, AGW).
+        ap: (Q,) float64, average precision of each query; NaN where it has no match and counts in no mean.
     """
 
     curve: NDArray[np.float64]
     mAP: float
     mINP: float
     ap: NDArray[np.float64]
-    inp: NDArray[np.float64]
-    num_unmatched: int
 
     def rank(self, k: int) -> float:
         """Rank-k, for k in 1..50."""
         return float(self.curve[min(k, len(self.curve)) - 1])
 
 
-def rank_metrics(
-    dist: Array,
-    q_pids: Labels,
-    g_pids: Labels,
-    q_camids: Labels,
-    g_camids: Labels,
-    same_camera: SameCamera = "exclude",
-) -> RankMetrics:
+def rank_metrics(dist: Array, *labels: Labels, same_camera: SameCamera = "exclude") -> RankMetrics:
     """Metrics of (Q, G) float32 or float64 distances, numpy or torch on any device, and labels as the module says.
 
     The smaller distance is nearer; entries at equal distance are ranked in the order of their gallery index.
@@ -69,25 +58,19 @@ def rank_metrics(
     Raises:
         ValueError: shapes do not fit, a distance is NaN or infinite, or no query has a match.
     """
-    matching = Matching(q_pids, g_pids, q_camids, g_camids, same_camera)
+    matching = Matching(*labels, same_camera=same_camera)
     matching.require(*dist.shape)
     return _metrics(blocks_of_matrix(dist), matching)
 
 
 def rank_metrics_from_features(
-    q_features: Array,
-    g_features: Array,
-    q_pids: Labels,
-    g_pids: Labels,
-    q_camids: Labels,
-    g_camids: Labels,
-    same_camera: SameCamera = "exclude",
+    q_features: Array, g_features: Array, *labels: Labels, same_camera: SameCamera = "exclude"
 ) -> RankMetrics:
     """Metrics by the cosine distance of (Q, F) and (G, F) features of any norm, without ever holding Q x G distances.
 
     The device of the gallery's features does the work; errors are those of :func:`rank_metrics`.
     """
-    matching = Matching(q_pids, g_pids, q_camids, g_camids, same_camera)
+    matching = Matching(*labels, same_camera=same_camera)
     matching.require(len(q_features), len(g_features))
     return _metrics(blocks_of_features(q_features, g_features), matching)
 
@@ -98,16 +81,12 @@ def cosine_distance(queries: Array, gallery: Array) -> torch.Tensor:
 
 
 def verification_pairs(
-    dist: Array,
-    q_pids: Labels,
-    g_pids: Labels,
-    q_camids: Labels,
-    g_camids: Labels,
-    same_camera: SameCamera = "exclude",
+    dist: Array, *labels: Labels, same_camera: SameCamera = "exclude"
 ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """(Q, G) float -> (P,) distances of the pairs that are not hidden, and (P,) bool, whether these are two people."""
-    different = np.not_equal.outer(np.asarray(q_pids), np.asarray(g_pids))
-    seen = different | np.not_equal.outer(np.asarray(q_camids), np.asarray(g_camids)) | (same_camera == "keep")
+    q_pids, g_pids, q_camids, g_camids = map(np.asarray, labels)
+    different = np.not_equal.outer(q_pids, g_pids)
+    seen = different | np.not_equal.outer(q_camids, g_camids) | (same_camera == "keep")
     distances = dist.detach().cpu().numpy() if isinstance(dist, torch.Tensor) else dist
     return distances[seen], different[seen]
 
@@ -131,13 +110,11 @@ def tpr_at_fpr(distances: NDArray[Any], different: NDArray[np.bool_], fprs: Sequ
 class Matching:
     """The pairs of equal identity between queries and gallery, found from one sort of the gallery's identities."""
 
-    def __init__(
-        self, q_pids: Labels, g_pids: Labels, q_camids: Labels, g_camids: Labels, same_camera: SameCamera
-    ) -> None:
+    def __init__(self, *labels: Labels, same_camera: SameCamera) -> None:
         if same_camera not in ("exclude", "keep"):
             raise ValueError(f'same_camera must be "exclude" or "keep", not {same_camera!r}')
         self.hides = same_camera == "exclude"
-        q_ids, g_ids, self.q_camids, self.g_camids = map(np.asarray, (q_pids, g_pids, q_camids, g_camids))
+        q_ids, g_ids, self.q_camids, self.g_camids = map(np.asarray, labels)
         self.shape = len(q_ids), len(g_ids)
         self.require(len(self.q_camids), len(self.g_camids))
         self._order = np.argsort(g_ids, kind="stable")
@@ -150,9 +127,7 @@ class Matching:
         if shape != self.shape or 0 in shape:
             raise ValueError(f"(queries, gallery entries) are {shape}, but there are {self.shape} identities")
 
-    def candidates(
-        self, start: int, stop: int, device: torch.device | str = "cpu"
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def candidates(self, start: int, stop: int, device: torch.device) -> tuple[torch.Tensor, ...]:
         """For queries start..stop-1 the gallery entries of their identity, padded to the longest list, W at least 1.
 
         Returns:
@@ -165,8 +140,7 @@ class Matching:
         same = position < last
         columns = self._order[np.minimum(position, len(self._order) - 1)]
         excluded = same & (self.g_camids[columns] == self.q_camids[start:stop, None]) & self.hides
-        found = (torch.from_numpy(array).to(device) for array in (columns, same & ~excluded, excluded))
-        return next(found), next(found), next(found)
+        return tuple(torch.from_numpy(array).to(device) for array in (columns, same & ~excluded, excluded))
 
 
 def blocks_of_matrix(dist: Array) -> Iterator[tuple[int, torch.Tensor]]:
@@ -217,13 +191,9 @@ def as_float32(features: Array) -> torch.Tensor:
 
 def _check_finite(block: torch.Tensor, start: int) -> None:
     # A NaN shows in the extremes too, at a fraction of the cost of checking every entry.
-    if torch.stack(torch.aminmax(block)).isfinite().all():
-        return
-    row, column = (int(i) for i in (~block.isfinite()).nonzero()[0])
-    raise ValueError(
-        f"the distance of query {start + row} to gallery entry {column} is {block[row, column].item()}: "
-        "look for NaN or infinite values in the features"
-    )
+    if not torch.stack(torch.aminmax(block)).isfinite().all():
+        row, column = (~block.isfinite()).nonzero()[0].tolist()
+        raise ValueError(f"the distance of query {start + row} to gallery entry {column} is NaN or infinite")
 
 
 def _metrics(blocks: Iterator[tuple[int, torch.Tensor]], matching: Matching) -> RankMetrics:
@@ -236,10 +206,7 @@ def _metrics(blocks: Iterator[tuple[int, torch.Tensor]], matching: Matching) -> 
         ap[part], inp[part], first[part] = _metrics_per_query(places, matches.sum(1).cpu().numpy())
     matched = ~np.isnan(first)
     if not matched.any():
-        raise ValueError(
-            f"none of the {num_query} queries has a match in the gallery: identities do not overlap, or every match "
-            'shares the camera of its query and same_camera is "exclude"'
-        )
+        raise ValueError(f"none of {num_query} queries has a match in the gallery that the protocol lets it see")
     first = np.sort(first[matched])
 
     return RankMetrics(
@@ -247,8 +214,6 @@ def _metrics(blocks: Iterator[tuple[int, torch.Tensor]], matching: Matching) -> 
         mAP=float(ap[matched].mean()),
         mINP=float(inp[matched].mean()),
         ap=ap,
-        inp=inp,
-        num_unmatched=int(num_query - matched.sum()),
     )
 
 
@@ -284,9 +249,7 @@ def _equal_before(block: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor
     return torch.tensor([np.count_nonzero(lines[row, :column] == lines[row, column]) for row, column in pairs])
 
 
-def _metrics_per_query(
-    places: NDArray[np.int64], counts: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _metrics_per_query(places: NDArray[np.int64], counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
     """(C, W) ascending places, (C,) matches -> average precision, INP and first place, NaN where there is no match."""
     nth = np.arange(1, places.shape[1] + 1)
     real = nth <= counts[:, None]

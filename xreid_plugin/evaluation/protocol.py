@@ -87,11 +87,7 @@ class RankingProtocol:
 
     @classmethod
     def from_json(cls, protocol: Mapping[str, Any]) -> Self:
-        """The protocol that a file states, as :func:`dataclasses.asdict` gives it; what is not stated has the default.
-
-        Raises:
-            TypeError: an entry has another form.
-        """
+        """The protocol that a file states, as ``asdict`` gives it; what it leaves out has the default."""
         expansion, temporal = protocol.get("expansion"), protocol.get("temporal")
         return cls(
             same_camera=protocol.get("same_camera", "exclude"),

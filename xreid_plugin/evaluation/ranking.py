@@ -5,7 +5,7 @@ Shapes: Q queries, G gallery entries, N = Q + G, F dimensions.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -25,8 +25,8 @@ from xreid_plugin.evaluation.metrics import (
     tpr_at_fpr,
     verification_pairs,
 )
-from xreid_plugin.evaluation.protocol import KReciprocal, RankingProtocol, Temporal
-from xreid_plugin.evaluation.rerank import blend, jaccard_distance, query_expansion, temporal_jaccard_distance
+from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
+from xreid_plugin.evaluation.rerank import jaccard_distance, query_expansion, temporal_jaccard_distance
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import resolve_device
 
@@ -64,12 +64,8 @@ def rankings(
 ) -> Iterator[Ranking]:
     """Ranks every direction by the cosine distance, then by each re-ranking of the protocol.
 
-    One direction's features and at most three of its Q x G matrices exist at a time.
-
-    Args:
-        data: features and what they belong to.
-        protocol: how to rank.
-        device: where to rank; None: where the features are, or for arrays a GPU, if there is one.
+    One direction's features and at most three of its Q x G matrices exist at a time. Without a device, ranking happens
+    where the features are, or for arrays on a GPU, if there is one.
 
     Yields:
         For each direction the raw ranking, then the re-ranked in the order of the protocol, then the temporal.
@@ -83,28 +79,28 @@ def rankings(
     if device is None:
         device = data.features.device if isinstance(data.features, torch.Tensor) else resolve_device("auto")
     for direction, task in data.tasks.items():
-        asks, searched = map(list, task)
-        pids, camids = data.pids, data.camids
-        labels = (pids[asks], pids[searched], camids[asks], camids[searched], protocol.same_camera)
+        labels = [values[list(side)] for values in (data.pids, data.camids) for side in task]
         if not (protocol.rerank or protocol.temporal or protocol.roc):
-            queries, gallery = _sides(data.features, task, protocol, device)
-            result = rank_metrics_from_features(queries, gallery, *labels)
+            queries, gallery = _sides(data.features, task, protocol.expansion, device)
+            result = rank_metrics_from_features(queries, gallery, *labels, same_camera=protocol.same_camera)
             yield Ranking(direction, None, result, in_percent(result))
             continue
-        for method, distance in _distances(data, task, protocol, torch.device(device)):
-            result = rank_metrics(distance, *labels)
+        for method, distance in _distances(data, task, protocol, device):
+            result = rank_metrics(distance, *labels, same_camera=protocol.same_camera)
             metrics = in_percent(result)
             if protocol.roc:
-                rates = tpr_at_fpr(*verification_pairs(distance, *labels), fprs=FALSE_POSITIVE_RATES)
+                rates = tpr_at_fpr(
+                    *verification_pairs(distance, *labels, same_camera=protocol.same_camera), fprs=FALSE_POSITIVE_RATES
+                )
                 metrics |= {f"TPR@FPR={fpr:.0e}": 100 * tpr for fpr, tpr in rates.items()}
             yield Ranking(direction, method, result, metrics)
 
 
 def _distances(
-    data: TrackletFeatures, task: RetrievalTask, protocol: RankingProtocol, device: torch.device
+    data: TrackletFeatures, task: RetrievalTask, protocol: RankingProtocol, device: torch.device | str
 ) -> Iterator[tuple[KReciprocal | Temporal | None, Array]]:
     """(Q, G) of each ranking; encodings, which take long, are made once for all weights λ that follow one another."""
-    queries, gallery = _sides(data.features, task, protocol, device)
+    queries, gallery = _sides(data.features, task, protocol.expansion, device)
     cosine = cosine_distance(queries, gallery)
     yield None, cosine
     both = torch.cat([queries, gallery])
@@ -113,28 +109,25 @@ def _distances(
     for (k1, k2), settings in groupby(protocol.rerank, lambda setting: (setting.k1, setting.k2)):
         jaccard = torch.from_numpy(jaccard_distance(units, len(queries), k1, k2, device)).to(device)
         for setting in settings:
-            yield setting, blend(cosine, jaccard, setting.weight)
+            yield setting, jaccard * (1 - setting.weight) + cosine * setting.weight
     if protocol.temporal and data.first_half is not None and data.second_half is not None:
-        first, second = (
-            torch.cat(_sides(half, task, protocol, device)) for half in (data.first_half, data.second_half)
-        )
-        k1, k2, lambda1, lambda2 = astuple(protocol.temporal)
-        distance = temporal_jaccard_distance(both, first, second, len(queries), k1, k2, lambda1, lambda2, device)
+        halves = data.first_half, data.second_half
+        first, second = (torch.cat(_sides(half, task, protocol.expansion, device)) for half in halves)
+        distance = temporal_jaccard_distance(both, first, second, len(queries), protocol.temporal, device)
         yield protocol.temporal, distance
 
 
 def _sides(
-    features: Array, task: RetrievalTask, protocol: RankingProtocol, device: torch.device | str
+    features: Array, task: RetrievalTask, expansion: Expansion | None, device: torch.device | str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n, F) -> the (Q, F) and (G, F) of a direction, expanded if the protocol says so."""
+    """(n, F) -> the (Q, F) and (G, F) of a direction, expanded if that is wanted."""
     queries, gallery = (as_float32(features)[list(side)].to(device) for side in task)
-    expansion = protocol.expansion
     if expansion is None:
         return queries, gallery
     both = torch.cat([queries, gallery])
     if len(both) <= expansion.k:
         raise ValueError(f"TEST.AQE.QE_K is {expansion.k}; a direction has only {len(both)} tracklets")
-    both = query_expansion(both, *astuple(expansion))
+    both = query_expansion(both, expansion)
     return both[: len(queries)], both[len(queries) :]
 
 
@@ -169,11 +162,8 @@ def results_table(evaluations: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def write_results(
-    path: Path,
-    results: Mapping[str, float],
-    protocol: Mapping[str, object],
-    curves: Mapping[str, Sequence[float]] | None = None,
+    path: Path, results: Mapping[str, float], protocol: Mapping[str, object], curves: Mapping[str, Sequence[float]]
 ) -> None:
     """Writes metrics, the protocol they were found under and CMC curves as JSON, whole or not at all."""
-    text = json.dumps({"figures": dict(results), "protocol": dict(protocol), "curves": dict(curves or {})}, indent=2)
+    text = json.dumps({"figures": dict(results), "protocol": dict(protocol), "curves": dict(curves)}, indent=2)
     replace_atomically(path, lambda part: part.write_text(text + "\n"))

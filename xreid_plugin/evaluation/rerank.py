@@ -7,7 +7,6 @@ Shapes: N = Q + G features of F dimensions, the Q queries first; k neighbours of
 """
 
 import warnings
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from scipy import sparse
 from torch.nn import functional as F
 
 from xreid_plugin.evaluation.metrics import Array, as_float32
+from xreid_plugin.evaluation.protocol import Expansion, Temporal
 from xreid_plugin.faiss_library import import_faiss
 
 # Number of distances that the torch search holds at once.
@@ -23,8 +23,6 @@ BLOCK_ENTRIES = 1 << 24
 # How much is worked on at once: pairs of encoding weights, and entries of the result. Both stay in cache.
 WEIGHT_PAIRS = 1 << 18
 RESULT_ENTRIES = 1 << 19
-
-Distance = TypeVar("Distance", NDArray[Any], torch.Tensor)
 
 
 def jaccard_distance(
@@ -57,23 +55,10 @@ def jaccard_distance(
     return _jaccard(weights[:num_query], weights[num_query:].tocsc())
 
 
-def blend(original: Distance, jaccard: Distance, lambda_: float) -> Distance:
-    """jaccard·(1 − λ) + original·λ, (Q, G) each: the distance by which a re-ranked retrieval is ranked."""
-    return jaccard * (1 - lambda_) + original * lambda_
-
-
 def temporal_jaccard_distance(
-    whole: Array,
-    first_half: Array,
-    second_half: Array,
-    num_query: int,
-    k1: int = 5,
-    k2: int = 3,
-    lambda1: float = 0.8,
-    lambda2: float = 0.1,
-    device: torch.device | str = "cpu",
+    whole: Array, first_half: Array, second_half: Array, num_query: int, method: Temporal, device: torch.device | str
 ) -> NDArray[np.float32]:
-    """Re-ranking that also compares the halves of tracklets, crosswise.
+    """(Q, G) float32, at least 0 up to rounding, of a re-ranking that also compares the halves of tracklets, crosswise.
 
     λ1·d + (1 − λ1)·J(whole) + λ2·(J(first queries, second gallery) + J(second queries, first gallery)), where d is the
     cosine distance of the whole tracklets (temporal re-ranking of BUPTCampus, Du et al., TIFS 2024).
@@ -82,42 +67,32 @@ def temporal_jaccard_distance(
         whole: (N, F) float, features of whole tracklets, queries first; normalised here, and so are the halves.
         first_half: (N, F) float, features of each tracklet's first half.
         second_half: (N, F) float, features of its second half.
-        num_query: Q; this, k1, k2, the device and errors as for :func:`jaccard_distance`.
-        lambda1: 0..1.
-        lambda2: at least 0.
-
-    Returns:
-        (Q, G) float32, not negative up to rounding.
+        num_query: Q, 1..N-1.
+        method: k1, k2, λ1 and λ2.
+        device: where neighbours are searched for.
     """
     whole, first, second = (F.normalize(as_float32(part).cpu()) for part in (whole, first_half, second_half))
-    cosine = (1 - whole[:num_query] @ whole[num_query:].t()).numpy()
-    distance = blend(cosine, jaccard_distance(whole, num_query, k1, k2, device), lambda1)
+    cosine: NDArray[np.float32] = (1 - whole[:num_query] @ whole[num_query:].t()).numpy()
+    jaccard = jaccard_distance(whole, num_query, method.k1, method.k2, device)
+    distance = jaccard * (1 - method.lambda1) + cosine * method.lambda1
     for queries, gallery in ((first, second), (second, first)):
         crossed = torch.cat([queries[:num_query], gallery[num_query:]])
-        distance += lambda2 * jaccard_distance(crossed, num_query, k1, k2, device)
+        distance += method.lambda2 * jaccard_distance(crossed, num_query, method.k1, method.k2, device)
     return distance
 
 
-def query_expansion(features: torch.Tensor, times: int, k: int, alpha: float) -> torch.Tensor:
-    """The host's ``aqe``: every feature becomes the mean of its k nearest, weighted by the power of their cosines.
+def query_expansion(features: torch.Tensor, method: Expansion) -> torch.Tensor:
+    """The host's ``aqe`` of (N, F) float32 features of any norm, queries and gallery, N at least k.
 
-    A power that is not a whole number is undefined for a negative cosine, for which the host gives NaN: a neighbour
-    that far away does not count here. [D]
-
-    Args:
-        features: (N, F) float32 of any norm, queries and gallery.
-        times: how often, at least 1.
-        k: neighbours, the feature itself among them, 1..N.
-        alpha: the power, at least 0.
-
-    Returns:
-        (N, F) float32 on the device of the features.
+    Every feature becomes the mean of its k nearest, weighted by the power of their cosines. A power that is not a whole
+    number is undefined for a negative cosine, for which the host gives NaN: a neighbour that far away does not count
+    here. [D]
     """
-    for _ in range(times):
+    for _ in range(method.times):
         units = F.normalize(features)
-        cosines, nearest = (units @ units.t()).topk(k)
-        weights = (cosines if float(alpha).is_integer() else cosines.clamp(min=0)).pow(alpha)
-        features = F.embedding_bag(nearest, features, per_sample_weights=weights, mode="sum") / k
+        cosines, nearest = (units @ units.t()).topk(method.k)
+        weights = (cosines if float(method.alpha).is_integer() else cosines.clamp(min=0)).pow(method.alpha)
+        features = F.embedding_bag(nearest, features, per_sample_weights=weights, mode="sum") / method.k
     return features
 
 
