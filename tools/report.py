@@ -8,8 +8,8 @@ Examples:
     python tools/report.py RUN MODEL.WEIGHTS RUN/model_0004.pth
 
 RUN is the folder of a run. The page is a single HTML file, pictures included: it needs no network and no script. Rank
-lists and maps are drawn from the features that TEST.SAVE_FEATURES saved; if there are none, the last checkpoint
-embeds the test set once, which takes as long as an evaluation, and they are kept in RUN. That, rank lists and attention
+lists and maps are drawn from the features that TEST.SAVE_FEATURES saved; if none are of the checkpoint, it embeds the
+test set once, which takes as long as an evaluation, and they are kept in RUN. That, rank lists and attention
 need the dataset; what is missing is left out, and the page says so.
 Exit status: 0 done, 2 wrong usage or a folder that is not a run, 130 interrupted.
 """
@@ -37,18 +37,20 @@ def _write(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     import xreid_plugin  # noqa: F401  (fixes the host)
-    from xreid_plugin.visualization.page import write_page
-    from xreid_plugin.visualization.page_content import PageOptions, page_content
+    from xreid_plugin.files import replace_atomically
+    from xreid_plugin.visualization.page import page_content, page_text
     from xreid_plugin.visualization.run_folder import RunFolder
 
     run = RunFolder.read(args.run, args.opts)
     output = args.output or args.run / "report.html"
     # Now, and not when all is drawn.
     output.parent.mkdir(parents=True, exist_ok=True)
-    options = PageOptions(args.features, args.make_features, args.queries, args.depth, args.people, args.seed)
-    content = page_content(run, options, lambda line: tqdm.write(f"report: {line}", file=sys.stderr))
-    write_page(content, output)
-    for reason in content.missing:
+    names = ("features", "make_features", "queries", "depth", "people", "seed")
+    options = {name: getattr(args, name) for name in names}
+    content = page_content(run, **options, tell=lambda line: tqdm.write(f"report: {line}", file=sys.stderr))
+    text = page_text(content)
+    replace_atomically(output, lambda part: part.write_text(text, encoding="utf-8"))
+    for reason in content["missing"]:
         print(f"left out: {reason}")
     print(f"Written to {output}")
     return 0

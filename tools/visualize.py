@@ -22,6 +22,7 @@ from _command import UsageError, add_debug, run_tool, tool_parser
 from _options import add_features, add_imports, add_seed, positive
 
 Draw = Callable[[argparse.Namespace, Path], None]
+FORMATS = (".png", ".svg")
 PICKS = ("spread", "best", "worst", "random")
 
 
@@ -42,11 +43,11 @@ def _picture(args: argparse.Namespace) -> int:
     if args.opts and not (hasattr(args, "config_file") and all(not word.startswith("--") for word in args.opts)):
         raise UsageError(f"unrecognized arguments: {' '.join(args.opts)}")
     import xreid_plugin  # noqa: F401  (fixes the host)
-    from xreid_plugin.visualization.panels import picture_format
 
     output = args.output or args.default_output(args)
     # Now, and not when all is computed.
-    picture_format(output)
+    if output.suffix.lower() not in FORMATS:
+        raise UsageError(f"{output}: pictures are written as .png or .svg; end the file's name with one of them")
     output.parent.mkdir(parents=True, exist_ok=True)
     args.draw(args, output)
     print(f"Written to {output}")
@@ -55,70 +56,50 @@ def _picture(args: argparse.Namespace) -> int:
 
 def draw_ranks(args: argparse.Namespace, output: Path) -> None:
     """One strip per query, for each direction."""
-    from tqdm import tqdm
-
     from xreid_plugin.evaluation.features import load_features
-    from xreid_plugin.evaluation.protocol import RankingProtocol
-    from xreid_plugin.visualization.frame_source import FrameSource
-    from xreid_plugin.visualization.panels import Panel, write_sheet
-    from xreid_plugin.visualization.rank_lists import rank_lists
-    from xreid_plugin.visualization.rank_strips import strip_width, strips_panel
+    from xreid_plugin.visualization.panels import write_sheet
+    from xreid_plugin.visualization.rank_lists import frames_of, rank_lists, strip_width, strips_panel
 
     data = load_features(args.features)
-    rules = RankingProtocol.from_json(data.protocol)
-    frames = FrameSource(_config(args), data)
-    panels: list[Panel] = []
-    # None leaves it to tqdm, which is quiet where there is no terminal.
-    for direction in tqdm(data.tasks, desc="Rank lists", unit="direction", leave=False, disable=None):
-        lists = rank_lists(data, direction, args.queries, args.depth, rules.same_camera, args.pick, args.seed)
-        # Once on the sheet is enough.
-        panels.append(strips_panel(direction, lists, data, frames, args.frames, with_key=not panels))
+    frames = frames_of(_config(args), data)
+    directions = rank_lists(data, args.queries, args.depth, args.pick, args.seed).items()
+    panels = [
+        # Once on the sheet is enough for the key.
+        strips_panel(direction, lists, data, frames, args.frames, with_key=not number)
+        for number, (direction, lists) in enumerate(directions)
+    ]
     write_sheet(panels, output, columns=1, width=strip_width(args.depth))
 
 
 def draw_embedding(args: argparse.Namespace, output: Path) -> None:
     """The map of both modalities, and the histograms of distances."""
     from xreid_plugin.evaluation.features import load_features
-    from xreid_plugin.evaluation.protocol import RankingProtocol
-    from xreid_plugin.visualization.distances import distance_panels, pair_counts
-    from xreid_plugin.visualization.embedding import embedding_map
-    from xreid_plugin.visualization.embedding_panels import map_panels
+    from xreid_plugin.visualization.embedding import distance_panels, map_panels, pair_counts
     from xreid_plugin.visualization.panels import write_sheet
 
     data = load_features(args.features)
-    counts = pair_counts(data, RankingProtocol.from_json(data.protocol).same_camera)
-    write_sheet([*map_panels(embedding_map(data, args.seed)), *distance_panels(counts)], output)
+    write_sheet([*map_panels(data, args.seed), *distance_panels(pair_counts(data))], output)
 
 
 def draw_attention(args: argparse.Namespace, output: Path) -> None:
     """Two panels per person, one per modality."""
-    from tqdm import tqdm
-
-    from xreid_plugin.visualization.attention_maps import attention_maps, choose_pairs
-    from xreid_plugin.visualization.attention_panels import attention_panels
+    from xreid_plugin.engine.restore import restore
+    from xreid_plugin.visualization.attention import attention_of_people
     from xreid_plugin.visualization.panels import write_sheet
-    from xreid_plugin.visualization.trained_model import load_trained_model
 
-    cfg = _config(args)
-    trained = load_trained_model(cfg)
-    panels = []
-    pairs = choose_pairs(cfg, args.people, args.seed)
-    for pair in tqdm(pairs, desc="Attention", unit="person", leave=False, disable=None):
-        panels += attention_panels(pair, attention_maps(trained.model, pair, trained.has_cii))
-    write_sheet(panels, output)
+    restored = restore(_config(args), "cpu")
+    write_sheet(attention_of_people(restored.cfg, restored.model, args.people, args.seed), output)
 
 
 def draw_curves(args: argparse.Namespace, output: Path) -> None:
     """What the run wrote to metrics.json, and the CMC of its evaluations."""
-    from xreid_plugin.visualization.cmc import cmc_panels
-    from xreid_plugin.visualization.curves import training_panels
-    from xreid_plugin.visualization.evaluations import read_evaluations
-    from xreid_plugin.visualization.history import METRICS_FILE, read_history
+    from xreid_plugin.visualization.curves import cmc_panels, training_panels
     from xreid_plugin.visualization.panels import write_sheet
+    from xreid_plugin.visualization.run_folder import ends_of, read_evaluations, read_history
 
     evaluations = read_evaluations(args.run)
-    history = read_history(args.run / METRICS_FILE)
-    write_sheet([*training_panels(history, evaluations), *cmc_panels(evaluations)], output)
+    panels = [*training_panels(read_history(args.run), evaluations), *cmc_panels(ends_of(evaluations))]
+    write_sheet(panels, output)
 
 
 def _config(args: argparse.Namespace) -> Any:

@@ -4,9 +4,6 @@ import math
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-
-from tests.evaluation.feature_sets import random_features
-from xreid_plugin.evaluation import metrics as blocks
 from xreid_plugin.visualization.distances import (
     EDGES,
     PairCounts,
@@ -15,8 +12,11 @@ from xreid_plugin.visualization.distances import (
     limits_of,
     pair_counts,
 )
-from xreid_plugin.visualization.panels import render
 from xreid_plugin.visualization.theme import LIGHT
+
+from tests.evaluation.feature_sets import random_features
+from xreid_plugin.evaluation import metrics as blocks
+from xreid_plugin.visualization.panels import render
 
 
 @pytest.mark.parametrize("same_camera", ["exclude", "keep"])

@@ -1,11 +1,11 @@
 import json
 
 import pytest
-
-from xreid_plugin.evaluation.ranking import write_results
 from xreid_plugin.visualization.cmc import cmc_panels
 from xreid_plugin.visualization.evaluations import read_evaluations
 from xreid_plugin.visualization.page_tables import result_tables
+
+from xreid_plugin.evaluation.ranking import write_results
 from xreid_plugin.visualization.panels import render
 
 

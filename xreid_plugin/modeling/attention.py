@@ -59,3 +59,9 @@ class CrossAttentionBlock(nn.Module):
 
     def _split_heads(self, tokens: torch.Tensor) -> torch.Tensor:
         return tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def attention_weights(self, queries: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """The block's attention, (R, heads, Q, M), for pictures of it."""
+        query = self._split_heads(self.to_query(self.query_norm(queries)))
+        key = self._split_heads(self.to_key(self.context_norm(context)))
+        return (query @ key.mT / query.shape[-1] ** 0.5).softmax(-1)

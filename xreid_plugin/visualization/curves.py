@@ -1,4 +1,4 @@
-"""How a run went: losses, learning rate, prototypes and evaluations over its iterations."""
+"""How a run went: losses, learning rate, prototypes and metrics over its iterations, and the CMC of its evaluations."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from xreid_plugin.visualization.evaluations import BEFORE_TRAINING, Evaluation
-from xreid_plugin.visualization.history import Series
-from xreid_plugin.visualization.panels import Panel, drawable, legend_below, legend_height
-from xreid_plugin.visualization.theme import Theme
+from xreid_plugin.visualization.panels import Panel, Theme, legend_below
+from xreid_plugin.visualization.run_folder import BEFORE_TRAINING, Evaluation, Series
 
 Curve = tuple[str, Series]
 
@@ -20,90 +18,78 @@ _PROTOTYPES = {
     "prototype/cross": "clips, the other modality's",
     "prototype/modality_cosine": "infrared and visible prototypes",
 }
-_FIGURES = ("mAP", "Rank-1")
 _DASHES = ("-", "--", ":", "-.")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # Fewer points than this are drawn with markers, or a single one would not show.
 _FEW = 30
+_LAST_RANK = 20
 
 
-def training_panels(history: Mapping[str, Series], evaluations: Sequence[Evaluation] = ()) -> list[Panel]:
+def training_panels(history: Mapping[str, Series], evaluations: Sequence[Evaluation]) -> list[Panel]:
     """The panels for which the run has written any data.
 
     Args:
-        history: from :func:`~xreid_plugin.visualization.history.read_history`.
-        evaluations: the run's evaluations; the one before training, if there is one, begins the curves of figures.
+        history: the scalars of the run.
+        evaluations: the run's evaluations; the one before training, if there is one, begins the curves of metrics.
     """
-    losses = {name: series for name, series in history.items() if "loss" in name}
-    total = {"total": losses.pop("total_loss")} if "total_loss" in losses else {}
-    panels = []
-    if total or losses:
-        parts = {name.removeprefix("loss_").replace("_", " "): series for name, series in losses.items()}
-        panels.append(_panel("Losses", "loss", [*total.items(), *parts.items()], logarithmic=True))
-    if "lr" in history:
-        panels.append(_panel("Learning rate", "learning rate", [("learning rate", history["lr"])]))
+    parts = [name for name in history if name.startswith("loss_")]
+    losses = [("total", history["total_loss"])] if "total_loss" in history else []
+    losses += [(name.removeprefix("loss_").replace("_", " "), history[name]) for name in parts]
+    rates = [("learning rate", history["lr"])] if "lr" in history else []
     prototypes = [(label, history[name]) for name, label in _PROTOTYPES.items() if name in history]
-    if prototypes:
-        panels.append(_panel("Prototypes", "mean cosine", prototypes))
-    figures = _figures(history, evaluations)
-    if figures:
-        panels.append(_panel("Evaluations", "%", figures, by_pairs=True))
-    return panels
+    found = {
+        "Losses": ("loss", losses),
+        "Learning rate": ("learning rate", rates),
+        "Prototypes": ("mean cosine", prototypes),
+        "Evaluations": ("%", _metrics(history, evaluations)),
+    }
+    return [_panel(title, unit, curves) for title, (unit, curves) in found.items() if curves]
 
 
-def _figures(history: Mapping[str, Series], evaluations: Sequence[Evaluation]) -> list[Curve]:
-    """Raw figures of every direction; with several test sets, prefixed with the set's name."""
+def _metrics(history: Mapping[str, Series], evaluations: Sequence[Evaluation]) -> list[Curve]:
+    """Metrics of every direction without re-ranking; with several test sets, prefixed with the set's name."""
     start = {
-        f"{evaluation.dataset}/{name}" if evaluation.dataset else name: value
+        f"{evaluation.dataset}/{name}".lstrip("/"): value
         for evaluation in evaluations
         if evaluation.label == BEFORE_TRAINING
-        for name, value in evaluation.figures.items()
+        for name, value in evaluation.metrics.items()
     }
     directions = [name.removesuffix("/mAP") for name in history if name.endswith("/mAP")]
-    raw = [name for name in directions if not name.endswith(("-reranked", "-temporal"))]
-    names = [(direction, f"{direction}/{figure}", figure) for direction in raw for figure in _FIGURES]
-    return [
-        (f"{direction.replace('/', ' ')} {figure}", _begun(history[name], start.get(name)))
-        for direction, name, figure in names
-        if name in history
-    ]
+    curves = []
+    for name in (f"{direction}/{metric}" for direction in directions for metric in ("mAP", "Rank-1")):
+        if name in history and not name.rpartition("/")[0].endswith(("-reranked", "-temporal")):
+            series = history[name]
+            if name in start:
+                series = [0, *series[0]], [start[name], *series[1]]
+            curves.append((name.replace("/", " "), series))
+    return curves
 
 
-def _begun(series: Series, value: float | None) -> Series:
-    return series if value is None else Series((0, *series.iterations), (value, *series.values))
-
-
-def _panel(title: str, unit: str, curves: Sequence[Curve], logarithmic: bool = False, by_pairs: bool = False) -> Panel:
-    ends = "; ".join(f"{name} {_ends(series)}" for name, series in curves)
-
+def _panel(title: str, unit: str, curves: Sequence[Curve]) -> Panel:
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
         for number, (name, series) in enumerate(curves):
-            axes.plot(*series, label=drawable(name), **_style(number, theme, len(series.values), by_pairs))
-        axes.set_xlabel("iteration")
-        axes.set_ylabel(unit)
+            # Of a direction, mAP and Rank-1 share a colour and differ in their dashes.
+            colour, dash = divmod(number, 2) if unit == "%" else (number, number // len(theme.series))
+            axes.plot(
+                *series,
+                label=name,
+                color=theme.series[colour % len(theme.series)],
+                linestyle=_DASHES[dash % len(_DASHES)],
+                marker=_MARKERS[number % len(_MARKERS)] if len(series[1]) < _FEW else "",
+                markersize=4,
+            )
+        axes.set(xlabel="iteration", ylabel=unit)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="y")
+        if title == "Losses":
+            _set_logarithmic(axes, [value for _, (_, values) in curves for value in values if value > 0])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        if logarithmic:
-            _set_logarithmic(axes, [value for _, series in curves for value in series.values if value > 0])
         if len(curves) > 1:
             legend_below(figure, axes)
 
-    return Panel(
-        title, f"Curves over the iterations: {ends}.", draw, height=2.7 + legend_height([name for name, _ in curves])
-    )
-
-
-def _style(number: int, theme: Theme, points: int, by_pairs: bool) -> dict[str, Any]:
-    """In pairs, two curves share a colour and differ in their dashes."""
-    colour, dash = divmod(number, 2) if by_pairs else (number, number // len(theme.series))
-    return {
-        "color": theme.series[colour % len(theme.series)],
-        "linestyle": _DASHES[dash % len(_DASHES)],
-        "marker": _MARKERS[number % len(_MARKERS)] if points < _FEW else "",
-        "markersize": 4,
-    }
+    ends = "; ".join(f"{name} {_ends(values)}" for name, (_, values) in curves)
+    return Panel(title, f"Curves over the iterations: {ends}.", draw, height=2.9 + 0.1 * len(curves))
 
 
 def _set_logarithmic(axes: Axes, values: Sequence[float]) -> None:
@@ -113,11 +99,61 @@ def _set_logarithmic(axes: Axes, values: Sequence[float]) -> None:
     # A range below two decades may hold no power of ten at all.
     few = max(values) < 100 * min(values)
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if few else (1,)))
-    # The scale has set a formatter of its own, which writes powers as formulas.
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _ends(series: Series) -> str:
-    finite = [value for value in series.values if math.isfinite(value)]
+def _ends(values: Sequence[float]) -> str:
+    finite = [value for value in values if math.isfinite(value)]
     return f"from {finite[0]:.3g} to {finite[-1]:.3g}" if finite else "never finite"
+
+
+def cmc_panels(ends: Mapping[str, tuple[Evaluation, Evaluation]]) -> list[Panel]:
+    """One panel per test set: the CMC of its last evaluation and, dotted, of its first.
+
+    Args:
+        ends: by test set, the first evaluation and the last.
+    """
+    return [_cmc_panel(dataset, first, last) for dataset, (first, last) in ends.items() if last.curves]
+
+
+def _cmc_panel(dataset: str, first: Evaluation, last: Evaluation) -> Panel:
+    def draw(figure: FigureBase, theme: Theme) -> None:
+        axes = figure.subplots()
+        for number, (direction, curve) in enumerate(last.curves.items()):
+            colour = theme.series[number]
+            draw_cmc(axes, curve, color=colour, marker=_MARKERS[number], label=f"{direction}, {last.label}")
+            if first is not last and direction in first.curves:
+                before = f"{direction}, {first.label}"
+                draw_cmc(axes, first.curves[direction], color=colour, linestyle=":", label=before)
+        finish_cmc(axes)
+        axes.grid(axis="y")
+        legend_below(figure, axes)
+
+    at_first = "; ".join(f"{direction} reaches {curve[0]:.1f} % at rank 1" for direction, curve in last.curves.items())
+    title = f"CMC on {dataset}" if dataset else "CMC"
+    return Panel(title, f"Cumulative matching curves of {last.label}: {at_first}.", draw)
+
+
+def draw_cmc(axes: Axes, curve: Sequence[float], spread: Sequence[float] = (), **style: Any) -> None:
+    """Draws a CMC over its first 20 ranks.
+
+    Args:
+        axes: to draw on.
+        curve: in percent, at ranks 1, 2, ...
+        spread: the deviation over seeds there, drawn as a band; nothing for a single run.
+        **style: of the line, with its color and label.
+    """
+    shown = curve[:_LAST_RANK]
+    ranks = range(1, len(shown) + 1)
+    axes.plot(ranks, shown, markersize=4, **style)
+    if any(spread):
+        low, high = ([value + sign * by for value, by in zip(shown, spread, strict=False)] for sign in (-1, 1))
+        axes.fill_between(ranks, low, high, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def finish_cmc(axes: Axes) -> None:
+    """Gives axes with CMCs their labels, and limits at whole tens around the curves."""
+    lowest, highest = axes.get_ylim()
+    axes.set_ylim(max(0, 10 * math.floor(lowest / 10)), min(100, 10 * math.ceil(highest / 10)) + 1)
+    axes.set_xticks([1, 5, 10, 15, 20])
+    axes.set(xlabel="rank", ylabel="queries with a match (%)")

@@ -1,19 +1,87 @@
 """The page about a run: one HTML file that needs nothing else, no network and no script."""
 
-import re
+import base64
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from numpy.typing import NDArray
+from PIL import Image
 
-from xreid_plugin.files import replace_atomically
-from xreid_plugin.visualization.page_content import PageContent
-from xreid_plugin.visualization.rank_strips import RIGHT_MARK, WRONG_MARK
-from xreid_plugin.visualization.theme import DARK, LIGHT
+from xreid_plugin.engine.restore import restore
+from xreid_plugin.evaluation.features import TrackletFeatures
+from xreid_plugin.user_errors import USER_ERRORS, message_of
+from xreid_plugin.visualization.attention import attention_of_people
+from xreid_plugin.visualization.curves import cmc_panels, training_panels
+from xreid_plugin.visualization.embedding import distance_panels, map_panels, pair_counts
+from xreid_plugin.visualization.panels import DARK, LIGHT, Panel, render
+from xreid_plugin.visualization.rank_lists import (
+    DIRECTION_TITLES,
+    RIGHT_MARK,
+    WRONG_MARK,
+    frames_of,
+    heading,
+    rank_lists,
+    tracklet_in_words,
+)
+from xreid_plugin.visualization.run_folder import RunFolder, ends_of, run_features
+
+_THUMB_SIZE = (192, 192)  # at most, in pixels
 
 
-def page_text(content: PageContent) -> str:
+def page_content(
+    run: RunFolder,
+    *,
+    features: Path | None = None,
+    make_features: bool = True,
+    queries: int = 5,
+    depth: int = 10,
+    people: int = 2,
+    seed: int = 0,
+    tell: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Everything that the page shows, by the template's names; what cannot be made has a reason in "missing" instead.
+
+    Args:
+        run: the run that it is about.
+        features: see :func:`~xreid_plugin.visualization.run_folder.run_features`, as for make_features and tell.
+        make_features: whether the test set may be embedded.
+        queries: number of rank lists of each direction.
+        depth: number of gallery tracklets in each.
+        people: number of people whose attention is shown.
+        seed: the seed of all random choices.
+        tell: takes a line about what may take long.
+    """
+    missing: list[str] = []
+
+    def attempt(what: str, make: Callable[[], list[Any]]) -> list[Any]:
+        try:
+            return make()
+        except USER_ERRORS as error:
+            missing.append(f"{what}: {message_of(error)}")
+            return []
+
+    ends = ends_of(run.evaluations)
+    curves = [*training_panels(run.history, run.evaluations), *cmc_panels(ends)]
+    found = attempt("Map, distances and rank lists", lambda: [run_features(run, features, make_features, tell)])
+    return {
+        "run": run,
+        "ends": ends,
+        "training": _pictures(curves),
+        "embedding": attempt("Map and distances", lambda: [picture for f in found for picture in _embedding(f, seed)]),
+        "ranks": attempt(
+            "Rank lists", lambda: [lists for f in found for lists in _ranks(run, f, queries, depth, seed)]
+        ),
+        "attention": attempt("Attention", lambda: _attention(run, people, seed)),
+        "missing": missing,
+    }
+
+
+def page_text(content: dict[str, Any]) -> str:
     """The page as HTML; all text that does not come from the template is escaped."""
     environment = Environment(
         loader=PackageLoader("xreid_plugin.visualization"),
@@ -23,19 +91,56 @@ def page_text(content: PageContent) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["breakable"] = breakable
+    headlines = [f"{direction}/{metric}" for direction in DIRECTION_TITLES for metric in ("Rank-1", "mAP")]
+    facts = {"headlines": headlines, "marks": {"right": RIGHT_MARK, "wrong": WRONG_MARK}}
     colours = {"light": asdict(LIGHT), "dark": asdict(DARK)}
-    marks = {"right": RIGHT_MARK, "wrong": WRONG_MARK}
-    return environment.get_template("report.html").render(page=content, marks=marks, **colours)
+    return environment.get_template("report.html").render(**content, **facts, **colours)
 
 
-def breakable(key: str) -> Markup:
-    """A dotted key, escaped, that may wrap after a dot or an underscore."""
-    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(key))))
+def _pictures(panels: Sequence[Panel]) -> list[dict[str, str]]:
+    """Each panel drawn alone, for light and for dark paper; the page writes its title."""
+    pictures = []
+    for panel in panels:
+        kind, mime = ("webp", "webp") if panel.photographic else ("svg", "svg+xml")
+        light, dark = (_data_uri(render([panel], kind, theme, titles=False), mime) for theme in (LIGHT, DARK))
+        pictures.append({"title": panel.title, "alt": panel.alt, "light": light, "dark": dark})
+    return pictures
 
 
-def write_page(content: PageContent, path: Path) -> None:
-    """Writes the page, whole or not at all."""
-    text = page_text(content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_atomically(path, lambda part: part.write_text(text, encoding="utf-8"))
+def _data_uri(content: bytes, mime: str) -> str:
+    return f"data:image/{mime};base64,{base64.b64encode(content).decode()}"
+
+
+def _embedding(data: TrackletFeatures, seed: int) -> list[dict[str, str]]:
+    return _pictures([*map_panels(data, seed), *distance_panels(pair_counts(data))])
+
+
+def _ranks(run: RunFolder, data: TrackletFeatures, queries: int, depth: int, seed: int) -> list[dict[str, Any]]:
+    """The rank lists of each direction, with a frame of each tracklet."""
+    frames = frames_of(run.cfg, data)
+
+    def thumb(row: int, **more: Any) -> dict[str, Any]:
+        name = f", {data.names[row]}" if data.names else ""
+        return {"image": _jpeg(frames(row, 1)[0]), "about": tracklet_in_words(row, data) + name, **more}
+
+    directions = []
+    for direction, found in rank_lists(data, queries, depth, seed=seed).items():
+        lists = []
+        for ranked in found:
+            results = zip(ranked.found.tolist(), ranked.right, ranked.distances, strict=True)
+            thumbs = [thumb(row, right=bool(right), distance=distance) for row, right, distance in results]
+            lists.append({"heading": heading(ranked, data), "query": thumb(ranked.query), "found": thumbs})
+        directions.append({"title": DIRECTION_TITLES[direction], "lists": lists})
+    return directions
+
+
+def _jpeg(frame: NDArray[np.uint8]) -> str:
+    picture, content = Image.fromarray(frame), io.BytesIO()
+    picture.thumbnail(_THUMB_SIZE)
+    picture.save(content, "JPEG", quality=82)
+    return _data_uri(content.getvalue(), "jpeg")
+
+
+def _attention(run: RunFolder, people: int, seed: int) -> list[dict[str, str]]:
+    restored = restore(run.trained_config, "cpu")
+    return _pictures(attention_of_people(restored.cfg, restored.model, people, seed))

@@ -1,97 +1,84 @@
-"""The nearest gallery tracklets of a few queries, and which of them are right."""
+"""The nearest gallery tracklets of a few queries, which of them are right, and strips of their frames."""
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from xreid_plugin.data.tracklet import RetrievalTask
+from xreid_plugin.data.build import build_dataset, build_frame_reader
+from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.metrics import SameCamera, as_float32, cosine_distance, rank_metrics_from_features
+from xreid_plugin.evaluation.metrics import as_float32, cosine_distance
+from xreid_plugin.evaluation.protocol import RankingProtocol
+from xreid_plugin.evaluation.ranking import rankings
+from xreid_plugin.visualization.panels import Panel, Theme
 
 Pick = Literal["spread", "best", "worst", "random"]
 PICKS: tuple[str, ...] = get_args(Pick)
+DIRECTION_TITLES = {"I2V": "I2V: infrared queries, visible gallery", "V2I": "V2I: visible queries, infrared gallery"}
+RIGHT_MARK, WRONG_MARK = "✓", "✗"
+# Measures of a strip, in widths of a frame.
+_GAP, _QUERY_GAP, _HEADING, _CAPTION, _KEY, _MARK = 0.16, 0.5, 0.5, 0.42, 0.5, 0.16
+_FRAME_INCHES, _LEAST_INCHES = 0.95, 7.0
+
+# The middle frames of as many equal parts of a tracklet, (number, H, W, 3) uint8, RGB, by its row and the number.
+Frames = Callable[[int, int], NDArray[np.uint8]]
 
 
-class Found(NamedTuple):
-    """A gallery tracklet in a rank list.
-
-    Attributes:
-        tracklet: row of the features.
-        right: whether it is of the query's identity.
-        distance: cosine distance, 0..2.
-    """
-
-    tracklet: int
-    right: bool
-    distance: float
-
-
-@dataclass(frozen=True)
-class RankList:
-    """One query and its results.
+class RankList(NamedTuple):
+    """One query and the n gallery tracklets nearest to it, without those that the same-camera rule hides.
 
     Attributes:
         query: row of the features.
-        found: the gallery tracklets, the nearest first, without what the same-camera rule hides.
-        first_match: the best place of a right one in the whole ranking, from 1.
-        average_precision: average precision of the whole ranking, 0..1.
+        found: (n,) int64, rows of the features, the nearest first.
+        right: (n,) bool, whether they are of the query's identity.
+        distances: (n,) float32, cosine distances, 0..2.
+        first_match: the best place of a right one in the whole ranking, from 1; it may lie below those shown.
+        average_precision: of the whole ranking, 0..1.
     """
 
     query: int
-    found: tuple[Found, ...]
+    found: NDArray[np.int64]
+    right: NDArray[np.bool_]
+    distances: NDArray[np.float32]
     first_match: int
     average_precision: float
 
 
 def rank_lists(
-    data: TrackletFeatures,
-    direction: str,
-    count: int,
-    depth: int,
-    same_camera: SameCamera = "exclude",
-    pick: Pick = "spread",
-    seed: int = 0,
-) -> list[RankList]:
-    """Ranks by the cosine distance, without query expansion or re-ranking.
+    data: TrackletFeatures, count: int, depth: int, pick: Pick = "spread", seed: int = 0
+) -> dict[str, list[RankList]]:
+    """Ranks by the cosine distance and the features' same-camera rule, without query expansion or re-ranking.
 
     Args:
         data: features of the test set.
-        direction: one of ``data.tasks``.
-        count: greatest number of queries; those without a match are left out.
+        count: greatest number of queries of each direction; those without a match are left out.
         depth: greatest number of gallery tracklets in a list.
-        same_camera: "exclude" hides gallery tracklets of the query's identity and camera.
-        pick: which queries, by their average precision: "spread" from the best to the worst, "best", "worst", or
-            "random".
+        pick: which queries by their average precision; "spread" goes from the best to the worst.
         seed: the seed of the random choice.
 
     Returns:
-        The lists, the best average precision first.
+        By direction, the lists, the best average precision first.
 
     Raises:
         ValueError: no query has a match, or features that are not finite.
     """
-    task = data.tasks[direction]
-    features = as_float32(data.features)
-    asks, searched = list(task.query), list(task.gallery)
-    queries, gallery = features[asks], features[searched]
-    precision = rank_metrics_from_features(
-        queries,
-        gallery,
-        data.pids[asks],
-        data.pids[searched],
-        data.camids[asks],
-        data.camids[searched],
-        same_camera=same_camera,
-    ).ap
-    chosen = _choose(precision, count, pick, seed)
-    distances = cosine_distance(queries[torch.from_numpy(chosen)], gallery).cpu().numpy()
-    return [
-        RankList(task.query[place], *_nearest(data, task, task.query[place], row, depth, same_camera), precision[place])
-        for place, row in zip(chosen.tolist(), distances, strict=True)
-    ]
+    protocol = RankingProtocol(same_camera=RankingProtocol.from_json(data.protocol).same_camera)
+    features, lists = as_float32(data.features), {}
+    for ranking in rankings(data, protocol):
+        task, precision = data.tasks[ranking.direction], ranking.metrics.ap
+        chosen = _choose(precision, count, pick, seed)
+        queries, gallery = np.array(task.query)[chosen], np.array(task.gallery)
+        distances = cosine_distance(features[queries], features[gallery]).cpu().numpy()
+        lists[ranking.direction] = [
+            RankList(query, *_nearest(data, query, gallery, row, depth, protocol), average)
+            for query, row, average in zip(queries.tolist(), distances, precision[chosen].tolist(), strict=True)
+        ]
+    return lists
 
 
 def _choose(precision: NDArray[np.float64], count: int, pick: Pick, seed: int) -> NDArray[np.int64]:
@@ -99,28 +86,140 @@ def _choose(precision: NDArray[np.float64], count: int, pick: Pick, seed: int) -
     order = np.argsort(-precision, kind="stable")
     order = order[~np.isnan(precision[order])]
     count = min(count, len(order))
-    if pick == "best":
-        return order[:count]
-    if pick == "worst":
-        return order[len(order) - count :]
-    if pick == "random":
-        return order[np.sort(np.random.default_rng(seed).choice(len(order), count, replace=False))]
-    return order[np.linspace(0, len(order) - 1, count).round().astype(np.int64)]
+    places = {
+        "spread": np.linspace(0, len(order) - 1, count).round().astype(np.int64),
+        "best": np.arange(count),
+        "worst": np.arange(len(order) - count, len(order)),
+        "random": np.sort(np.random.default_rng(seed).choice(len(order), count, replace=False)),
+    }
+    return order[places[pick]]
 
 
 def _nearest(
-    data: TrackletFeatures,
-    task: RetrievalTask,
-    query: int,
-    distances: NDArray[np.float32],
-    depth: int,
-    same_camera: SameCamera,
-) -> tuple[tuple[Found, ...], int]:
-    """The tracklets found, and the place of the first right one, which may lie below them."""
-    gallery = np.array(task.gallery)
+    data: TrackletFeatures, query: int, gallery: Any, distances: Any, depth: int, protocol: RankingProtocol
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32], int]:
+    """The tracklets found, which are right, their distances, and the place of the first right one of all."""
     same = data.pids[gallery] == data.pids[query]
-    hidden = same & (data.camids[gallery] == data.camids[query]) & (same_camera == "exclude")
+    hidden = (protocol.same_camera == "exclude") & same & (data.camids[gallery] == data.camids[query])
     order = np.argsort(distances, kind="stable")
     order = order[~hidden[order]]
-    found = tuple(Found(int(gallery[i]), bool(same[i]), float(distances[i])) for i in order[:depth])
-    return found, int(same[order].argmax()) + 1
+    shown = order[:depth]
+    return gallery[shown], same[shown], distances[shown], int(same[order].argmax()) + 1
+
+
+def frames_of(cfg: Any, data: TrackletFeatures) -> Frames:
+    """A reader of the frames, of INPUT.SIZE_TEST, of the test tracklets in DATASETS.ROOT that features belong to.
+
+    Raises:
+        FileNotFoundError: the dataset is not there.
+        ValueError: the features belong to other tracklets.
+    """
+    tracklets = build_dataset(cfg, str(data.protocol.get("dataset", cfg.DATASETS.TESTS[0]))).test
+    facts = [(tracklet.pid, tracklet.camid, int(tracklet.modality)) for tracklet in tracklets]
+    same = facts == list(zip(data.pids.tolist(), data.camids.tolist(), data.modalities.tolist(), strict=True))
+    if not same or (data.names is not None and list(data.names) != [tracklet.name for tracklet in tracklets]):
+        raise ValueError(
+            f"The features are of {len(data.pids)} tracklets, and not of the {len(tracklets)} of the test set in "
+            "DATASETS.ROOT: give the dataset, and DATASETS.MIN_TRACKLET_LENGTH, that they were made with."
+        )
+    reader, size = build_frame_reader(cfg, "SIZE_TEST"), tuple(cfg.INPUT.SIZE_TEST)
+    return lambda row, count: reader.read(tracklets[row], middles(len(tracklets[row].paths), count), size)
+
+
+def middles(length: int, count: int) -> NDArray[np.int64]:
+    """(count,) int64 in 0..length-1: the middle of each of ``count`` equal parts of ``length`` things."""
+    return (2 * np.arange(count) + 1) * length // (2 * count)
+
+
+def heading(ranked: RankList, data: TrackletFeatures) -> str:
+    """The query and how well it does, in one line."""
+    percent = f"{100 * ranked.average_precision:.0f}\N{NO-BREAK SPACE}%"
+    who = tracklet_in_words(ranked.query, data).capitalize()
+    return f"{who}: first match at place {ranked.first_match}; average precision {percent}"
+
+
+def tracklet_in_words(row: int, data: TrackletFeatures) -> str:
+    """Whom a row of the features shows, and where."""
+    return f"person {data.pids[row]}, {Modality(int(data.modalities[row])).name.lower()} camera {data.camids[row]}"
+
+
+def strips_panel(
+    direction: str,
+    lists: Sequence[RankList],
+    data: TrackletFeatures,
+    frames: Frames,
+    per_tracklet: int = 1,
+    with_key: bool = True,
+) -> Panel:
+    """One row per query: the query on the left, and its results beside it, right and wrong ones marked.
+
+    Args:
+        direction: "I2V" or "V2I".
+        lists: the rank lists, at least one.
+        data: the features that they index.
+        frames: of the same tracklets.
+        per_tracklet: number of frames shown of a tracklet, one below the other.
+        with_key: whether to explain the signs above the rows.
+    """
+    shown = {row for ranked in lists for row in (ranked.query, *ranked.found.tolist())}
+    pictures = {row: np.concatenate(list(frames(row, per_tracklet))) for row in sorted(shown)}
+    picture = pictures[lists[0].query]
+    above, pitch = _KEY if with_key else 0, _HEADING + picture.shape[0] / picture.shape[1] + _CAPTION
+    width, height = strip_width(max(len(ranked.found) for ranked in lists)), above + len(lists) * pitch
+
+    def draw(figure: FigureBase, theme: Theme) -> None:
+        axes = figure.subplots()
+        if with_key:
+            _draw_key(axes, theme)
+        for number, ranked in enumerate(lists):
+            top = above + number * pitch + _HEADING
+            axes.text(0, top - 0.14, heading(ranked, data), fontsize=10, fontweight="bold")
+            _draw_picture(axes, 0, top, pictures[ranked.query], theme.ink, "query")
+            results = zip(ranked.found.tolist(), ranked.right, ranked.distances, strict=True)
+            for place, (row, right, distance) in enumerate(results, 1):
+                left, colour = _QUERY_GAP - _GAP + place * (1 + _GAP), theme.right if right else theme.wrong
+                caption = f"{place}.  {distance:.2f}"
+                _draw_picture(axes, left, top, pictures[row], colour, caption, "-" if right else "--")
+                _draw_mark(axes, left, top, right, theme)
+        axes.set(xlim=(-0.1, width / _FRAME_INCHES), ylim=(height, 0), aspect="equal", anchor="N")
+        axes.set_axis_off()
+
+    first = sum(bool(ranked.right[0]) for ranked in lists)
+    return Panel(
+        DIRECTION_TITLES[direction],
+        f"Rank lists of {len(lists)} queries, of which {first} have a tracklet of the same person in first place.",
+        draw,
+        height=height * width / (width / _FRAME_INCHES + 0.1),
+        photographic=True,
+    )
+
+
+def strip_width(depth: int) -> float:
+    """Inches that a strip of ``depth`` gallery tracklets should be wide, with space for the line above it."""
+    return max(_LEAST_INCHES, _FRAME_INCHES * (1 + _QUERY_GAP + depth * (1 + _GAP)))
+
+
+def _draw_key(axes: Axes, theme: Theme) -> None:
+    """One line: what the frames' edges and signs mean, and the numbers below them."""
+    style: dict[str, Any] = {"y": _KEY / 2, "fontsize": 9, "va": "center_baseline"}
+    for left, right, text in ((0.0, True, "solid: the same person"), (2.15, False, "dashed: another person")):
+        _draw_mark(axes, left, _KEY / 2 - _MARK, right, theme)
+        axes.text(x=left + 0.42, s=text, color=theme.right if right else theme.wrong, **style)
+    axes.text(x=4.45, s="below a frame: place and cosine distance", **style)
+
+
+def _draw_picture(
+    axes: Axes, left: float, top: float, picture: NDArray[np.uint8], colour: str, caption: str, line: str = "-"
+) -> None:
+    tall = picture.shape[0] / picture.shape[1]
+    axes.imshow(picture, extent=(left, left + 1, top + tall, top), interpolation="none")
+    axes.add_patch(Rectangle((left, top), 1, tall, fill=False, edgecolor=colour, linewidth=2.4, linestyle=line))
+    axes.text(left + 0.5, top + tall + 0.09, caption, fontsize=9, ha="center", va="top")
+
+
+def _draw_mark(axes: Axes, left: float, top: float, right: bool, theme: Theme) -> None:
+    """A sign in the corner, which does not depend on seeing colours."""
+    x, y = left + _MARK, top + _MARK
+    axes.plot(x, y, "o", markersize=20, color=theme.right if right else theme.wrong, markeredgecolor=theme.paper)
+    style: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "ha": "center", "va": "center_baseline"}
+    axes.text(x, y, RIGHT_MARK if right else WRONG_MARK, color=theme.paper, **style)

@@ -1,7 +1,8 @@
-"""What the folder of a run says about it: configuration, environment, and where its files are."""
+"""What the folder of a run says about it: configuration, metrics of its evaluations, curves, environment."""
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,58 @@ from typing import Any
 from fastreid.config import CfgNode
 
 from xreid_plugin.config import get_cfg
+from xreid_plugin.config_merge import leaves
+from xreid_plugin.engine.checkpoint import TRAINING_ONLY
+from xreid_plugin.engine.evaluation_sets import evaluate_test_set
+from xreid_plugin.engine.restore import restore
+from xreid_plugin.evaluation.features import TrackletFeatures, load_features
+from xreid_plugin.evaluation.ranking import title_of
+from xreid_plugin.modeling.fingerprint import fingerprint
 from xreid_plugin.torch_files import NOTE
-from xreid_plugin.visualization.evaluations import Evaluation, read_evaluations
-from xreid_plugin.visualization.history import METRICS_FILE, Series, read_history
 
-CONFIG_FILE, LOG_FILE = "config.yaml", "log.txt"
-_RULE = re.compile(r"-{5,}  -{5,}")
-_MOST_LOG = 200_000
-# Keys about this machine, or without influence on the run's figures.
+BEFORE_TRAINING = "before training"
+_RESULTS = re.compile(r"results_(?:(?P<set>.+)_)?(?P<label>before_training|epoch_\d+|evaluation_\w+)")
+# The table that the host's log begins with lies between two such rules.
+_ENVIRONMENT = re.compile(r"^-{5,}  -{5,}\n(.*?)^-{5,}  -{5,}$", re.DOTALL | re.MULTILINE)
+# Iterations, from 1 and ascending, and a scalar's values there.
+Series = tuple[Sequence[int], Sequence[float]]
+# Keys about this machine, or without influence on the run's metrics.
 _PLACES = ("OUTPUT_DIR", "DATASETS.ROOT", "DATASETS.PACK", "TEST.SAVE_FEATURES", "VERSION")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation of a run.
+
+    Attributes:
+        label: such as "epoch 12" or "dense frames".
+        dataset: the dataset that its file names; empty in a run with one test set.
+        metrics: in percent, by names such as "I2V/mAP".
+        curves: by direction, the CMC in percent at ranks 1, 2, ...
+        protocol: the protocol under which it was made.
+    """
+
+    label: str
+    dataset: str
+    metrics: Mapping[str, float]
+    curves: Mapping[str, Sequence[float]]
+    protocol: Mapping[str, Any]
+
+    @property
+    def epoch(self) -> int | None:
+        """The epoch after which training made it, 0 before the first; None for one that was asked for by itself."""
+        if self.label == BEFORE_TRAINING:
+            return 0
+        return int(self.label.removeprefix("epoch ")) if self.label.startswith("epoch ") else None
+
+    @property
+    def table(self) -> dict[str, dict[str, float]]:
+        """The metrics by ranking, such as "I2V-reranked", and by their names in it, such as "mAP"."""
+        rows: dict[str, dict[str, float]] = {}
+        for name, value in self.metrics.items():
+            ranking, _, metric = name.rpartition("/")
+            rows.setdefault(ranking, {})[metric] = value
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +82,7 @@ class RunFolder:
     evaluations: list[Evaluation]
     history: Mapping[str, Series]
     environment: list[tuple[str, str]]
-    weights_chosen: bool = False
+    weights_chosen: bool
 
     @classmethod
     def read(cls, path: Path, overrides: list[str]) -> "RunFolder":
@@ -50,9 +94,9 @@ class RunFolder:
 
         Raises:
             FileNotFoundError: it is not a run's folder.
-            ValueError: a file in it is of another form.
+            ValueError: an unknown key, or a file in the folder that is of another form.
         """
-        config_file = path / CONFIG_FILE
+        config_file = path / "config.yaml"
         if not config_file.is_file():
             raise FileNotFoundError(f"{config_file} is missing: expected the folder of a run, its OUTPUT_DIR.")
         cfg = get_cfg()
@@ -60,8 +104,7 @@ class RunFolder:
         cfg.merge_from_list(overrides)
         cfg.OUTPUT_DIR = str(path)
         chosen = "MODEL.WEIGHTS" in overrides[::2]
-        history = read_history(path / METRICS_FILE)
-        return cls(path, cfg, read_evaluations(path), history, read_environment(path), chosen)
+        return cls(path, cfg, read_evaluations(path), read_history(path), read_environment(path), chosen)
 
     @property
     def trained_config(self) -> CfgNode:
@@ -73,62 +116,110 @@ class RunFolder:
         return cfg
 
     @property
-    def last(self) -> list[Evaluation]:
-        """The last evaluation of each test set that training itself made, or else of any."""
-        trained = [evaluation for evaluation in self.evaluations if evaluation.epoch is not None]
-        return list({evaluation.dataset: evaluation for evaluation in trained or self.evaluations}.values())
-
-    @property
-    def epochs(self) -> int | None:
-        """Whole epochs that the run has done, as far as metrics.json and results show; None if they do not."""
-        evaluated = max((evaluation.epoch or 0 for evaluation in self.evaluations), default=0)
-        length = self.cfg.SOLVER.ITERS_PER_EPOCH
-        if not length and evaluated:
-            length = max(s.iterations[-1] for name, s in self.history.items() if name.endswith("mAP")) // evaluated
-        if not length:
-            return None
-        last = max((series.iterations[-1] for series in self.history.values()), default=0)
-        return max(evaluated, last // length)
+    def length(self) -> str:
+        """How long the run was: "12 epochs", or "6 of 12 epochs" if it has not finished."""
+        planned, per_epoch = self.cfg.SOLVER.MAX_EPOCH, self.cfg.SOLVER.ITERS_PER_EPOCH
+        done = max((evaluation.epoch or 0 for evaluation in self.evaluations), default=0)
+        if per_epoch:
+            done = max(done, max(iterations[-1] for iterations, _ in self.history.values()) // per_epoch)
+        return f"{planned} epochs" if done >= planned else f"{done} of {planned} epochs"
 
     @property
     def highlights(self) -> list[tuple[str, str]]:
         """(key, value) where the run differs from the plugin's defaults, except for paths on a machine."""
-        usual = dict(flat(get_cfg()))
-        return [
-            (key, _readable(value)) for key, value in flat(self.cfg) if key not in _PLACES and value != usual.get(key)
-        ]
+        usual = dict(leaves(get_cfg()))
+        ours = ((key, value) for key, value in sorted(leaves(self.cfg)) if key not in _PLACES)
+        return [(key, str(value)) for key, value in ours if key not in usual or str(value) != str(usual[key])]
 
 
-def _readable(value: Any) -> str:
-    if not isinstance(value, list):
-        return str(value)
-    return ", ".join(" ".join(map(str, item)) if isinstance(item, list) else str(item) for item in value) or "none"
+def read_history(folder: Path) -> dict[str, Series]:
+    """The scalars of a run's metrics.json by name, in the order of their first appearance.
+
+    In a resumed run, the later of two lines for one iteration counts. A last line that is cut off, as while a run is
+    writing, is left out.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds nothing yet.
+    """
+    file = folder / "metrics.json"
+    found: dict[str, dict[int, float]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            scalars = json.loads(line)
+        except ValueError:
+            continue
+        iteration = scalars.pop("iteration") + 1
+        for name, value in scalars.items():
+            found.setdefault(name, {})[iteration] = float(value)
+    if not found:
+        raise ValueError(f"{file} holds no scalars yet: wait for the run's first SOLVER.LOG_PERIOD.")
+    ordered = {name: sorted(points.items()) for name, points in found.items()}
+    return {name: ([i for i, _ in points], [value for _, value in points]) for name, points in ordered.items()}
 
 
-def flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted key, value) of every key below, with tuples as lists, sorted by name."""
-    for key, value in sorted(node.items()):
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", list(value) if isinstance(value, tuple) else value
+def read_evaluations(folder: Path) -> list[Evaluation]:
+    """The evaluations that a run has written, results_*.json: by test set, those of training first, in their order."""
+    found = []
+    for file in folder.glob("results_*.json"):
+        if match := _RESULTS.fullmatch(file.stem):
+            content = json.loads(file.read_text(encoding="utf-8"))
+            label = title_of(match["label"].replace("_", " "))
+            parts = (content[name] for name in ("figures", "curves", "protocol"))
+            found.append(Evaluation(label, match["set"] or "", *parts))
+    return sorted(found, key=lambda one: (one.dataset, one.epoch is None, one.epoch or 0, one.label))
+
+
+def ends_of(evaluations: Sequence[Evaluation]) -> dict[str, tuple[Evaluation, Evaluation]]:
+    """By test set, the first and the last evaluation that training itself made, or else of any."""
+    trained = [evaluation for evaluation in evaluations if evaluation.epoch is not None] or evaluations
+    first = {evaluation.dataset: evaluation for evaluation in reversed(trained)}
+    return {evaluation.dataset: (first[evaluation.dataset], evaluation) for evaluation in trained}
 
 
 def read_environment(folder: Path) -> list[tuple[str, str]]:
-    """The table that the host's log begins with; empty where there is none."""
-    log = folder / LOG_FILE
-    if not log.is_file():
-        return []
-    with log.open(encoding="utf-8", errors="replace") as file:
-        lines = iter(file.read(_MOST_LOG).splitlines())
-    table = []
-    for line in lines:
-        if _RULE.match(line):
-            break
-    for line in lines:
-        if _RULE.match(line):
-            break
-        name, _, value = line.partition("  ")
-        # Where a package lies on the machine is of no interest to a reader.
-        table.append((name.strip(), value.partition("@")[0].strip()))
-    return table
+    """(what, version) of software and hardware, from the run's log; empty where it has none."""
+    log = folder / "log.txt"
+    table = _ENVIRONMENT.search(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else None
+    rows = (line.partition("  ") for line in table[1].splitlines()) if table else ()
+    # Where a package lies on the machine is of no interest to a reader.
+    return [(name.strip(), value.partition("@")[0].strip()) for name, _, value in rows]
+
+
+def run_features(run: RunFolder, file: Path | None, make: bool, tell: Callable[[str], None]) -> TrackletFeatures:
+    """Reads the features of the checkpoint that the page shows, or makes and keeps what an evaluation would save.
+
+    Args:
+        run: the run whose TEST.SAVE_FEATURES, or else features.npz, is read if it is of that checkpoint.
+        file: a file to read instead, whatever model it is of.
+        make: whether to embed the first test set with the checkpoint where there is no such file.
+        tell: is called with a line before that, which may take long.
+
+    Raises:
+        OSError: there are none, and they are not to be made or cannot be.
+        ValueError: a file is of another form, or the configuration not the checkpoint's.
+        FrameError: a frame is missing or cannot be decoded.
+    """
+    if file is not None:
+        return load_features(file)
+    cfg = run.trained_config
+    saved = run.path / Path(cfg.TEST.SAVE_FEATURES or "features.npz").name
+    try:
+        restored = restore(cfg, cfg.MODEL.DEVICE)
+    except FileNotFoundError:
+        # Without a checkpoint nothing else is shown of the model.
+        if saved.is_file():
+            return load_features(saved)
+        raise
+    model, checkpoint = fingerprint(restored.model, restored.cfg, TRAINING_ONLY), restored.path
+    kept = run.path / f"features_{checkpoint.stem}.npz"
+    for candidate in (saved, kept):
+        if candidate.is_file() and (data := load_features(candidate)).protocol.get("model") == model:
+            return data
+    if not make:
+        raise FileNotFoundError(f"no saved features are of {checkpoint.name}, and --no-features was given.")
+    cfg = restored.cfg.clone()
+    cfg.merge_from_list(["TEST.SAVE_FEATURES", str(kept), "DATASETS.TESTS", cfg.DATASETS.TESTS[:1]])
+    tell(f"no saved features are of {checkpoint.name}, so it embeds the test set now; --no-features goes without.")
+    evaluate_test_set(cfg, restored.model, cfg.DATASETS.TESTS[0])
+    return load_features(kept)
