@@ -13,7 +13,6 @@ from xreid_plugin.engine.checkpoint import read_checkpoint
 from xreid_plugin.engine.command_line import train_or_evaluate
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.predictor import TrackletPredictor
-from xreid_plugin.visualization.trained_model import load_trained_model
 
 
 @pytest.fixture(scope="module")
@@ -62,13 +61,6 @@ def test_a_predictor_reads_its_checkpoint_once(trained, reads, by_config):
         # What only the checkpoint tells.
         cfg.MODEL.WEIGHTS, cfg.MODEL.BACKBONE.CAMERAS, cfg.MODEL.HEADS.NUM_CLASSES = str(path), [], 0
     assert TrackletPredictor(cfg if by_config else path, "cpu").cameras
-    assert reads == ONCE
-
-
-def test_pictures_of_a_model_read_its_checkpoint_once(trained, reads):
-    cfg = trained[1].clone()
-    cfg.MODEL.WEIGHTS = str(trained[0])
-    assert load_trained_model(cfg).has_cii
     assert reads == ONCE
 
 

@@ -14,7 +14,6 @@ from xreid_plugin.engine.setup import adopt_checkpoint_facts, complete_config
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.engine.unseen_cameras import NO_CAMERA
 from xreid_plugin.modeling.clip_vit import ClipVisionTower
-from xreid_plugin.visualization.attention_maps import choose_pairs
 
 
 class OtherSet(HITSZVCM):
@@ -111,10 +110,3 @@ def test_cameras_of_bare_weights_are_those_they_hold(small_set, tmp_path, traine
     assert cfg.MODEL.BACKBONE.CAMERAS == weights["backbone.camera_numbers"].tolist() != []
     with pytest.raises(ValueError, match=r"training set of HITSZVCM has only \[5\d"):
         show_test_sets(cfg)
-
-
-def test_pictures_of_another_dataset_have_no_camera_either(small_set, tmp_path):
-    cfg = config(small_set, tmp_path, *NONE, "DATASETS.TESTS", "('OtherSet',)")
-    (pair,) = choose_pairs(cfg, 1)
-    assert pair.camids.tolist() == [NO_CAMERA] * 2
-    assert NO_CAMERA not in {tracklet.camid for tracklet in pair.tracklets}

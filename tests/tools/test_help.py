@@ -14,7 +14,7 @@ from xreid_plugin.evaluation.features import DIRECTIONS
 from xreid_plugin.evaluation.protocol import KReciprocal
 from xreid_plugin.export.check import TOLERANCE
 from xreid_plugin.gallery.index import INDEX_KINDS
-from xreid_plugin.visualization.page_content import PageOptions
+from xreid_plugin.visualization.page import page_content
 from xreid_plugin.visualization.rank_lists import PICKS
 
 NAMES = sorted(file.stem for file in TOOLS.glob("[a-z]*.py"))
@@ -78,7 +78,9 @@ def test_choices_and_defaults_that_the_help_tells_are_the_packages(load_tool, pa
     assert load_tool("visualize").PICKS == PICKS
     assert parsed("export", ["model.pth", "--output", "model.onnx"])["tolerance"] == TOLERANCE
     report = parsed("report", ["RUN"])
-    assert PageOptions(**{name: report[name] for name in PageOptions.__dataclass_fields__}) == PageOptions()
+    assert {name: report[name] for name in page_content.__kwdefaults__ if name != "tell"} == {
+        name: value for name, value in page_content.__kwdefaults__.items() if name != "tell"
+    }
     synthetic = parsed("make_synthetic_vcm", ["--output", "set"])
     known = {name: synthetic[name] for name in SyntheticSettings.__dataclass_fields__ if name in synthetic}
     assert len(known) == 8

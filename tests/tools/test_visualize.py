@@ -22,22 +22,11 @@ def arguments(command, run):
 
 @pytest.mark.parametrize("command", ["ranks", "embedding", "attention", "curves"])
 def test_pictures_of_a_run(main, small_run, tmp_path, capsys, command):
-    png = tmp_path / "a.png"
+    png = tmp_path / "new" / "a.png"
     assert main([*arguments(command, small_run), "--output", str(png)]) == 0
     assert capsys.readouterr() == (f"Written to {png}\n", "")
     with Image.open(png) as picture:
         assert len(picture.convert("RGB").getcolors(2**24)) > 20
-
-
-def test_the_seed_decides_the_lot(main, small_run, tmp_path):
-    outputs = [tmp_path / f"{number}.svg" for number in range(3)]
-    for seed, output in zip((1, 1, 2), outputs, strict=True):
-        options = ["--pick", "random", "--seed", str(seed), "--output", str(output)]
-        assert main([*arguments("ranks", small_run), *options]) == 0
-    first, again, other = (output.read_bytes() for output in outputs)
-    assert first == again
-    assert first != other
-    assert first.rstrip().endswith(b"</svg>")
 
 
 def test_features_of_any_method_have_a_map(main, tmp_path):
@@ -50,11 +39,8 @@ def test_features_of_any_method_have_a_map(main, tmp_path):
     ("change", "message"),
     [
         (lambda run: ["embedding", f"{run}/none.npz"], "none.npz"),
-        (lambda run: ["embedding", f"{run}/features.npz", "--output", "a.gif"], "a.gif: pictures are written as .png"),
-        (lambda run: ["curves", f"{run}/none"], "metrics.json is missing"),
-        (lambda run: ["attention", "--config-file", f"{run}/none.yaml"], "none.yaml"),
-        (lambda run: [*arguments("attention", run), "MODEL.WEIGHTS", "gone.pth"], "No checkpoint at gone.pth"),
-        (lambda run: [*arguments("ranks", run), "DATASETS.ROOT", "/nowhere"], "HITSZ-VCM was not found"),
+        (lambda run: ["curves", f"{run}/none"], "metrics.json"),
+        (lambda run: [*arguments("attention", run), "MODEL.WEIGHTS", "gone.pth"], "gone.pth"),
         (lambda run: [*arguments("ranks", run), "DATASETS.ROTO", "x"], "DATASETS.ROTO"),
     ],
 )
@@ -67,7 +53,7 @@ def test_what_cannot_be_drawn_is_one_message(main, small_run, capsys, change, me
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["ranks"], ["embedding", "f.npz", "--seed", "x"], ["curves", "r", "--depth", "3"]]
+    "options", [[], ["ranks"], ["embedding", "f.npz", "--output", "a.gif"], ["curves", "r", "--depth", "3"]]
 )
 def test_wrong_usage_exits_2(main, options):
     with pytest.raises(SystemExit) as exit_:

@@ -7,19 +7,11 @@ from fastreid.utils.collect_env import collect_env_info
 
 from tests.data.small_set import small_config
 from xreid_plugin.engine.trainer import XReIDTrainer
-from xreid_plugin.visualization.page_content import PageOptions, page_content
-from xreid_plugin.visualization.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")
 def small_run(small_set):
     return _trained(small_set)
-
-
-@pytest.fixture(scope="session")
-def small_content(small_run):
-    """Of the page about it."""
-    return page_content(RunFolder.read(small_run, []), PageOptions(queries=2, depth=4, people=1))
 
 
 @functools.cache

@@ -1,90 +1,102 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from tests.evaluation.feature_sets import random_features
-from xreid_plugin.visualization.embedding import embedding_map, modality_gap
-from xreid_plugin.visualization.embedding_panels import identities_to_show, map_panels
-from xreid_plugin.visualization.panels import render
-
-
-def opposite(angle):
-    """Infrared features at ± the angle from one axis, visible ones opposite: the means are 2 cos apart, spread sin."""
-    x, y = math.cos(angle), math.sin(angle)
-    return np.array([[x, y], [x, -y], [-x, y], [-x, -y]], np.float32), np.array([0, 0, 1, 1])
+from xreid_plugin.evaluation import metrics
+from xreid_plugin.visualization.embedding import (
+    EDGES,
+    distance_panels,
+    embedding_map,
+    identities_to_show,
+    map_panels,
+    modality_gap,
+    overlap,
+    pair_counts,
+)
+from xreid_plugin.visualization.panels import LIGHT, render
 
 
 @given(st.floats(0.05, math.pi / 2))
 def test_the_gap_of_four_points_is_known(angle):
-    assert modality_gap(*opposite(angle)) == pytest.approx(2 / math.tan(angle), rel=1e-4, abs=1e-6)
+    # Infrared features at ± the angle from one axis, visible ones opposite: the means are 2 cos apart, spread sin.
+    x, y = math.cos(angle), math.sin(angle)
+    units = np.array([[x, y], [x, -y], [-x, y], [-x, -y]], np.float32)
+    assert modality_gap(units, np.array([0, 0, 1, 1])) == pytest.approx(2 / math.tan(angle), rel=1e-4, abs=1e-6)
 
 
-@given(st.integers(0, 1000))
-def test_the_gap_knows_no_direction(seed):
-    rng = np.random.default_rng(seed)
-    units = rng.normal(size=(12, 5)).astype(np.float32)
-    units /= np.linalg.norm(units, axis=1, keepdims=True)
-    modalities = np.arange(12) % 2
-    turned = (units @ np.linalg.qr(rng.normal(size=(5, 5)))[0]).astype(np.float32)
-    gap = modality_gap(units, modalities)
-    assert modality_gap(turned, modalities) == pytest.approx(gap, rel=1e-4)
-    assert modality_gap(units, 1 - modalities) == pytest.approx(gap)
-
-
-def test_the_gap_of_a_collapse():
-    alike = np.tile(np.float32([[0.6, 0.8]]), (4, 1))
-    assert modality_gap(alike, np.array([0, 0, 1, 1])) == 0
-    alike[2:] = [1, 0]
-    assert modality_gap(alike, np.array([0, 0, 1, 1])) == math.inf
-
-
-def test_people_far_apart_lie_apart_on_the_map():
+def test_people_far_apart_lie_apart_on_the_map_whose_seed_decides_it():
     rng = np.random.default_rng(0)
     pids = np.repeat([0, 1], 24)
-    features = np.eye(6)[pids] + 0.02 * rng.normal(size=(48, 6))
-    found = embedding_map(random_features(features=features.astype(np.float32), pids=pids))
-    distances = np.linalg.norm(found.points[:, None] - found.points, axis=2) + 1e9 * np.eye(48)
+    units = (np.eye(6)[pids] + 0.02 * rng.normal(size=(48, 6))).astype(np.float32)
+    points = embedding_map(units, 3)
+    distances = np.linalg.norm(points[:, None] - points, axis=2) + 1e9 * np.eye(48)
     assert (pids[distances.argmin(1)] == pids).all()
-
-
-def test_the_map_depends_on_the_seed_alone():
-    data = random_features()
-    one, again = (embedding_map(data, seed=3).points for _ in range(2))
-    assert np.array_equal(one, again)
+    assert np.array_equal(points, embedding_map(units, 3))
 
 
 def test_too_many_tracklets_are_drawn_by_lot():
-    data = random_features()
-    found = embedding_map(data, most=20)
-    assert found.points.shape == (20, 2)
-    assert found.total == len(data.pids)
-    assert found.gap == embedding_map(data).gap
-    assert f"20 test tracklets out of {len(data.pids)}" in map_panels(found)[0].alt
+    panels = map_panels(random_features(), most=20)
+    assert "20 test tracklets out of 48" in panels[0].alt
+    assert render(panels, "png")
 
 
-def test_a_collapsed_model_has_a_map():
-    data = random_features(features=np.ones((48, 12), np.float32))
-    found = embedding_map(data)
-    assert np.isfinite(found.points).all()
-    assert all(render([panel], "png") for panel in map_panels(found))
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"features": np.ones((48, 1), np.float32)}, "4 tracklets of 2 dimensions"),
-        ({"modalities": np.zeros(48, int)}, "no visible tracklet"),
-    ],
-)
-def test_what_has_no_map(changes, message):
-    with pytest.raises(ValueError, match=message):
-        embedding_map(random_features(**changes))
+def test_a_map_needs_both_modalities():
+    with pytest.raises(ValueError, match="both modalities"):
+        map_panels(random_features(modalities=np.zeros(48, int)))
 
 
 def test_a_few_identities_are_shown():
     assert identities_to_show(np.array([5, 5, 2])) == [2, 5]
     shown = identities_to_show(np.arange(100))
     assert (len(shown), shown[0], shown[-1]) == (7, 0, 99)
+
+
+@pytest.mark.parametrize("same_camera", ["exclude", "keep"])
+def test_every_pair_counts_once(monkeypatch, same_camera):
+    # Several chunks, the last of another length.
+    monkeypatch.setattr(metrics, "CHUNK_ENTRIES", 48 * 7)
+    data = random_features(protocol={"same_camera": same_camera})
+    units = data.features / np.linalg.norm(data.features, axis=1, keepdims=True)
+    expected = {kind: [] for kind in np.ndindex(2, 2)}
+    for one, two in itertools.combinations(range(len(units)), 2):
+        same = data.pids[one] == data.pids[two]
+        if not (same and data.camids[one] == data.camids[two] and same_camera == "exclude"):
+            kind = int(data.modalities[one] != data.modalities[two]), int(same)
+            expected[kind].append(1 - units[one] @ units[two])
+    counts = pair_counts(data)
+    for kind, distances in expected.items():
+        # A distance at an edge may round to either side.
+        assert np.abs(counts[kind].cumsum() - np.histogram(distances, EDGES)[0].cumsum()).max() <= 1
+        assert counts[kind].sum() == len(distances)
+
+
+def test_the_overlap():
+    left, right = np.zeros(100, int), np.zeros(100, int)
+    left[:2], right[1:3] = 4, 8
+    assert overlap(left, right) == 0.5
+    assert overlap(left, left) == 1
+    assert overlap(left, np.roll(left, 50)) == 0
+
+
+def test_both_histograms_have_the_same_axes_and_nothing_is_cut():
+    counts = np.zeros((2, 2, 100), int)
+    # Distances from 0.14 to 0.16, and from 1.8 to 1.82: of bins 0.1 wide, the second and the last but one.
+    counts[0, :, 7], counts[:, :, 90] = 3, 6
+    axes = []
+    for panel in distance_panels(counts):
+        figure = Figure()
+        panel.draw(figure, LIGHT)
+        axes += figure.axes
+    assert axes[0].get_xlim() == axes[1].get_xlim()
+    assert axes[0].get_ylim() == axes[1].get_ylim()
+    assert axes[0].get_xlim()[0] < 0.1 < 1.9 < axes[0].get_xlim()[1]
+    assert axes[0].get_ylim()[1] > 1
+    edges = [[patch.get_data().edges.tolist() for patch in one.patches] for one in axes]
+    assert edges[0] == edges[1]
+    assert render(distance_panels(np.zeros((2, 2, 100), int)), "png")

@@ -1,67 +1,131 @@
+import dataclasses
+import io
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
+from PIL import Image
 
+from tests.data.small_set import small_config
 from tests.evaluation.feature_sets import random_features
-from xreid_plugin.visualization.rank_lists import PICKS, rank_lists
+from xreid_plugin.evaluation.features import load_features
+from xreid_plugin.visualization.panels import DARK, LIGHT, render
+from xreid_plugin.visualization.rank_lists import (
+    PICKS,
+    RankList,
+    frames_of,
+    heading,
+    middles,
+    rank_lists,
+    strip_width,
+    strips_panel,
+)
 
 
-def plain(data, direction, query, same_camera):
+def plain(data, direction, query):
     """A list by a plain loop: (distance, tracklet) of what the query sees, nearest first, and its precision."""
     entries = []
     for other in data.tasks[direction].gallery:
         same = data.pids[other] == data.pids[query]
-        if same and data.camids[other] == data.camids[query] and same_camera == "exclude":
+        if same and data.camids[other] == data.camids[query] and data.protocol["same_camera"] == "exclude":
             continue
         one, two = (data.features[i].astype(float) for i in (query, other))
         entries.append((1 - one @ two / np.linalg.norm(one) / np.linalg.norm(two), other, bool(same)))
     entries.sort()
     places = [place for place, (_, _, right) in enumerate(entries, 1) if right]
-    return entries, np.mean([n / place for n, place in enumerate(places, 1)])
+    return entries, places[0], np.mean([n / place for n, place in enumerate(places, 1)])
 
 
-@pytest.mark.parametrize("direction", ["I2V", "V2I"])
 @pytest.mark.parametrize("same_camera", ["exclude", "keep"])
-def test_lists_are_those_of_a_plain_loop(direction, same_camera):
-    data = random_features(camids=np.tile([0, 0, 0, 1, 2, 2], 8))
-    found = rank_lists(data, direction, 100, 5, same_camera)
-    assert sorted(ranked.query for ranked in found) == sorted(data.tasks[direction].query)
-    for ranked in found:
-        expected, precision = plain(data, direction, ranked.query, same_camera)
-        assert [(entry.tracklet, entry.right) for entry in ranked.found] == [(t, right) for _, t, right in expected[:5]]
-        assert [entry.distance for entry in ranked.found] == pytest.approx([d for d, _, _ in expected[:5]], abs=1e-5)
-        assert ranked.average_precision == pytest.approx(precision)
-        assert ranked.first_match == 1 + [right for _, _, right in expected].index(True)
+def test_lists_are_those_of_a_plain_loop(same_camera):
+    data = random_features(camids=np.tile([0, 0, 0, 1, 2, 2], 8), protocol={"same_camera": same_camera})
+    found = rank_lists(data, 100, 5)
+    assert list(found) == ["I2V", "V2I"]
+    for direction, lists in found.items():
+        assert sorted(ranked.query for ranked in lists) == sorted(data.tasks[direction].query)
+        for ranked in lists:
+            expected, first, precision = plain(data, direction, ranked.query)
+            assert ranked.found.tolist() == [tracklet for _, tracklet, _ in expected[:5]]
+            assert ranked.right.tolist() == [right for _, _, right in expected[:5]]
+            assert ranked.distances.tolist() == pytest.approx([distance for distance, _, _ in expected[:5]], abs=1e-5)
+            assert (ranked.first_match, ranked.average_precision) == (first, pytest.approx(precision))
 
 
 def test_a_query_without_a_match_is_left_out():
     data = random_features()
-    pids = data.pids.copy()
     lonely = data.tasks["I2V"].query[2]
-    pids[lonely] = 99
-    found = rank_lists(random_features(pids=pids), "I2V", 100, 5)
-    assert len(found) == len(data.tasks["I2V"].query) - 1
-    assert lonely not in [ranked.query for ranked in found]
+    data.pids[lonely] = 99
+    assert lonely not in [ranked.query for ranked in rank_lists(data, 100, 5)["I2V"]]
 
 
 def test_queries_are_picked_by_their_precision():
     data = random_features()
-    every = [ranked.average_precision for ranked in rank_lists(data, "I2V", 100, 5)]
+
+    def precisions(count, *pick):
+        return [ranked.average_precision for ranked in rank_lists(data, count, 5, *pick)["I2V"]]
+
+    every = precisions(100)
     assert every == sorted(every, reverse=True)
-    picked = {pick: [r.average_precision for r in rank_lists(data, "I2V", 3, 5, pick=pick)] for pick in PICKS}
+    picked = {pick: precisions(3, pick) for pick in PICKS}
     assert picked["best"] == every[:3]
     assert picked["worst"] == every[-3:]
     assert (picked["spread"][0], picked["spread"][-1]) == (every[0], every[-1])
-    assert picked["random"] == sorted(picked["random"], reverse=True)
-
-
-def test_the_first_match_may_lie_below_what_is_shown():
-    found = rank_lists(random_features(), "I2V", 100, 1)
-    assert {ranked.first_match == 1 for ranked in found} == {True, False}
-    assert all((ranked.first_match == 1) == ranked.found[0].right for ranked in found)
-
-
-def test_the_lot_depends_on_the_seed_alone():
-    data = random_features()
-    drawn = [[r.query for r in rank_lists(data, "I2V", 3, 5, pick="random", seed=seed)] for seed in (0, 0, 1, 2, 3)]
+    drawn = [precisions(3, "random", seed) for seed in (0, 0, 1, 2, 3)]
     assert drawn[0] == drawn[1]
-    assert len({tuple(queries) for queries in drawn}) > 1
+    assert len(set(map(tuple, drawn))) > 1
+
+
+@given(st.integers(1, 50), st.integers(1, 60))
+def test_middles_are_in_order_and_inside(length, count):
+    found = middles(length, count)
+    assert len(found) == count
+    assert 0 <= found[0] <= found[-1] < length
+    assert (np.diff(found) >= 0).all()
+    assert middles(10, 2).tolist() == [2, 7]
+
+
+@pytest.fixture
+def source(small_set, small_run, tmp_path):
+    data = load_features(small_run / "features.npz")
+    return data, frames_of(small_config(small_set, tmp_path), data)
+
+
+@pytest.mark.parametrize("change", [lambda data: {"names": data.names[::-1]}, lambda data: {"pids": data.pids + 1}])
+def test_frames_are_of_the_tracklets_of_the_features(source, small_set, tmp_path, change):
+    data, frames = source
+    assert frames(0, 2).shape == (2, 48, 24, 3)
+    with pytest.raises(ValueError, match=r"DATASETS\.ROOT"):
+        frames_of(small_config(small_set, tmp_path), dataclasses.replace(data, **change(data)))
+
+
+def found(*rights):
+    count = len(rights)
+    return RankList(0, np.arange(1, count + 1), np.array(rights), np.full(count, 0.25), 2, 0.5)
+
+
+def has(picture, colour):
+    wanted = np.round(np.array(to_rgb(colour)) * 255)
+    return bool((np.abs(picture.astype(int) - wanted).max(2) <= 1).sum() > 50)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("rights", [(True, True), (False, False), (True, False)])
+def test_right_and_wrong_are_framed(source, theme, rights):
+    # The key has both colours.
+    panel = strips_panel("I2V", [found(*rights)], *source, with_key=False)
+    with Image.open(io.BytesIO(render([panel], "png", theme, width=strip_width(2)))) as image:
+        picture = np.array(image.convert("RGB"))
+    assert has(picture, theme.right) == any(rights)
+    assert has(picture, theme.wrong) == (not all(rights))
+
+
+def test_what_a_strip_says(source):
+    one, three = (strips_panel("I2V", [found(True), found(False)], *source, count) for count in (1, 3))
+    assert three.height > 1.8 * one.height
+    assert "2 queries, of which 1 have" in one.alt
+    assert "solid: the same person" in render([one], "svg", width=strip_width(1)).decode()
+    text = heading(found(False, True), source[0])
+    assert text.startswith(f"Person {source[0].pids[0]}, ")
+    assert text.endswith("first match at place 2; average precision 50\N{NO-BREAK SPACE}%")

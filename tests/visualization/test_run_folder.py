@@ -1,75 +1,88 @@
+import json
+import math
 import shutil
 
 import pytest
 
 from xreid_plugin.engine.setup import checkpoint_to_evaluate
-from xreid_plugin.visualization.page_content import epochs_in_words
-from xreid_plugin.visualization.run_folder import RunFolder, flat, read_environment
+from xreid_plugin.evaluation.features import load_features, save_features
+from xreid_plugin.evaluation.ranking import write_results
+from xreid_plugin.predictor import TrackletPredictor
+from xreid_plugin.visualization.run_folder import (
+    RunFolder,
+    ends_of,
+    read_environment,
+    read_evaluations,
+    read_history,
+    run_features,
+)
 
 
-def test_a_run_is_read_as_it_was_trained(small_run):
-    run = RunFolder.read(small_run, [])
-    assert [evaluation.label for evaluation in run.evaluations] == ["before training", "epoch 1", "epoch 2"]
-    assert [evaluation.label for evaluation in run.last] == ["epoch 2"]
-    assert max(run.history["lr"].iterations) == 6
-    assert dict(run.environment)["GPU available"]
-    assert not any("site-packages" in value for _, value in run.environment)
+@pytest.fixture
+def run(small_run, tmp_path):
+    return shutil.copytree(small_run, tmp_path / "run")
 
 
-def test_an_evaluation_by_itself_is_not_the_last_of_training(small_run, tmp_path):
-    run = shutil.copytree(small_run, tmp_path / "run")
-    shutil.copy(run / "results_before_training.json", run / "results_evaluation_dense.json")
-    assert [evaluation.label for evaluation in RunFolder.read(run, []).last] == ["epoch 2"]
-
-
-def test_highlights_are_what_differs_from_the_defaults(small_run):
-    highlights = dict(RunFolder.read(small_run, ["MODEL.CPC.MOMENTUM", "0.7"]).highlights)
+def test_a_run_is_read_as_it_was_trained(run, small_run):
+    found = RunFolder.read(run, ["MODEL.CPC.MOMENTUM", "0.7"])
+    assert [evaluation.label for evaluation in found.evaluations] == ["before training", "epoch 1", "epoch 2"]
+    assert max(found.history["lr"][0]) == 6
+    assert dict(found.environment)["GPU available"]
+    assert not any("site-packages" in value for _, value in found.environment)
+    assert str(run) == found.cfg.OUTPUT_DIR
+    highlights = dict(found.highlights)
     assert highlights["MODEL.CPC.MOMENTUM"] == "0.7"
-    assert highlights["INPUT.SIZE_TRAIN"] == "48, 24"
+    assert "48, 24" in highlights["INPUT.SIZE_TRAIN"]
     assert "MODEL.CPC.ENABLED" not in highlights
     assert not any(str(small_run.parent) in value for value in highlights.values())
 
 
-def test_a_folder_that_was_moved_is_its_own_output(small_run, tmp_path):
-    moved = shutil.copytree(small_run, tmp_path / "moved")
-    assert tmp_path / "moved" == moved
-    assert str(moved) == RunFolder.read(moved, []).cfg.OUTPUT_DIR
-
-
-def test_the_epochs_that_a_run_has_had(small_run, tmp_path):
-    # Of two epochs, each three iterations, with an evaluation after each.
-    run = RunFolder.read(small_run, ["SOLVER.MAX_EPOCH", "9"])
-    assert run.cfg.SOLVER.ITERS_PER_EPOCH == 3
-    assert run.epochs == 2
-    assert epochs_in_words(run.epochs, 9) == "2 of 9 epochs"
-    assert epochs_in_words(2, 2) == "2 epochs"
-
-    # Where the configuration leaves the length of an epoch to the data, an evaluation tells it.
-    by_data = ["SOLVER.ITERS_PER_EPOCH", "0"]
-    assert RunFolder.read(small_run, by_data).epochs == 2
-    early = shutil.copytree(small_run, tmp_path / "early", ignore=shutil.ignore_patterns("results_epoch_*"))
-    assert RunFolder.read(early, []).epochs == 2
-    assert RunFolder.read(early, by_data).epochs is None
-    assert epochs_in_words(None, 9) == "9 epochs planned"
-
-
-def test_the_checkpoint_is_the_runs_last_unless_another_is_asked_for(small_run, tmp_path):
-    # As a run is that began with weights, or whose early checkpoint was evaluated.
-    run = shutil.copytree(small_run, tmp_path / "run")
-    cfg = RunFolder.read(run, ["MODEL.WEIGHTS", "began_with.pth"]).cfg
-    (run / "config.yaml").write_text(cfg.dump())
-    assert RunFolder.read(run, []).cfg.MODEL.WEIGHTS == "began_with.pth"
-    assert checkpoint_to_evaluate(RunFolder.read(run, []).trained_config) == run / "model_final.pth"
-    asked = RunFolder.read(run, ["MODEL.WEIGHTS", str(run / "model_0000.pth")]).trained_config
-    assert str(run / "model_0000.pth") == asked.MODEL.WEIGHTS
-    for name in ("last_checkpoint", "checkpoints.txt"):
-        (run / name).unlink(missing_ok=True)
-    assert RunFolder.read(run, []).trained_config.MODEL.WEIGHTS == "began_with.pth"
-
-
 def test_what_is_no_run_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"config\.yaml is missing: expected the folder of a run"):
+    with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
         RunFolder.read(tmp_path, [])
+
+
+def test_how_long_a_run_was(run):
+    assert RunFolder.read(run, []).length == "2 epochs"
+    assert RunFolder.read(run, ["SOLVER.MAX_EPOCH", "9"]).length == "2 of 9 epochs"
+    # Where the configuration leaves the length of an epoch to the data, evaluations tell it.
+    assert RunFolder.read(run, ["SOLVER.MAX_EPOCH", "9", "SOLVER.ITERS_PER_EPOCH", "0"]).length == "2 of 9 epochs"
+
+
+def test_the_checkpoint_is_the_runs_last_unless_another_is_asked_for(run):
+    # As a run is that began with weights, or whose early checkpoint was evaluated.
+    (run / "config.yaml").write_text(RunFolder.read(run, ["MODEL.WEIGHTS", "began_with.pth"]).configuration)
+    found = RunFolder.read(run, [])
+    assert checkpoint_to_evaluate(found.cfg) == run / "model_final.pth"
+    assert "began_with.pth" in found.configuration
+    assert RunFolder.read(run, ["MODEL.WEIGHTS", "a.pth"]).cfg.MODEL.WEIGHTS == "a.pth"
+
+
+def test_the_scalars_of_a_run(tmp_path):
+    lines = [{"iteration": 0, "lr": 1}, {"iteration": 1, "lr": 2, "loss": math.nan}, {"iteration": 2, "lr": 3}]
+    # A resumed run goes on from its checkpoint, and is writing a line.
+    lines += [{"iteration": 1, "lr": 9}]
+    (tmp_path / "metrics.json").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"iteration": 3, "l')
+    history = read_history(tmp_path)
+    assert history["lr"] == ([1, 2, 3], [1, 9, 3])
+    assert math.isnan(history["loss"][1][0])
+    (tmp_path / "metrics.json").write_text("")
+    with pytest.raises(ValueError, match=r"metrics\.json"):
+        read_history(tmp_path)
+
+
+def test_evaluations_come_in_the_order_of_training_by_test_set(tmp_path):
+    names = ["A_epoch_10", "A_epoch_9", "A_evaluation_dense", "A_before_training", "B_epoch_1", "of_mine"]
+    for number, name in enumerate(names):
+        metrics = {"I2V/mAP": float(number), "I2V-reranked/mAP": 5.0}
+        write_results(tmp_path / f"results_{name}.json", metrics, {}, {"I2V": [number, 50.0]})
+    found = read_evaluations(tmp_path)
+    labels = ["before training", "epoch 9", "epoch 10", "dense frames", "epoch 1"]
+    assert [(e.dataset, e.label) for e in found] == list(zip("AAAAB", labels, strict=True))
+    assert [e.metrics["I2V/mAP"] for e in found] == [3, 1, 0, 2, 4]
+    assert found[0].table == {"I2V": {"mAP": 3.0}, "I2V-reranked": {"mAP": 5.0}}
+    first, last = ends_of(found)["A"]
+    assert (first.label, last.label) == ("before training", "epoch 10")
 
 
 def test_a_log_without_a_table_tells_nothing(tmp_path):
@@ -78,5 +91,20 @@ def test_a_log_without_a_table_tells_nothing(tmp_path):
     assert read_environment(tmp_path) == []
 
 
-def test_keys_are_dotted():
-    assert list(flat({"B": {"C": (1, 2)}, "A": 0})) == [("A", 0), ("B.C", [1, 2])]
+def test_features_are_of_the_checkpoint_that_is_shown(run):
+    told = []
+
+    def features(*overrides):
+        return run_features(RunFolder.read(run, list(overrides)), None, True, told.append)
+
+    saved = load_features(run / "features.npz")
+    assert saved.protocol["model"] == TrackletPredictor(run / "model_final.pth", "cpu").fingerprint
+    assert features().protocol == saved.protocol
+    assert told == []
+    # Newer than the checkpoint, but of another model.
+    save_features(run / "features.npz", features("MODEL.WEIGHTS", str(run / "model_0000.pth")))
+    assert len(told) == 1
+    assert load_features(run / "features.npz").protocol["model"] != saved.protocol["model"]
+    assert features().protocol["model"] == saved.protocol["model"]
+    assert len(told) == 2
+    assert (run / "features_model_final.npz").is_file()

@@ -9,7 +9,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from xreid_plugin.visualization.panels import Panel, Theme, legend_below
-from xreid_plugin.visualization.run_folder import BEFORE_TRAINING, Evaluation, Series
+from xreid_plugin.visualization.run_folder import Evaluation, Series
 
 Curve = tuple[str, Series]
 
@@ -26,46 +26,36 @@ _LAST_RANK = 20
 
 
 def training_panels(history: Mapping[str, Series], evaluations: Sequence[Evaluation]) -> list[Panel]:
-    """The panels for which the run has written any data.
+    """Losses, learning rate, prototypes and metrics, as far as the run has written any."""
+    losses = {name: name.removeprefix("loss_").replace("_", " ") for name in history if name.startswith("loss_")}
 
-    Args:
-        history: the scalars of the run.
-        evaluations: the run's evaluations; the one before training, if there is one, begins the curves of metrics.
-    """
-    parts = [name for name in history if name.startswith("loss_")]
-    losses = [("total", history["total_loss"])] if "total_loss" in history else []
-    losses += [(name.removeprefix("loss_").replace("_", " "), history[name]) for name in parts]
-    rates = [("learning rate", history["lr"])] if "lr" in history else []
-    prototypes = [(label, history[name]) for name, label in _PROTOTYPES.items() if name in history]
+    def named(labels: Mapping[str, str]) -> list[Curve]:
+        return [(label, history[name]) for name, label in labels.items() if name in history]
+
     found = {
-        "Losses": ("loss", losses),
-        "Learning rate": ("learning rate", rates),
-        "Prototypes": ("mean cosine", prototypes),
-        "Evaluations": ("%", _metrics(history, evaluations)),
+        "Losses": ("loss", named({"total_loss": "total", **losses})),
+        "Learning rate": ("learning rate", named({"lr": "learning rate"})),
+        "Prototypes": ("mean cosine", named(_PROTOTYPES)),
+        "Evaluations": ("%", _metrics(evaluations)),
     }
     return [_panel(title, unit, curves) for title, (unit, curves) in found.items() if curves]
 
 
-def _metrics(history: Mapping[str, Series], evaluations: Sequence[Evaluation]) -> list[Curve]:
-    """Metrics of every direction without re-ranking; with several test sets, prefixed with the set's name."""
-    start = {
-        f"{evaluation.dataset}/{name}".lstrip("/"): value
-        for evaluation in evaluations
-        if evaluation.label == BEFORE_TRAINING
-        for name, value in evaluation.metrics.items()
-    }
-    directions = [name.removesuffix("/mAP") for name in history if name.endswith("/mAP")]
-    curves = []
-    for name in (f"{direction}/{metric}" for direction in directions for metric in ("mAP", "Rank-1")):
-        if name in history and not name.rpartition("/")[0].endswith(("-reranked", "-temporal")):
-            series = history[name]
-            if name in start:
-                series = [0, *series[0]], [start[name], *series[1]]
-            curves.append((name.replace("/", " "), series))
-    return curves
+def _metrics(evaluations: Sequence[Evaluation]) -> list[Curve]:
+    """mAP and Rank-1 of every test set and direction over the epochs, without re-ranking."""
+    trained = [evaluation for evaluation in evaluations if evaluation.epoch is not None]
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    for evaluation in trained:
+        for name in (f"{direction}/{metric}" for direction in evaluation.curves for metric in ("mAP", "Rank-1")):
+            epochs, values = curves.setdefault(f"{evaluation.dataset} {name.replace('/', ' ')}".strip(), ([], []))
+            epochs.append(evaluation.epoch or 0)
+            values.append(evaluation.metrics[name])
+    return list(curves.items())
 
 
 def _panel(title: str, unit: str, curves: Sequence[Curve]) -> Panel:
+    over = "epoch" if unit == "%" else "iteration"
+
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
         for number, (name, series) in enumerate(curves):
@@ -77,9 +67,8 @@ def _panel(title: str, unit: str, curves: Sequence[Curve]) -> Panel:
                 color=theme.series[colour % len(theme.series)],
                 linestyle=_DASHES[dash % len(_DASHES)],
                 marker=_MARKERS[number % len(_MARKERS)] if len(series[1]) < _FEW else "",
-                markersize=4,
             )
-        axes.set(xlabel="iteration", ylabel=unit)
+        axes.set(xlabel=over, ylabel=unit)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.grid(axis="y")
         if title == "Losses":
@@ -89,7 +78,7 @@ def _panel(title: str, unit: str, curves: Sequence[Curve]) -> Panel:
             legend_below(figure, axes)
 
     ends = "; ".join(f"{name} {_ends(values)}" for name, (_, values) in curves)
-    return Panel(title, f"Curves over the iterations: {ends}.", draw, height=2.9 + 0.1 * len(curves))
+    return Panel(title, f"Curves over the {over}s: {ends}.", draw, height=2.9 + 0.1 * len(curves))
 
 
 def _set_logarithmic(axes: Axes, values: Sequence[float]) -> None:
@@ -108,11 +97,7 @@ def _ends(values: Sequence[float]) -> str:
 
 
 def cmc_panels(ends: Mapping[str, tuple[Evaluation, Evaluation]]) -> list[Panel]:
-    """One panel per test set: the CMC of its last evaluation and, dotted, of its first.
-
-    Args:
-        ends: by test set, the first evaluation and the last.
-    """
+    """One panel per test set: the CMC of its last evaluation and, dotted, of its first, from those two."""
     return [_cmc_panel(dataset, first, last) for dataset, (first, last) in ends.items() if last.curves]
 
 
@@ -145,7 +130,7 @@ def draw_cmc(axes: Axes, curve: Sequence[float], spread: Sequence[float] = (), *
     """
     shown = curve[:_LAST_RANK]
     ranks = range(1, len(shown) + 1)
-    axes.plot(ranks, shown, markersize=4, **style)
+    axes.plot(ranks, shown, **style)
     if any(spread):
         low, high = ([value + sign * by for value, by in zip(shown, spread, strict=False)] for sign in (-1, 1))
         axes.fill_between(ranks, low, high, color=style["color"], alpha=0.15, linewidth=0)

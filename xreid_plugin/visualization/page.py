@@ -142,5 +142,5 @@ def _jpeg(frame: NDArray[np.uint8]) -> str:
 
 
 def _attention(run: RunFolder, people: int, seed: int) -> list[dict[str, str]]:
-    restored = restore(run.trained_config, "cpu")
+    restored = restore(run.cfg, "cpu")
     return _pictures(attention_of_people(restored.cfg, restored.model, people, seed))

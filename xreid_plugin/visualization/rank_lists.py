@@ -70,7 +70,7 @@ def rank_lists(
     protocol = RankingProtocol(same_camera=RankingProtocol.from_json(data.protocol).same_camera)
     features, lists = as_float32(data.features), {}
     for ranking in rankings(data, protocol):
-        task, precision = data.tasks[ranking.direction], ranking.metrics.ap
+        task, precision = data.tasks[ranking.direction], ranking.result.ap
         chosen = _choose(precision, count, pick, seed)
         queries, gallery = np.array(task.query)[chosen], np.array(task.gallery)
         distances = cosine_distance(features[queries], features[gallery]).cpu().numpy()

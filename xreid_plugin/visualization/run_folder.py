@@ -1,4 +1,4 @@
-"""What the folder of a run says about it: configuration, metrics of its evaluations, curves, environment."""
+"""What the folder of a run says about it: configuration, curves, evaluations, environment, features."""
 
 import json
 import re
@@ -19,12 +19,12 @@ from xreid_plugin.evaluation.ranking import title_of
 from xreid_plugin.modeling.fingerprint import fingerprint
 from xreid_plugin.torch_files import NOTE
 
-BEFORE_TRAINING = "before training"
-_RESULTS = re.compile(r"results_(?:(?P<set>.+)_)?(?P<label>before_training|epoch_\d+|evaluation_\w+)")
+# Iterations or epochs, ascending, and a scalar's values there.
+Series = tuple[Sequence[int], Sequence[float]]
+
+_RESULTS = re.compile(r"results_(?:(?P<set>.+)_)?(?P<label>before_training|epoch_(?P<epoch>\d+)|evaluation_\w+)")
 # The table that the host's log begins with lies between two such rules.
 _ENVIRONMENT = re.compile(r"^-{5,}  -{5,}\n(.*?)^-{5,}  -{5,}$", re.DOTALL | re.MULTILINE)
-# Iterations, from 1 and ascending, and a scalar's values there.
-Series = tuple[Sequence[int], Sequence[float]]
 # Keys about this machine, or without influence on the run's metrics.
 _PLACES = ("OUTPUT_DIR", "DATASETS.ROOT", "DATASETS.PACK", "TEST.SAVE_FEATURES", "VERSION")
 
@@ -35,24 +35,19 @@ class Evaluation:
 
     Attributes:
         label: such as "epoch 12" or "dense frames".
-        dataset: the dataset that its file names; empty in a run with one test set.
+        epoch: after which training made it, 0 before the first; None for one that was asked for by itself.
+        dataset: the test set; empty in a run with one.
         metrics: in percent, by names such as "I2V/mAP".
         curves: by direction, the CMC in percent at ranks 1, 2, ...
         protocol: the protocol under which it was made.
     """
 
     label: str
+    epoch: int | None
     dataset: str
     metrics: Mapping[str, float]
     curves: Mapping[str, Sequence[float]]
     protocol: Mapping[str, Any]
-
-    @property
-    def epoch(self) -> int | None:
-        """The epoch after which training made it, 0 before the first; None for one that was asked for by itself."""
-        if self.label == BEFORE_TRAINING:
-            return 0
-        return int(self.label.removeprefix("epoch ")) if self.label.startswith("epoch ") else None
 
     @property
     def table(self) -> dict[str, dict[str, float]]:
@@ -70,30 +65,31 @@ class RunFolder:
 
     Attributes:
         path: the folder.
-        cfg: the run's configuration with the keys of the command line over it; its OUTPUT_DIR is the folder.
-        evaluations: the evaluations in the order of training.
+        cfg: the run's configuration with the keys of the command line over it. Its MODEL.WEIGHTS is the checkpoint to
+            look into, if the command line has named one, and its OUTPUT_DIR the folder.
+        configuration: the same before the two were set, as YAML.
+        evaluations: as ordered by :func:`read_evaluations`.
         history: the scalars of metrics.json.
         environment: (what, version) as in the log; empty without a log.
-        weights_chosen: whether the command line has MODEL.WEIGHTS.
     """
 
     path: Path
     cfg: CfgNode
+    configuration: str
     evaluations: list[Evaluation]
     history: Mapping[str, Series]
     environment: list[tuple[str, str]]
-    weights_chosen: bool
 
     @classmethod
     def read(cls, path: Path, overrides: list[str]) -> "RunFolder":
-        """Reads a run's folder.
+        """Reads a run's folder, which has config.yaml and metrics.json.
 
         Args:
-            path: the folder, with config.yaml and metrics.json.
+            path: the folder.
             overrides: KEY VALUE pairs, such as where the dataset is on this machine.
 
         Raises:
-            FileNotFoundError: it is not a run's folder.
+            OSError: it is not a run's folder.
             ValueError: an unknown key, or a file in the folder that is of another form.
         """
         config_file = path / "config.yaml"
@@ -102,18 +98,12 @@ class RunFolder:
         cfg = get_cfg()
         cfg.merge_from_file(str(config_file))
         cfg.merge_from_list(overrides)
+        configuration = cfg.dump()
         cfg.OUTPUT_DIR = str(path)
-        chosen = "MODEL.WEIGHTS" in overrides[::2]
-        return cls(path, cfg, read_evaluations(path), read_history(path), read_environment(path), chosen)
-
-    @property
-    def trained_config(self) -> CfgNode:
-        """The configuration with the checkpoint to look into: that of the command line, or else the run's last."""
-        cfg = self.cfg.clone()
-        # The run's own configuration names the weights that it began with, or those that were evaluated last.
-        if not self.weights_chosen and (self.path / NOTE).is_file():
+        if "MODEL.WEIGHTS" not in overrides[::2] and (path / NOTE).is_file():
+            # The run's configuration names what it began with.
             cfg.MODEL.WEIGHTS = ""
-        return cfg
+        return cls(path, cfg, configuration, read_evaluations(path), read_history(path), read_environment(path))
 
     @property
     def length(self) -> str:
@@ -128,18 +118,18 @@ class RunFolder:
     def highlights(self) -> list[tuple[str, str]]:
         """(key, value) where the run differs from the plugin's defaults, except for paths on a machine."""
         usual = dict(leaves(get_cfg()))
-        ours = ((key, value) for key, value in sorted(leaves(self.cfg)) if key not in _PLACES)
-        return [(key, str(value)) for key, value in ours if key not in usual or str(value) != str(usual[key])]
+        ours = [(key, str(value)) for key, value in sorted(leaves(self.cfg)) if key not in _PLACES]
+        return [(key, value) for key, value in ours if key not in usual or value != str(usual[key])]
 
 
 def read_history(folder: Path) -> dict[str, Series]:
-    """The scalars of a run's metrics.json by name, in the order of their first appearance.
+    """The scalars of a run's metrics.json by name, over iterations from 1, in the order of their first appearance.
 
     In a resumed run, the later of two lines for one iteration counts. A last line that is cut off, as while a run is
     writing, is left out.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        OSError: there is no such file.
         ValueError: it holds nothing yet.
     """
     file = folder / "metrics.json"
@@ -151,11 +141,10 @@ def read_history(folder: Path) -> dict[str, Series]:
             continue
         iteration = scalars.pop("iteration") + 1
         for name, value in scalars.items():
-            found.setdefault(name, {})[iteration] = float(value)
+            found.setdefault(name, {})[iteration] = value
     if not found:
         raise ValueError(f"{file} holds no scalars yet: wait for the run's first SOLVER.LOG_PERIOD.")
-    ordered = {name: sorted(points.items()) for name, points in found.items()}
-    return {name: ([i for i, _ in points], [value for _, value in points]) for name, points in ordered.items()}
+    return {name: (sorted(points), [points[i] for i in sorted(points)]) for name, points in found.items()}
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
@@ -163,10 +152,11 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
     found = []
     for file in folder.glob("results_*.json"):
         if match := _RESULTS.fullmatch(file.stem):
-            content = json.loads(file.read_text(encoding="utf-8"))
             label = title_of(match["label"].replace("_", " "))
+            epoch = 0 if label == "before training" else int(match["epoch"]) if match["epoch"] else None
+            content = json.loads(file.read_text(encoding="utf-8"))
             parts = (content[name] for name in ("figures", "curves", "protocol"))
-            found.append(Evaluation(label, match["set"] or "", *parts))
+            found.append(Evaluation(label, epoch, match["set"] or "", *parts))
     return sorted(found, key=lambda one: (one.dataset, one.epoch is None, one.epoch or 0, one.label))
 
 
@@ -181,7 +171,7 @@ def read_environment(folder: Path) -> list[tuple[str, str]]:
     """(what, version) of software and hardware, from the run's log; empty where it has none."""
     log = folder / "log.txt"
     table = _ENVIRONMENT.search(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else None
-    rows = (line.partition("  ") for line in table[1].splitlines()) if table else ()
+    rows = [line.partition("  ") for line in table[1].splitlines()] if table else []
     # Where a package lies on the machine is of no interest to a reader.
     return [(name.strip(), value.partition("@")[0].strip()) for name, _, value in rows]
 
@@ -202,10 +192,9 @@ def run_features(run: RunFolder, file: Path | None, make: bool, tell: Callable[[
     """
     if file is not None:
         return load_features(file)
-    cfg = run.trained_config
-    saved = run.path / Path(cfg.TEST.SAVE_FEATURES or "features.npz").name
+    saved = run.path / Path(run.cfg.TEST.SAVE_FEATURES or "features.npz").name
     try:
-        restored = restore(cfg, cfg.MODEL.DEVICE)
+        restored = restore(run.cfg, run.cfg.MODEL.DEVICE)
     except FileNotFoundError:
         # Without a checkpoint nothing else is shown of the model.
         if saved.is_file():
