@@ -9,10 +9,9 @@ def run(load_tool, capsys):
 
     def runner(*arguments):
         try:
-            status = load_tool("make_synthetic_vcm").main([*map(str, arguments)])
+            return load_tool("make_synthetic_vcm").main([*map(str, arguments)]), *capsys.readouterr()
         except SystemExit as end:
-            status = end.code
-        return status, *capsys.readouterr()
+            return end.code, *capsys.readouterr()
 
     return runner
 
@@ -25,39 +24,26 @@ def test_a_set_and_its_preview_are_written(run, tmp_path, layout, file, people):
     arguments = ["--output", tmp_path / "set", "--preview", tmp_path / "sheet.png", "--layout", layout]
     status, shown, error = run(*arguments, *SMALL)
     assert (status, error) == (0, "")
-    sheet, place, _, command = shown.splitlines()
-    assert sheet == f"Written to {tmp_path / 'sheet.png'}"
     frames = len(list((tmp_path / "set").rglob("*.jpg")))
     identities, tracklets = people
-    counts = f"{identities} identities, {tracklets} tracklets, {frames} frames"
-    assert place == f"Written to {tmp_path / 'set'}: {counts}"
-    assert command.split()[0] == "python"
-    assert command.endswith(f" {tmp_path / 'set'}")
+    assert f"{tmp_path / 'set'}: {identities} identities, {tracklets} tracklets, {frames} frames" in shown
+    assert shown.endswith(f" {tmp_path / 'set'}\n")
     assert (tmp_path / "set" / file).is_file()
     assert (tmp_path / "sheet.png").is_file()
-
-
-def test_overwriting_has_to_be_asked_for(run, tmp_path):
-    arguments = ["--output", tmp_path / "set", *SMALL]
-    assert run(*arguments)[0] == 0
-    status, _, error = run(*arguments)
-    assert status == 2
-    assert f"{tmp_path / 'set'} holds a synthetic set" in error
-    assert "--overwrite" in error
-    assert run(*arguments, "--overwrite")[0] == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--output", "OCCUPIED"], "not empty"),
+        (["--output", "OCCUPIED"], "no synthetic set"),
         (["--output", "OCCUPIED", "--overwrite"], "no synthetic set"),
-        (["--output", "OCCUPIED/note"], "not a folder"),
         (["--output", "OCCUPIED/note/set"], "note"),
-        (["--output", "OCCUPIED/new", "--cameras", "1"], "cameras must be at least 2"),
-        (["--output", "OCCUPIED/new", "--frames", "5", "9"], "fewest must be at least 12"),
-        (["--output", "OCCUPIED/new", "--workers", "0"], "workers must be at least 1"),
-        (["--output", "OCCUPIED/new", "--layout", "bupt", "--cameras", "7"], "cameras must be at most 6"),
+        (["--output", "OCCUPIED/new", "--cameras", "1"], "cameras"),
+        (["--output", "OCCUPIED/new", "--frames", "5", "9"], "fewest"),
+        (["--output", "OCCUPIED/new", "--frames", "20", "19"], "most"),
+        (["--output", "OCCUPIED/new", "--size", "96", "23"], "width"),
+        (["--output", "OCCUPIED/new", "--workers", "0", *SMALL], "workers"),
+        (["--output", "OCCUPIED/new", "--layout", "bupt", "--cameras", "7"], "cameras"),
         (["--output", "OCCUPIED/new", "--train-identities", "200000"], "at most"),
         (["--preview", "OCCUPIED/sheet.jpg"], ".png"),
         (["--preview", "OCCUPIED/absent/sheet.png", *SMALL], "absent"),

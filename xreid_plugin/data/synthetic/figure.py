@@ -1,142 +1,192 @@
-"""A walker as a drawing: joints and outfit to materials and shades, back to front."""
+"""A walker as a drawing: which material is where, under which shade, before any sensor gives it a colour.
 
-from collections.abc import Iterator
+Points are (2,) pixels of the drawing, x to the right and y down; outlines are (N, 2).
+"""
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from xreid_plugin.data.synthetic.canvas import Canvas, vector
-from xreid_plugin.data.synthetic.gait import Pose
-from xreid_plugin.data.synthetic.head import draw_hair_behind, draw_head
-from xreid_plugin.data.synthetic.luggage import draw_backpack, draw_handbag, draw_shoulder_bag, draw_straps
-from xreid_plugin.data.synthetic.palette import Material
-from xreid_plugin.data.synthetic.person import Bag, Bottom
-from xreid_plugin.data.synthetic.walker import Moment, Walker
+from xreid_plugin.data.synthetic.camera import View
+from xreid_plugin.data.synthetic.clothes import FULL_LIGHT, Floats, Material, Texture, make_texture
+from xreid_plugin.data.synthetic.person import Hair, Person
 
-Floats = NDArray[np.float64]
+# Ellipses around the face, by centre and radii in head heights; x grows with the turn of the face to the right.
+_CAP = (-0.08, -0.08, 0.4, 0.53)
+_HAIR: dict[Hair, list[tuple[float, float, float, float]]] = {
+    "long": [_CAP, (-0.3, 0.4, 0.46, 0.75)],
+    "bun": [_CAP, (-0.3, -0.6, 0.24, 0.24)],
+    "afro": [(-0.12, -0.2, 0.66, 0.66)],
+    "bald": [],
+}
+_SUBPIXEL_BITS = 4
+_CIRCLE = np.stack([f(np.linspace(-np.pi / 2, 1.5 * np.pi, 20, endpoint=False)) for f in (np.cos, np.sin)], axis=-1)
 
-_FAR, _NEAR = 0, 1
+
+def vector(x: float, y: float) -> Floats:
+    return np.array([x, y], np.float64)
 
 
-def draw_walk(canvas: Canvas, walker: Walker, pose: Pose, oversampling: int) -> Iterator[NDArray[np.uint8]]:
-    """Draws frame after frame onto one canvas, which is ``oversampling`` times as large as a frame.
+class Figure:
+    """Draws one walker under one light, moment by moment, from back to front.
 
-    Yields:
-        (H, W, 2) the canvas's planes, material and shade, valid until the next one is asked for.
+    Attributes:
+        planes: (H, W, 2) uint8: material, and shade in units of 1 / FULL_LIGHT.
     """
-    names = ("pelvis", "shoulders", "elbows", "wrists", "hips", "knees", "ankles", "toes")
-    joints = {name: walker.view.project(getattr(pose, name)) for name in names}
-    near = int(walker.view.yaw < 0)
-    for frame, scale in enumerate(walker.view.scale):
-        at = {name: oversampling * values[frame] for name, values in joints.items()}
-        canvas.clear()
-        _draw_figure(canvas, walker, Moment(scale=float(oversampling * scale), far=1 - near, near=near, **at))
-        yield canvas.planes
 
+    def __init__(self, person: Person, view: View, light: float, size: tuple[int, int]) -> None:
+        """Cuts the clothes for light from the left (-1) to the right (1); the drawing's size is (H, W)."""
+        self.planes = np.zeros((*size, 2), np.uint8)
+        self.outfit, self.body, self.view = person.outfit, person.body, view
+        self.turn, self.near = float(np.sin(view.yaw)), int(view.yaw < 0)
+        self.plain = [make_texture("plain", material, material, light) for material in Material]
+        self.top = make_texture(self.outfit.top_pattern, Material.TOP_A, Material.TOP_B, light)
+        self.bottom = make_texture(self.outfit.bottom_pattern, Material.BOTTOM_A, Material.BOTTOM_B, light)
 
-def _draw_figure(canvas: Canvas, walker: Walker, moment: Moment) -> None:
-    bag, sideways = walker.outfit.bag, abs(np.sin(walker.view.yaw)) > 0.3
-    if bag is Bag.BACKPACK:
-        draw_backpack(canvas, walker, moment)
-    draw_hair_behind(canvas, walker, moment)
-    if sideways:
-        _draw_arm(canvas, walker, moment, moment.far, _FAR)
-    _draw_leg(canvas, walker, moment, moment.far, _FAR)
-    _draw_leg(canvas, walker, moment, moment.near, _NEAR)
-    if walker.outfit.bottom in (Bottom.SKIRT, Bottom.LONG_SKIRT):
-        _draw_skirt(canvas, walker, moment)
-    _draw_torso(canvas, walker, moment)
-    draw_head(canvas, walker, moment)
-    if bag is Bag.BACKPACK:
-        draw_straps(canvas, walker, moment)
-    if bag is Bag.SHOULDER_BAG:
-        draw_shoulder_bag(canvas, walker, moment)
-    if not sideways:
-        _draw_arm(canvas, walker, moment, moment.far, _NEAR)
-    if bag is Bag.HANDBAG:
-        draw_handbag(canvas, walker, moment)
-    _draw_arm(canvas, walker, moment, moment.near, _NEAR)
+    def draw(self, joints: dict[str, Floats], scale: float) -> None:
+        """Draws a moment in place of the former one, at ``scale`` pixels per body height.
 
+        Joints are in pixels: "pelvis" (2,), all others (2, 2) for the left and the right side.
+        """
+        self.at, self.scale = joints, scale
+        # Where nothing is drawn there is full light, so that a person's outline does not darken.
+        self.planes[..., 0], self.planes[..., 1] = Material.NOTHING, FULL_LIGHT
+        planes, bag, sideways = self.planes, self.outfit.bag, abs(self.turn) > 0.3
+        if bag == "backpack":
+            back = self._on_torso(-self.turn * (self.body.depth / 2 + 0.06), 0.62)
+            self._draw_bag(back, 1.12 * self.body.shoulders, 0.2, 0.44 * self.body.torso)
+        if sideways:
+            self._draw_arm(1 - self.near)
+        self._draw_leg(1 - self.near)
+        behind = planes[..., 0] > Material.NOTHING
+        planes[behind, 1] = 0.78 * planes[behind, 1]
+        self._draw_leg(self.near)
+        if self.outfit.bottom in ("skirt", "long skirt"):
+            self._draw_skirt()
+        self._draw_torso()
+        self._draw_head()
+        self._draw_straps()
+        if not sideways:
+            self._draw_arm(1 - self.near)
+        if bag == "handbag":
+            hand = self.at["wrists"][self.near]
+            self._limb(hand, hand + vector(0, 0.08 * scale), 0.01 * scale, 0.04 * scale, self.plain[Material.BAG])
+            self._draw_bag(hand + vector(0, 0.135 * scale), 0.1, 0.19, 0.065)
+        self._draw_arm(self.near)
 
-def _draw_leg(canvas: Canvas, walker: Walker, moment: Moment, side: int, distance: int) -> None:
-    hip, knee, ankle = moment.hips[side], moment.knees[side], moment.ankles[side]
-    thick = walker.body.limbs * moment.scale
-    cloth, skin = walker.wardrobe.legs[distance], walker.wardrobe.skin[distance]
-    shade = (0.75, 1.0)[distance]
-    thigh = (0.066 * thick, 0.05 * thick)
-    canvas.fill(
-        np.concatenate([(ankle + vector(0, -0.02 * thick))[None], _sole(moment, side, 0.03 * thick)]),
-        Material.SHOES,
-        shade,
-    )
-    if walker.outfit.bottom is Bottom.TROUSERS:
-        canvas.limb(knee, ankle, (0.05 * thick, 0.034 * thick * walker.body.flare), cloth, (0.5, 1.0))
-        canvas.limb(hip, knee, thigh, cloth, (0.0, 0.5))
-        return
-    canvas.limb(knee, ankle, (0.043 * thick, 0.026 * thick), skin, (0.3, 0.6))
-    canvas.limb(hip, knee, thigh, skin, (0.0, 0.3))
-    if walker.outfit.bottom is Bottom.SHORTS:
-        canvas.limb(hip, hip + 0.85 * (knee - hip), (0.07 * thick, 0.066 * thick), cloth)
+    def _on_torso(self, right: float, up: float) -> Floats:
+        """The point some body heights to the right of the pelvis and some torso lengths above it."""
+        return self.at["pelvis"] + self.scale * vector(right, -up * self.body.torso)
 
+    def _draw_leg(self, side: int) -> None:
+        hip, knee, ankle, toe = (self.at[name][side] for name in ("hips", "knees", "ankles", "toes"))
+        thick = self.body.limbs * self.scale
+        upper, lower, skin = *np.split(self.bottom, 2), self.plain[Material.SKIN]
+        trousers = self.outfit.bottom == "trousers"
+        self._limb(ankle, toe, 0.03 * thick, 0.026 * thick, self.plain[Material.SHOES])
+        hem = 0.034 * self.body.flare if trousers else 0.026
+        self._limb(knee, ankle, 0.05 * thick, hem * thick, lower if trousers else skin)
+        self._limb(hip, knee, 0.066 * thick, 0.05 * thick, upper if trousers else skin)
+        if self.outfit.bottom == "shorts":
+            self._limb(hip, hip + 0.85 * (knee - hip), 0.07 * thick, 0.066 * thick, self.bottom)
 
-def _sole(moment: Moment, side: int, radius: float) -> Floats:
-    heel, toe = moment.ankles[side], moment.toes[side]
-    return np.array(
-        [
-            heel + vector(-radius, 0),
-            heel + vector(-radius, radius),
-            toe + vector(-radius, 1.2 * radius),
-            toe + vector(radius, 1.2 * radius),
-            heel + vector(radius, radius),
-            heel + vector(radius, 0),
-        ]
-    )
+    def _draw_arm(self, side: int) -> None:
+        shoulder, elbow, wrist = (self.at[name][side] for name in ("shoulders", "elbows", "wrists"))
+        thick, skin = self.body.limbs * self.scale, self.plain[Material.SKIN]
+        sleeve = self.plain[Material.TOP_B if self.outfit.contrasting_sleeves else Material.TOP_A]
+        cloth = sleeve if self.outfit.long_sleeves else skin
+        self._limb(wrist, wrist + 0.12 * (wrist - elbow), 0.024 * thick, 0.022 * thick, skin)
+        self._limb(elbow, wrist, 0.032 * thick, 0.024 * thick, cloth)
+        self._limb(shoulder, elbow, 0.04 * thick, 0.033 * thick, cloth)
+        if not self.outfit.long_sleeves:
+            self._limb(shoulder, shoulder + 0.62 * (elbow - shoulder), 0.045 * thick, 0.043 * thick, sleeve)
 
+    def _draw_torso(self) -> None:
+        body, hem = self.body, 0.3 if self.outfit.coat else 0.06
+        waist = body.slimness * (body.shoulders + body.hips) / 2
+        # From collar to hem: body heights above the pelvis, and the body's axes there.
+        levels = np.append(np.array([1.03, 1.0, 0.9, 0.6, 0.28, 0.02]) * body.torso, -hem)
+        widths = np.append(np.array([0.32, 0.8, 1.0, 0.92]) * body.shoulders, [waist, body.hips, body.hips])
+        depths = np.array([0.3, 0.6, 0.85, 1.0, 0.95, 1.0, 1.0]) * body.depth
+        right = np.stack([self.view.half_width(widths, depths), -levels], axis=-1)
+        self._cover(self.at["pelvis"] + self.scale * np.concatenate([right, right[::-1] * [-1, 1]]), self.top)
 
-def _draw_arm(canvas: Canvas, walker: Walker, moment: Moment, side: int, distance: int) -> None:
-    shoulder, elbow, wrist = moment.shoulders[side], moment.elbows[side], moment.wrists[side]
-    thick = walker.body.limbs * moment.scale
-    sleeve, skin = walker.wardrobe.sleeves[distance], walker.wardrobe.skin[distance]
-    hand = wrist + 0.12 * (wrist - elbow)
-    canvas.limb(wrist, hand, (0.024 * thick, 0.022 * thick), skin)
-    lower = sleeve if walker.outfit.long_sleeves else skin
-    canvas.limb(elbow, wrist, (0.032 * thick, 0.024 * thick), lower, (0.25, 0.5))
-    canvas.limb(shoulder, elbow, (0.04 * thick, 0.033 * thick), lower, (0.0, 0.25))
-    if not walker.outfit.long_sleeves:
-        canvas.limb(shoulder, shoulder + 0.62 * (elbow - shoulder), (0.045 * thick, 0.043 * thick), sleeve, (0.0, 0.2))
+    def _draw_skirt(self) -> None:
+        short = self.outfit.bottom == "skirt"
+        share, flare = (0.46, 1.25) if short else (0.86, 1.4)
+        x, y = self.at["pelvis"]
+        waist = self.scale * self.view.half_width(0.95 * self.body.hips, self.body.depth)
+        # The hem hangs around the legs, so that it swings with them.
+        legs = self.at["knees"] if short else (self.at["knees"] + self.at["ankles"]) / 2
+        room = 0.05 * self.scale * self.body.limbs
+        left, right = min(legs[:, 0].min() - room, x - flare * waist), max(legs[:, 0].max() + room, x + flare * waist)
+        top, low = y - 0.05 * self.scale, y + self.scale * share * self.body.leg
+        outline = np.array([[x - waist, top], [x + waist, top], [right, low], [left, low]])
+        self._cover(outline, self.bottom, lean=(left + right) / 2 - x)
 
+    def _draw_head(self) -> None:
+        height, turn, neck = self.body.head * self.scale, self.turn, self._on_torso(0, 1)
+        centre = neck + height * vector(0.12 * turn, -0.74)
 
-def _draw_torso(canvas: Canvas, walker: Walker, moment: Moment) -> None:
-    body, half = walker.body, walker.view.half_width
-    hem = 0.3 if walker.outfit.coat else 0.06
-    # Heights in body heights above the pelvis, from collar to hem, and half the width of the body there.
-    levels = np.array([1.03, 1.0, 0.9, 0.6, 0.28, 0.02]) * body.torso
-    widths = [
-        half(0.32 * body.shoulders, 0.3 * body.depth),
-        half(0.8 * body.shoulders, 0.6 * body.depth),
-        half(body.shoulders, 0.85 * body.depth),
-        half(0.92 * body.shoulders, body.depth),
-        half(body.waist, 0.95 * body.depth),
-        half(body.hips, body.depth),
-        half(body.hips * (1.15 if walker.outfit.coat else 1.0), body.depth),
-    ]
-    right = np.stack([widths, -np.append(levels, -hem)], axis=-1)
-    outline = moment.pelvis + moment.scale * np.concatenate([right, right[::-1] * [-1, 1]])
-    top = moment.pelvis - vector(0, moment.scale * body.torso)
-    down = vector(0, moment.scale * (body.torso + hem))
-    canvas.cover(outline, walker.wardrobe.torso, top, down, vector(2 * moment.scale * max(widths), 0))
+        def ellipse(x: float, y: float, width: float, tall: float, material: Material) -> None:
+            outline = centre + height * (vector(turn * x, y) + _CIRCLE * vector(width, tall))
+            self._cover(outline, self.plain[material])
 
+        self._limb(neck, centre, 0.22 * height, 0.22 * height, self.plain[Material.SKIN])
+        for shape in _HAIR.get(self.outfit.hair, [_CAP]):
+            ellipse(*shape, Material.HAIR)
+        ellipse(0.11, 0.1, 0.33, 0.55 if self.outfit.hair == "bald" else 0.42, Material.SKIN)
+        if self.outfit.hair == "hat":
+            ellipse(0.0, -0.42, 0.44, 0.28, Material.HAT)
+            ellipse(0.3, -0.2, 0.6, 0.07, Material.HAT)
 
-def _draw_skirt(canvas: Canvas, walker: Walker, moment: Moment) -> None:
-    body, scale = walker.body, moment.scale
-    share, flare = (0.46, 1.25) if walker.outfit.bottom is Bottom.SKIRT else (0.86, 1.4)
-    waist = scale * walker.view.half_width(0.95 * body.hips, body.depth)
-    hem_y = moment.pelvis[1] + scale * share * body.leg
-    # The hem hangs around the legs, so that it swings with them.
-    legs = moment.knees if walker.outfit.bottom is Bottom.SKIRT else (moment.knees + moment.ankles) / 2
-    left = min(legs[:, 0].min() - 0.05 * scale * body.limbs, moment.pelvis[0] - flare * waist)
-    right = max(legs[:, 0].max() + 0.05 * scale * body.limbs, moment.pelvis[0] + flare * waist)
-    top = moment.pelvis - vector(0, 0.05 * scale)
-    outline = np.array([[top[0] - waist, top[1]], [top[0] + waist, top[1]], [right, hem_y], [left, hem_y]])
-    middle = vector((left + right) / 2, hem_y)
-    canvas.cover(outline, walker.wardrobe.skirt, top, middle - top, vector(right - left, 0))
+    def _draw_straps(self) -> None:
+        """The backpack's two over the chest, or the shoulder bag's across it, with its pouch at the right hip."""
+        out, ahead = np.cos(self.view.yaw) * self.body.shoulders, self.body.depth * self.turn
+        wide, strap = 0.017 * self.scale, self.plain[Material.BAG]
+        if self.outfit.bag == "backpack":
+            for x in (-0.27 * out, 0.27 * out):
+                self._limb(self._on_torso(x, 1), self._on_torso(1.25 * x + 0.18 * ahead, 0.5), wide, wide, strap)
+        elif self.outfit.bag == "shoulder bag":
+            hip = self._on_torso(0.5 * out + 0.4 * ahead, 0)
+            self._limb(self._on_torso(-0.3 * out, 0.98), hip, wide, wide, strap)
+            self._draw_bag(hip, 0.11, 0.2, 0.07)
+
+    def _draw_bag(self, centre: Floats, width: float, depth: float, half_height: float) -> None:
+        """A sack with cut corners; lengths in body heights."""
+        corners = np.array([[1, -0.7], [1, 0.8], [0.8, 1], [-0.8, 1], [-1, 0.8], [-1, -0.7], [-0.7, -1], [0.7, -1]])
+        half = self.scale * np.array([self.view.half_width(width, depth), half_height])
+        self._cover(centre + corners * half, self.plain[Material.BAG])
+
+    def _limb(self, start: Floats, end: Floats, start_radius: float, end_radius: float, texture: Texture) -> None:
+        """Covers a tapered limb with round ends between two joints."""
+        down, length = end - start, np.hypot(*(end - start))
+        # A limb that points at the camera has no direction to speak of: keep its texture upright.
+        if length <= start_radius / 2:
+            down, length = vector(0, start_radius), start_radius
+        right = vector(down[1], -down[0]) / length
+        ring = _CIRCLE @ np.array([down / length, -right])
+        outline = np.concatenate([end + end_radius * ring[:11], start + start_radius * ring[10:]])
+        across = 2 * max(start_radius, end_radius) * right
+        self._lay(outline, texture, start - across / 2, across, down)
+
+    def _cover(self, outline: Floats, texture: Texture, lean: float = 0) -> None:
+        """Covers an outline with a texture, whose lower end lies ``lean`` pixels to the right of its upper end."""
+        (left, top), (right, low) = outline.min(axis=0), outline.max(axis=0)
+        self._lay(outline, texture, vector(left, top), vector(right - left, 0), vector(lean, low - top))
+
+    def _lay(self, outline: Floats, texture: Texture, corner: Floats, across: Floats, down: Floats) -> None:
+        """Fills an outline from a texture, whose upper left corner and sides are given; its edge texels continue."""
+        # Pixel centres are at whole numbers for the drawing functions, at halves for the geometry.
+        (left, top), (right, low) = (ends.astype(int).clip(0) for ends in (outline.min(axis=0), outline.max(axis=0)))
+        box = self.planes[top : low + 2, left : right + 2]
+        if not box.size:
+            return
+        origin = vector(left + 0.5, top + 0.5)
+        pixels = np.array([corner, corner + across, corner + down] - origin, np.float32)
+        texels = np.array([[0, 0], [texture.shape[1], 0], [0, len(texture)]], np.float32) - np.float32(0.5)
+        to_texels, flags = cv2.getAffineTransform(pixels, texels), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        laid = cv2.warpAffine(texture, to_texels, box.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        mask = np.zeros(box.shape[:2], np.uint8)
+        fixed = np.rint((outline - origin) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+        cv2.fillPoly(mask, [fixed], 255, cv2.LINE_8, _SUBPIXEL_BITS)
+        cv2.copyTo(laid, mask, box)

@@ -1,82 +1,92 @@
-"""Which tracklets a set has: who, seen by which sensor of which camera, for how long."""
+"""What a synthetic set is made of: its settings, its sources of randomness, and which tracklets it has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from math import ceil
 
-from xreid_plugin.data.synthetic.settings import SHORTEST_USED, Stream, SyntheticSettings
+import numpy as np
+
 from xreid_plugin.data.tracklet import Modality
+
+SHORTEST_USED = 12  # Frames: HITSZ-VCM's protocol drops tracklets below this length.
+MOST_IDENTITIES = 46_000  # To train and to test on: there are enough outfits for them and a quarter more.
+
+# Independent sources of randomness: adding a draw to one leaves all others as they were.
+Stream = IntEnum("Stream", ["OUTFITS", "PERSON", "CAMERA", "SCENE", "PLAN", "SHORT", "WALK", "SENSOR"], start=0)
+
+
+@dataclass(frozen=True)
+class SyntheticSettings:
+    """Arguments of a synthetic set; equal settings give byte-identical files.
+
+    Raises:
+        ValueError: a value is outside its range; the message names it.
+    """
+
+    train_identities: int = 80  # At least 1; no test identity is one of them.
+    test_identities: int = 40  # At least 1.
+    cameras: int = 4  # At least 2, so that a query has a match under another camera.
+    tracklets: int = 4  # Per identity and modality, at least 1.
+    frames: tuple[int, int] = (16, 24)  # Fewest and most of an ordinary tracklet, at least 12.
+    short_share: float = 0.04  # Of tracklets, 0 to 1, that get 6 to 11 frames, which a loader has to filter out.
+    size: tuple[int, int] = (96, 48)  # Height and width of a frame in pixels, at least 48 and 24.
+    seed: int = 0  # Not negative.
+    quality: int = 92  # Of the JPEGs, 1 to 100.
+
+    def __post_init__(self) -> None:
+        lowest = {"train_identities": 1, "test_identities": 1, "cameras": 2, "tracklets": 1, "seed": 0, "quality": 1}
+        found = [(name, getattr(self, name), low) for name, low in lowest.items()]
+        found += [("frames: the fewest", self.frames[0], SHORTEST_USED), ("frames: the most", *self.frames[::-1])]
+        found += [("size: the height", self.size[0], 48), ("size: the width", self.size[1], 24)]
+        for name, value, low in found:
+            if value < low:
+                raise ValueError(f"{name} must be at least {low}, not {value}")
+        if self.train_identities + self.test_identities > MOST_IDENTITIES:
+            raise ValueError(f"train_identities and test_identities must be at most {MOST_IDENTITIES} together")
+
+    def rng(self, stream: Stream, *key: int) -> np.random.Generator:
+        """A generator that depends on the seed, the stream and the key, and on nothing drawn elsewhere."""
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(int(stream), *key)))
 
 
 @dataclass(frozen=True)
 class TrackletPlan:
-    """One tracklet that is to be drawn.
+    """One tracklet that is to be drawn."""
 
-    Attributes:
-        pid: identity, from 1.
-        modality: which sensor.
-        camera: camera number, from 1.
-        number: which of its identity's tracklets of this modality it is, from 0.
-        frames: number of frames.
-        walk: the random key of the walk; two plans that share it show the same walk, frame for frame.
-    """
-
-    pid: int
+    pid: int  # From 1.
     modality: Modality
-    camera: int
-    number: int
+    camera: int  # From 1.
+    number: int  # Which of its identity's tracklets of this modality it is, from 0.
     frames: int
-    walk: tuple[int, ...]
+    walk: tuple[int, ...]  # The random key of the walk; plans that share it show the same walk, frame for frame.
 
 
-def plan_unpaired(settings: SyntheticSettings, pids: Sequence[int]) -> list[TrackletPlan]:
-    """Tracklets of the two modalities are walks of their own, partly under other cameras (HITSZ-VCM).
+def plan_tracklets(
+    settings: SyntheticSettings, pids: Sequence[int], tracklets: int, *, paired: bool = False
+) -> list[TrackletPlan]:
+    """Plans ``tracklets`` of either modality for every identity.
 
-    Returns:
-        Per identity ``settings.tracklets`` infrared, then as many visible ones.
+    Unpaired, as in HITSZ-VCM, all are walks of their own, partly under other cameras; an identity's infrared tracklets
+    come before its visible ones. Paired, as in BUPTCampus, both sensors of a camera see every walk at once; infrared
+    and visible plans alternate, two and two sharing camera, number, length and walk.
     """
+    # An identity visits fewer cameras than it has tracklets: some camera sees it twice.
+    visited = settings.cameras if paired else min(settings.cameras, max(2, ceil(tracklets * 2 / 3)))
     plans = []
     for pid in pids:
         rng = settings.rng(Stream.PLAN, pid)
         cameras = (rng.permutation(settings.cameras) + 1).tolist()
-        for modality in (Modality.INFRARED, Modality.VISIBLE):
-            # An identity visits fewer cameras than it has tracklets: some camera sees it twice.
-            visited = min(settings.cameras, max(2, ceil(settings.tracklets * 2 / 3)))
-            for number in range(settings.tracklets):
+        for modality in [Modality.INFRARED] if paired else list(Modality):
+            for number in range(tracklets):
                 camera = cameras[(number % visited + int(modality)) % settings.cameras]
                 frames = int(rng.integers(settings.frames[0], settings.frames[1] + 1))
-                plans.append(TrackletPlan(pid, modality, camera, number, frames, (pid, int(modality), number)))
-    return _shorten(settings, plans)
-
-
-def plan_paired(settings: SyntheticSettings, pids: Sequence[int], tracklets: int) -> list[TrackletPlan]:
-    """Every walk is seen by both sensors of one camera at once (BUPTCampus).
-
-    Returns:
-        Infrared and visible plans in turn, two and two sharing camera, number, length and walk.
-    """
-    infrared = []
-    for pid in pids:
-        rng = settings.rng(Stream.PLAN, pid)
-        cameras = (rng.permutation(settings.cameras) + 1).tolist()
-        for number in range(tracklets):
-            frames = int(rng.integers(settings.frames[0], settings.frames[1] + 1))
-            camera = cameras[number % settings.cameras]
-            infrared.append(TrackletPlan(pid, Modality.INFRARED, camera, number, frames, (pid, number)))
-    return [
-        replace(plan, modality=modality)
-        for plan in _shorten(settings, infrared)
-        for modality in (Modality.INFRARED, Modality.VISIBLE)
-    ]
-
-
-def _shorten(settings: SyntheticSettings, plans: list[TrackletPlan]) -> list[TrackletPlan]:
-    """Makes a few tracklets too short to be used, none of them its identity's first in a modality."""
+                walk = (pid, number) if paired else (pid, int(modality), number)
+                plans.append(TrackletPlan(pid, modality, camera, number, frames, walk))
+    # A few are too short to be used, none of them its identity's first in a modality.
     eligible = [index for index, plan in enumerate(plans) if plan.number > 0]
-    count = min(len(eligible), ceil(settings.short_share * len(plans)))
-    rng = settings.rng(Stream.SHORT, plans[0].pid)
-    shortened = list(plans)
-    for pick in rng.permutation(len(eligible))[:count].tolist():
-        index = eligible[pick]
-        shortened[index] = replace(plans[index], frames=int(rng.integers(SHORTEST_USED // 2, SHORTEST_USED)))
-    return shortened
+    rng = settings.rng(Stream.SHORT, pids[0])
+    for pick in rng.permutation(len(eligible))[: ceil(settings.short_share * len(plans))].tolist():
+        length = int(rng.integers(SHORTEST_USED // 2, SHORTEST_USED))
+        plans[eligible[pick]] = replace(plans[eligible[pick]], frames=length)
+    return [replace(plan, modality=modality) for plan in plans for modality in Modality] if paired else plans

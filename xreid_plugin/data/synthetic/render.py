@@ -1,27 +1,23 @@
-"""From a planned tracklet to its frames."""
+"""From a planned tracklet to its frames, and a sheet that shows why a visible and an infrared tracklet match."""
 
 from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xreid_plugin.data.synthetic.camera import draw_camera, draw_view
-from xreid_plugin.data.synthetic.canvas import FULL_LIGHT, Canvas
-from xreid_plugin.data.synthetic.figure import draw_walk
-from xreid_plugin.data.synthetic.gait import walk
-from xreid_plugin.data.synthetic.palette import Palette
-from xreid_plugin.data.synthetic.person import Person
-from xreid_plugin.data.synthetic.plan import TrackletPlan
-from xreid_plugin.data.synthetic.scene import FRAMES_WIDE, Occluder, draw_occluder, panorama
-from xreid_plugin.data.synthetic.sensor import make_sensor
-from xreid_plugin.data.synthetic.settings import Stream, SyntheticSettings
-from xreid_plugin.data.synthetic.textures import dress
-from xreid_plugin.data.synthetic.walker import Walker
+from xreid_plugin.data.synthetic.camera import draw_camera, draw_view, expose
+from xreid_plugin.data.synthetic.clothes import FULL_LIGHT, Palette
+from xreid_plugin.data.synthetic.figure import Figure
+from xreid_plugin.data.synthetic.person import Person, draw_person, walk
+from xreid_plugin.data.synthetic.plan import Stream, SyntheticSettings, TrackletPlan, plan_tracklets
 from xreid_plugin.data.tracklet import Modality
+from xreid_plugin.files import replace_atomically
 
-OVERSAMPLING = 2
-"""Figures are drawn this much larger than a frame and averaged down, which smooths their edges."""
+OVERSAMPLING = 2  # Figures are drawn this much larger than a frame and averaged down, which smooths their edges.
+FRAMES_WIDE = 5  # Width of a panorama in frames; walkers who pass its end see its beginning again.
 
 
 def render_tracklet(settings: SyntheticSettings, person: Person, plan: TrackletPlan) -> Iterator[NDArray[np.uint8]]:
@@ -33,70 +29,95 @@ def render_tracklet(settings: SyntheticSettings, person: Person, plan: TrackletP
         (H, W, 3) blue, green, red for a visible tracklet; (H, W, 1) for an infrared one.
     """
     rng = settings.rng(Stream.WALK, *plan.walk)
-    camera = draw_camera(settings, plan.camera)
-    gait, body = person.gait, person.body
-    step = 4 * gait.frequency * np.sin(gait.leg_swing) * body.leg
-    view, travelled = draw_view(rng, camera, body.height, plan.frames, settings.size, step)
+    sensor_rng = settings.rng(Stream.SENSOR, plan.pid, int(plan.modality), plan.number)
+    camera, gait, (height, width) = draw_camera(settings, plan.camera), person.gait, settings.size
+    step = 4 * gait.frequency * np.sin(gait.leg_swing) * person.body.leg
+    view, travelled = draw_view(rng, camera, person.body.height, plan.frames, settings.size, step)
     phase = 2 * np.pi * (rng.uniform() + gait.frequency * np.arange(plan.frames, dtype=np.float64))
+    joints = {name: OVERSAMPLING * view.project(points) for name, points in walk(person, phase).items()}
     # The infrared lamp sits beside the lens and casts no shade to one side.
     light = camera.light if plan.modality is Modality.VISIBLE else 0.0
-    walker = Walker(body, person.outfit, dress(rng, person.outfit, light), view)
-
-    rng = settings.rng(Stream.SENSOR, plan.pid, int(plan.modality), plan.number)
-    sensor = make_sensor(rng, camera, plan.modality, plan.frames, settings.size)
-    occluder = draw_occluder(rng, travelled, settings.size, plan.modality)
-    surroundings = panorama(settings, plan.camera, plan.modality)
-    start = rng.uniform(0, FRAMES_WIDE) * settings.size[1]
-
-    height, width = settings.size
-    canvas = Canvas(OVERSAMPLING * height, OVERSAMPLING * width)
-    walk_on_canvas = draw_walk(canvas, walker, walk(body, gait, phase), OVERSAMPLING)
-    for frame, planes in enumerate(walk_on_canvas):
+    figure = Figure(person, view, light, (OVERSAMPLING * height, OVERSAMPLING * width))
+    surroundings = _panorama(settings, plan.camera, plan.modality)
+    start = sensor_rng.uniform(0, FRAMES_WIDE) * width
+    for frame, scale in enumerate(view.scale.tolist()):
         columns = (int(start + travelled[frame]) + np.arange(width)) % surroundings.shape[1]
         scene = surroundings[:, columns].astype(np.float32)
-        _cast_shadow(scene, view.origin[frame], float(view.scale[frame]))
-        scene = _paste_person(scene, planes, person.palette, plan.modality)
-        if occluder is not None:
-            _paste_occluder(scene, occluder, int(occluder.left[frame]))
-        yield sensor.expose(scene, frame)
-
-
-def _paste_person(
-    scene: NDArray[np.float32], planes: NDArray[np.uint8], palette: Palette, modality: Modality
-) -> NDArray[np.float32]:
-    material, shade = planes[..., 0].copy(), planes[..., 1].copy()
-    if modality is Modality.VISIBLE:
-        looks = cv2.applyColorMap(material, _table(palette.visible))
-    else:
-        looks = cv2.LUT(material, _table(palette.infrared[:, None])[:, 0, 0])
-    size = scene.shape[1::-1]
-    light, lit, there = (
-        np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.float32)
-        for plane in (looks, shade, np.where(material, np.uint8(255), np.uint8(0)))
-    )
-    behind = 1 - there[:, :, None] / np.float32(255)
-    shaded = lit[:, :, None] / np.float32(FULL_LIGHT)
-    return scene * behind + light.reshape(scene.shape) * shaded
-
-
-def _table(looks: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(256, 1, channels) lookup table; OpenCV wants one for all values of a byte."""
-    table = np.zeros((256, 1, looks.shape[1]), np.uint8)
-    table[: len(looks), 0] = looks
-    return table
+        _cast_shadow(scene, view.origin[frame], scale)
+        figure.draw({name: points[frame] for name, points in joints.items()}, OVERSAMPLING * scale)
+        yield expose(sensor_rng, camera, plan.modality, _paste(scene, figure.planes, person.palette))
 
 
 def _cast_shadow(scene: NDArray[np.float32], ground: NDArray[np.float64], scale: float) -> None:
     """Darkens the ground below the feet."""
-    height, width = scene.shape[:2]
-    top = max(0, int(ground[1] - 0.07 * scale))
-    y, x = np.arange(top, height)[:, None], np.arange(width)[None, :]
-    distance = ((x - ground[0]) / (0.2 * scale)) ** 2 + ((y - ground[1]) / (0.035 * scale)) ** 2
-    scene[top:] *= (1 - 0.5 * np.exp(-distance)).astype(np.float32)[:, :, None]
+    x, y = (np.arange(side) - middle for side, middle in zip(scene.shape[1::-1], ground, strict=True))
+    spread = np.outer(np.exp(-((y / (0.035 * scale)) ** 2)), np.exp(-((x / (0.2 * scale)) ** 2)))
+    scene *= (1 - 0.5 * spread).astype(np.float32)[:, :, None]
 
 
-def _paste_occluder(scene: NDArray[np.float32], occluder: Occluder, left: int) -> None:
-    first, end = max(0, left), min(scene.shape[1], left + occluder.picture.shape[1])
-    if first < end:
-        part = np.s_[:, first - left : end - left]
-        scene[:, first:end] += occluder.cover[part] * (occluder.picture[part] - scene[:, first:end])
+def _paste(scene: NDArray[np.float32], planes: NDArray[np.uint8], palette: Palette) -> NDArray[np.float32]:
+    """The scene, (H, W, channels), with a figure's planes, which are larger, in front of it."""
+    looks = palette.visible if scene.shape[-1] == 3 else palette.infrared[:, None]
+    layers = np.dstack([looks[planes[..., 0]], planes[..., 1], 255 * (planes[..., 0] > 0).astype(np.uint8)])
+    small = cv2.resize(layers, scene.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    there, shade = small[..., -1:] / np.float32(255), small[..., -2:-1] / np.float32(FULL_LIGHT)
+    return scene * (1 - there) + small[..., :-2] * shade
+
+
+@lru_cache(maxsize=64)
+def _panorama(settings: SyntheticSettings, camera: int, modality: Modality) -> NDArray[np.uint8]:
+    """The surroundings of a camera, one for either sensor, as sensors are seldom mounted side by side.
+
+    Returns:
+        (H, FRAMES_WIDE * W, channels) with 3 channels (blue, green, red) or 1 (infrared); treat as read-only.
+    """
+    rng = settings.rng(Stream.SCENE, camera, int(modality))
+    height, width = settings.size[0], FRAMES_WIDE * settings.size[1]
+
+    def paint() -> tuple[int, ...]:
+        tones = rng.uniform(60, 190) + rng.normal(0, 10, 3)
+        return tuple(tones.astype(int).tolist()) if modality is Modality.VISIBLE else (int(tones[0] / 1.3),)
+
+    sky, ground, first, second = (paint() for _ in range(4))
+    horizon, pitch = (int(height * rng.uniform(low, high)) for low, high in ((0.45, 0.72), (0.25, 0.45)))
+    thick = max(1, height // 96)
+    picture = np.empty((height, width, len(sky)), np.uint8)
+    picture[:horizon], picture[horizon:] = sky, ground
+    for x in range(0, width, pitch):
+        if (camera + modality) % 2:  # Trees.
+            cv2.rectangle(picture, (x, 0), (x + 4 * thick, horizon + 3 * thick), first, -1)
+            for dx, y, radius in rng.uniform((-0.25, -0.05, 0.04), (0.25, 0.4, 0.11), (10, 3)) * height:
+                cv2.circle(picture, (int(x + dx), int(y)), int(radius), second, -1, cv2.LINE_AA)
+            continue
+        for y in range(-pitch // 6, horizon - pitch // 2, pitch):  # Windows.
+            right, low = x + pitch // 2, y + 7 * pitch // 12
+            cv2.rectangle(picture, (x, y), (right, low), first, -1)
+            cv2.rectangle(picture, (x + 2 * thick, y + 2 * thick), (right - 2 * thick, low - 2 * thick), second, -1)
+    # Uneven light, fine texture, and a background slightly out of focus.
+    uneven = cv2.resize(rng.normal(1, 0.12, (4, 12)), (width, height), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.resize(rng.normal(0, 0.05, (height // 2, width // 2)), (width, height))
+    worn = cv2.GaussianBlur(picture * (uneven + grain)[:, :, None], (0, 0), max(0.4, 0.006 * height))
+    return np.clip(worn, 0, 255).astype(np.uint8).reshape(picture.shape)
+
+
+def write_preview(settings: SyntheticSettings, file: Path, identities: int = 8) -> None:
+    """Writes a sheet with a row for each of the first identities: visible frames on the left, infrared on the right.
+
+    Raises:
+        ValueError: the name does not end in .png.
+    """
+    if file.suffix.lower() != ".png":
+        raise ValueError(f"a preview is a PNG file: {file} must end in .png")
+    rows = []
+    for pid in range(1, min(identities, settings.train_identities) + 1):
+        person, plans, cells = draw_person(settings, pid), plan_tracklets(settings, [pid], settings.tracklets), []
+        for modality in (Modality.VISIBLE, Modality.INFRARED):
+            for plan in [plan for plan in plans if plan.modality is modality][:2]:
+                frames = list(render_tracklet(settings, person, plan))
+                cells += [np.broadcast_to(frames[pick], (*settings.size, 3)) for pick in (0, len(frames) // 2, -1)]
+                cells.append(np.full((settings.size[0], 4, 3), 255, np.uint8))
+        row = np.hstack(cells)
+        rows += [row, np.full((4, row.shape[1], 3), 255, np.uint8)]
+    factor = max(1, round(160 / settings.size[0]))
+    sheet = cv2.resize(np.vstack(rows), None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    replace_atomically(file, lambda part: part.write_bytes(cv2.imencode(".png", sheet)[1].tobytes()))

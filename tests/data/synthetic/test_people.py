@@ -1,0 +1,87 @@
+"""What people, their clothes and their walks keep to, whatever the seed."""
+
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xreid_plugin.data.synthetic import SyntheticSettings
+from xreid_plugin.data.synthetic.camera import View, draw_camera, draw_view
+from xreid_plugin.data.synthetic.clothes import MIN_CONTRAST, PATTERNS, Material, draw_palette, make_texture
+from xreid_plugin.data.synthetic.person import ANKLE_HEIGHT, OUTFITS, draw_person, walk
+from xreid_plugin.data.synthetic.plan import MOST_IDENTITIES
+
+LUMA = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601, of blue, green, red.
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_both_looks_of_a_garment_contrast_to_both_sensors(seed):
+    palette = draw_palette(np.random.default_rng(seed))
+    lumas = palette.visible @ LUMA
+    for one, other in ((Material.TOP_A, Material.TOP_B), (Material.BOTTOM_A, Material.BOTTOM_B)):
+        assert abs(int(palette.infrared[one]) - int(palette.infrared[other])) >= MIN_CONTRAST
+        # Rounding a colour to whole levels moves its luma by half a level at most.
+        assert abs(lumas[one] - lumas[other]) >= MIN_CONTRAST - 1
+
+
+def test_infrared_levels_tell_nothing_of_colours():
+    palettes = [draw_palette(np.random.default_rng(seed)) for seed in range(400)]
+    for material in (Material.TOP_A, Material.BOTTOM_A, Material.BAG):
+        lumas = [palette.visible[material] @ LUMA for palette in palettes]
+        levels = [float(palette.infrared[material]) for palette in palettes]
+        # Four standard errors of the correlation of 400 independent pairs.
+        assert abs(np.corrcoef(lumas, levels)[0, 1]) < 4 / 400**0.5
+
+
+def test_patterns_show_both_looks_and_no_two_look_alike():
+    drawn = {
+        name: make_texture(name, Material.TOP_A, Material.TOP_B, 0.0)[..., 0] == Material.TOP_B for name in PATTERNS
+    }
+    for one, a in drawn.items():
+        assert one == "plain" or 0.15 < a.mean() < 0.85
+        for other, b in drawn.items():
+            assert one == other or 0.04 < (a != b).mean() < 0.96
+    assert not drawn["plain"].any()
+
+
+def test_no_two_identities_dress_alike_and_none_depends_on_the_size_of_its_set():
+    assert len({draw_person(SyntheticSettings(), pid).outfit for pid in range(1, 501)}) == 500
+    one, other = (draw_person(SyntheticSettings(train_identities=n), 5) for n in (10, 20))
+    assert (one.outfit, one.gait, astuple(one.body)) == (other.outfit, other.gait, astuple(other.body))
+    assert MOST_IDENTITIES * 5 // 4 <= OUTFITS
+
+
+@settings(max_examples=30, deadline=None)
+@given(pid=st.integers(1, 500), phase=st.floats(0, 6.3))
+def test_bones_keep_their_lengths_and_the_lower_ankle_its_height(pid, phase):
+    person = draw_person(SyntheticSettings(), pid)
+    joints = walk(person, np.array([phase]))
+    thigh = np.linalg.norm(joints["knees"] - joints["hips"], axis=-1)
+    shin = np.linalg.norm(joints["ankles"] - joints["knees"], axis=-1)
+    assert thigh == pytest.approx(0.52 * person.body.leg)
+    assert shin == pytest.approx(0.48 * person.body.leg - ANKLE_HEIGHT)
+    assert ANKLE_HEIGHT - 1e-9 <= joints["ankles"][..., 1].min() <= ANKLE_HEIGHT + person.gait.bounce + 1e-9
+
+
+def test_projection_from_the_front_from_both_sides_and_from_above():
+    point = np.array([[[0.2, 1.0, 0.1]]])  # To the right, up, ahead.
+    for yaw, pitch, expected in [
+        (0, 0, (26, 80)),
+        (np.pi / 2, 0, (25, 80)),
+        (-np.pi / 2, 0, (23, 80)),
+        (0, 0.5, (26, 80.5)),
+    ]:
+        view = View(yaw, pitch, np.array([10.0]), np.array([[24.0, 90.0]]))
+        assert view.project(point)[0, 0] == pytest.approx(expected)
+        assert view.project(point[:, 0])[0] == pytest.approx(expected)
+
+
+def test_a_person_stays_in_the_frame_and_the_surroundings_move_against_the_walk():
+    for seed in range(40):
+        rng, camera = np.random.default_rng(seed), 1 + seed % 4
+        view, travelled = draw_view(rng, draw_camera(SyntheticSettings(), camera), 1.05, 24, (96, 48), 0.05)
+        assert (view.origin[:, 1] <= 96).all()
+        assert (view.origin[:, 1] - view.scale >= 0).all()
+        assert (np.sign(travelled[1:]) == np.sign(view.yaw)).all()

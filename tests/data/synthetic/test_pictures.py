@@ -1,0 +1,87 @@
+"""What a picture shows of a person: all that both sensors see, and of the looks only its own sensor's."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from xreid_plugin.data.synthetic import SyntheticSettings, write_preview
+from xreid_plugin.data.synthetic.clothes import Material, Palette
+from xreid_plugin.data.synthetic.person import draw_person
+from xreid_plugin.data.synthetic.plan import TrackletPlan
+from xreid_plugin.data.synthetic.render import render_tracklet
+from xreid_plugin.data.tracklet import Modality
+
+SETTINGS = SyntheticSettings()
+
+
+def film(person, modality, pid=1, camera=1, walk=None):
+    plan = TrackletPlan(pid, modality, camera, 0, 3, walk or (pid, int(modality), 0))
+    return np.stack(list(render_tracklet(SETTINGS, person, plan))).astype(int)
+
+
+def looking(person, materials, *, visible=None, infrared=None):
+    """The person with some materials' looks replaced."""
+    colours, levels = person.palette.visible.copy(), person.palette.infrared.copy()
+    if visible is not None:
+        colours[materials] = visible
+    if infrared is not None:
+        levels[materials] = infrared
+    return replace(person, palette=Palette(colours, levels))
+
+
+def test_people_who_swap_their_colours_look_the_same_in_infrared():
+    """So whoever matches a visible tracklet with an infrared one cannot have done so by its colours."""
+    people = [draw_person(SETTINGS, pid) for pid in (3, 4)]
+    for person, other in (people, people[::-1]):
+        dyed = looking(person, list(Material), visible=other.palette.visible)
+        assert (film(person, Modality.INFRARED) == film(dyed, Modality.INFRARED)).all()
+        assert (abs(film(person, Modality.VISIBLE) - film(dyed, Modality.VISIBLE)) > 40).sum() > 200
+        heated = looking(person, list(Material), infrared=other.palette.infrared)
+        assert (film(person, Modality.VISIBLE) == film(heated, Modality.VISIBLE)).all()
+        assert (film(person, Modality.INFRARED) != film(heated, Modality.INFRARED)).any()
+
+
+@pytest.mark.parametrize("camera", [1, 2, 3, 4])
+@pytest.mark.parametrize("modality", list(Modality))
+def test_a_pattern_stays_visible_in_the_pictures(modality, camera):
+    """Painting the second look like the first shows what the pattern adds to a picture, whatever the shading."""
+    patterned = 0
+    for pid in range(1, 16):
+        person = draw_person(SETTINGS, pid)
+        visible, infrared = person.palette.visible[Material.TOP_A], person.palette.infrared[Material.TOP_A]
+        plain = looking(person, [Material.TOP_B], visible=visible, infrared=infrared)
+        contrast = abs(film(person, modality, pid=pid, camera=camera) - film(plain, modality, pid=pid, camera=camera))
+        seen = contrast.mean(axis=-1)
+        if (seen > 8).sum() >= 300:
+            patterned += 1
+            assert np.median(seen[seen > 8]) > 20, f"identity {pid}"
+    assert patterned >= 8
+
+
+def test_sensors_that_share_a_walk_see_one_outline_and_others_do_not():
+    person = draw_person(SETTINGS, 2)
+
+    def outline(modality, walk):
+        dark, bright = (
+            film(looking(person, list(Material)[1:], visible=level, infrared=level), modality, pid=2, walk=walk)
+            for level in (0, 255)
+        )
+        return abs(dark - bright).mean(axis=-1) > 60
+
+    infrared = outline(Modality.INFRARED, (2, 0))
+    paired, single = (outline(Modality.VISIBLE, walk) for walk in ((2, 0), (2, 1)))
+    agreement = [(infrared & other).sum() / (infrared | other).sum() for other in (paired, single)]
+    assert agreement[0] > 0.96 > 0.93 > agreement[1]
+
+
+def test_a_sheet_has_a_row_an_identity_in_colour_on_the_left_and_grey_on_the_right(tmp_path):
+    settings = SyntheticSettings(train_identities=3, size=(160, 80), tracklets=2, short_share=1.0)
+    write_preview(settings, tmp_path / "sheet.png", identities=2)
+    sheet = cv2.imread(str(tmp_path / "sheet.png")).astype(int)
+    # Two rows of 160 pixels; four tracklets of three frames of 80; a gap of 4 after each.
+    assert sheet.shape == (2 * 164, 4 * (3 * 80 + 4), 3)
+    visible, infrared = np.split(sheet, 2, axis=1)
+    assert np.ptp(infrared, axis=-1).max() == 0
+    assert np.ptp(visible, axis=-1).max() > 30

@@ -1,0 +1,185 @@
+"""Writes sets in the layouts of HITSZ-VCM and BUPTCampus: lists, and image files drawn on one or several processes."""
+
+import json
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from functools import partial
+from multiprocessing import active_children, get_context
+from pathlib import Path
+
+import cv2
+
+from xreid_plugin.data.synthetic.person import draw_person
+from xreid_plugin.data.synthetic.plan import SyntheticSettings, TrackletPlan, plan_tracklets
+from xreid_plugin.data.synthetic.render import render_tracklet
+from xreid_plugin.data.tracklet import Modality
+from xreid_plugin.progress import ProgressBar
+
+MARK = "synthetic.json"  # A written set's layout and settings. Only a folder that has one is ever overwritten.
+BUPT_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")
+Drawing = tuple[TrackletPlan, list[Path]]  # A tracklet and the file of each of its frames.
+
+
+def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> str:
+    """Writes a set in the form of HITSZ-VCM: Train, Test and info. All infrared test tracklets are queries.
+
+    The folder ``root`` appears only when the set is whole. The number of processes does not change the files.
+
+    Returns:
+        How much was drawn, in words.
+
+    Raises:
+        FileExistsError: ``root`` holds something other than a synthetic set, or one and ``overwrite`` is not given.
+        ValueError: ``workers`` is below 1.
+    """
+    train, test, _ = _identities(settings)
+    with _staged(root, "vcm", settings, overwrite) as part:
+        drawings = []
+        for split, pids in (("train", train), ("test", test)):
+            plans = plan_tracklets(settings, pids, settings.tracklets)
+            drawings += _list_vcm_split(plans, split, part)
+        queries = [str(number) for number, plan in enumerate(plans, start=1) if plan.modality is Modality.INFRARED]
+        _write(part / "info" / "query_IDX.txt", [" ".join(queries)])
+        return _draw_all(settings, drawings, workers)
+
+
+def _list_vcm_split(plans: Sequence[TrackletPlan], split: str, root: Path) -> list[Drawing]:
+    """Writes a split's two lists and says which files its tracklets go to."""
+    names: list[str] = []
+    tracks: list[str] = []
+    drawings: list[Drawing] = []
+    tracklets: Counter[str] = Counter()
+    frames: Counter[str] = Counter()
+    for plan in plans:
+        # Frame numbers run on through the tracklets of a camera: they share a folder.
+        folder, code = f"{plan.pid:04d}/{('ir', 'rgb')[plan.modality]}/D{plan.camera}", int(plan.modality) + 1
+        numbers = range(frames[folder] + 1, frames[folder] + 1 + plan.frames)
+        tracklets[folder] += 1
+        frames[folder] += plan.frames
+        tracks.append(f"{code} {len(names) + 1} {len(names) + plan.frames} {plan.pid} {plan.camera}")
+        names += [f"{plan.pid:04d}M{code}D{plan.camera}T{tracklets[folder]}F{number}.jpg" for number in numbers]
+        drawings.append((plan, [root / split.capitalize() / folder / f"{number}.jpg" for number in numbers]))
+    _write(root / "info" / f"{split}_name.txt", names)
+    _write(root / "info" / f"track_{split}_info.txt", tracks)
+    return drawings
+
+
+def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> str:
+    """Writes a set in the form of BUPTCampus: DATA, data_paths.json and the lists of its four parts.
+
+    Both modalities of a tracklet show one walk, frame by frame. The auxiliary identities have one tracklet of each
+    modality. The first tracklet of a test identity is its query, infrared and visible in turn; its other tracklets are
+    the gallery. There is no FakeIR: that is a learned translation. The rest is as in :func:`write_vcm`.
+
+    Raises:
+        ValueError: more than six cameras, or fewer than two tracklets.
+    """
+    if settings.cameras > len(BUPT_CAMERAS):
+        raise ValueError(f"cameras must be at most {len(BUPT_CAMERAS)} for BUPTCampus, not {settings.cameras}")
+    if settings.tracklets < 2:
+        raise ValueError("tracklets must be at least 2 for BUPTCampus: one is the query, the others are the gallery")
+    with _staged(root, "bupt", settings, overwrite) as part:
+        train, test, extra = (
+            plan_tracklets(settings, pids, tracklets, paired=True)
+            for pids, tracklets in zip(_identities(settings), (settings.tracklets, settings.tracklets, 1), strict=True)
+        )
+        # The other half of a query's pair is on disk and in the JSON, but in no list.
+        lists = {
+            "train": [_bupt_line(plan, "RGB/IR") for plan in train[::2]],
+            "train_auxiliary": [_bupt_line(plan, "RGB/IR") for plan in extra[::2]],
+            "query": [_bupt_line(plan) for plan in test if plan.number == 0 and plan.modality == plan.pid % 2],
+            "gallery": [_bupt_line(plan) for plan in test if plan.number > 0],
+        }
+        for name, lines in lists.items():
+            _write(part / f"{name}.txt", lines)
+        paths: dict[str, dict[str, dict[str, dict[str, list[str]]]]] = {}
+        drawings = []
+        for plan in [*train, *extra, *test]:
+            pid, modality, camera, number = _bupt_line(plan).split()
+            stem = f"{pid}/{modality}/{camera}/{pid}_{modality}_{camera}_{number}"
+            files = [f"{stem}_{frame}.jpg" for frame in range(1, plan.frames + 1)]
+            paths.setdefault(pid, {}).setdefault(modality, {}).setdefault(camera, {})[number] = files
+            drawings.append((plan, [part / "DATA" / file for file in files]))
+        (part / "data_paths.json").write_text(json.dumps(paths), encoding="ascii")
+        return _draw_all(settings, drawings, workers)
+
+
+def _bupt_line(plan: TrackletPlan, modality: str = "") -> str:
+    camera, sensor = BUPT_CAMERAS[plan.camera - 1], ("IR", "RGB")[plan.modality]
+    return f"{plan.pid} {modality or sensor} {camera} {plan.number + 1}"
+
+
+def _identities(settings: SyntheticSettings) -> tuple[range, range, range]:
+    """The numbers of the training, the test and BUPTCampus's auxiliary identities."""
+    train = range(1, settings.train_identities + 1)
+    test = range(train.stop, train.stop + settings.test_identities)
+    return train, test, range(test.stop, test.stop + max(1, len(train) // 4))
+
+
+def _write(file: Path, lines: Sequence[str]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+
+
+@contextmanager
+def _staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: bool) -> Iterator[Path]:
+    """A folder beside ``root`` to write a set into, which takes the place of ``root`` when the block ends well."""
+    if root.is_file() or (root.exists() and any(root.iterdir())):
+        if not (root / MARK).is_file():
+            raise FileExistsError(f"{root} is no empty folder and no synthetic set: name another output")
+        if not overwrite:
+            raise FileExistsError(f"{root} holds a synthetic set: name another output, or replace it with --overwrite")
+    part = root.absolute().with_name(f".{root.absolute().name}.partial")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        (part / MARK).write_text(json.dumps({"layout": layout, **asdict(settings)}, indent=2) + "\n")
+        if root.exists():
+            shutil.rmtree(root)
+        part.rename(root)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers: int) -> str:
+    if workers < 1:
+        raise ValueError(f"workers must be at least 1, not {workers}")
+    people, frames = len({plan.pid for plan, _ in drawings}), sum(len(files) for _, files in drawings)
+    draw = partial(_draw, settings)
+    drawn = (draw(one) for one in drawings) if workers == 1 else _map_in_processes(draw, drawings, workers)
+    with ProgressBar(f"Drawing {people:,} people", frames, "frame") as bar, closing(drawn) as done:
+        for written in done:
+            bar.update(written)
+    return f"{people:,} identities, {len(drawings):,} tracklets, {frames:,} frames"
+
+
+def _map_in_processes(draw: partial[int], drawings: Sequence[Drawing], workers: int) -> Generator[int]:
+    # Forking a process that runs threads, as torch's and OpenCV's, can leave the child waiting forever.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
+    # Ctrl-C goes to all processes of a terminal, and each worker would print a traceback: they inherit what is blocked.
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        done = pool.map(draw, drawings, chunksize=8)
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        yield from done
+    except BaseException:  # Ctrl-C does not wait for what they draw.
+        for worker in active_children():
+            worker.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _draw(settings: SyntheticSettings, drawing: Drawing) -> int:
+    """Writes the frames of a tracklet, infrared ones as grey files of one channel, which is what such sensors give."""
+    plan, files = drawing
+    files[0].parent.mkdir(parents=True, exist_ok=True)
+    for file, frame in zip(files, render_tracklet(settings, draw_person(settings, plan.pid), plan), strict=True):
+        file.write_bytes(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])[1].tobytes())
+    return len(files)
