@@ -21,14 +21,3 @@ def test_rows_show_their_frames_what_is_missing_and_what_matches(tmp_path):
     # Bars: black, seagreen, firebrick, grey.
     bars = [[0, 0, 0], [46, 139, 87], [178, 34, 34], [128, 128, 128]]
     assert [sheet[row * PITCH + 50, 8].tolist() for row in range(4)] == bars
-
-
-def test_frames_are_read_as_in_training(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # its first row is the right side
-    turned = Image.new("RGB", (40, 20), "white")
-    turned.paste("black", (0, 0, 40, 10))
-    turned.save(tmp_path / "turned.png", exif=exif)
-    sheet = np.asarray(draw(Record(frames=[FrameRef(str(tmp_path / "turned.png"))]), []))[6 + 30 : 6 + 30 + 128]
-    assert sheet[:, 18 + 16].tolist() == [[255, 255, 255]] * 128
-    assert sheet[:, 18 + 48].tolist() == [[0, 0, 0]] * 128

@@ -47,7 +47,6 @@ def test_pairs_are_those_of_a_plain_loop(direction):
                     same.append(units[query] @ units[other])
     found = calibrate(data, 0.1, direction)
     assert (found.same, found.different) == (len(same), len(different))
-    assert found.false_match_rate == pytest.approx(np.mean(np.array(different) >= found.threshold - 1e-6), abs=2e-3)
     assert found.true_match_rate == pytest.approx(np.mean(np.array(same) >= found.threshold - 1e-6), abs=0.02)
     assert 0.09 < found.false_match_rate <= 0.1
 
