@@ -17,6 +17,7 @@ Exit status: 0 done, 1 a measured process failed, 2 wrong usage, 130 interrupted
 
 import argparse
 import importlib
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,9 +29,27 @@ from _command import ToolFailure, UsageError, run_tool, tool_parser
 from _options import positive
 
 if TYPE_CHECKING:
-    from xreid_plugin.benchmarks.report import Case
+    from benchmarks.report import Case
 
-BENCHMARKS = ("data", "gallery", "inference", "memory", "pack", "ranking", "refresh", "rerank", "startup", "step")
+# The module of each, below benchmarks/.
+BENCHMARKS = {
+    "data": "reading",
+    "gallery": "gallery",
+    "inference": "model",
+    "memory": "memory",
+    "pack": "reading",
+    "ranking": "retrieval",
+    "refresh": "model",
+    "rerank": "retrieval",
+    "startup": "startup",
+    "step": "model",
+}
+GROWTH = {
+    "gallery": ("1000", "10000", "100000"),
+    "memory": ("2200", "22000", "220000"),
+    "ranking": ("46x51", "458x510", "4584x5099"),
+    "rerank": ("46x51", "458x510", "4584x5099"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,34 +62,33 @@ def _measure(args: argparse.Namespace) -> int:
         raise UsageError("--growth has sizes of its own: leave --sizes out")
     if args.json and not args.json.absolute().parent.is_dir():
         raise UsageError(f"--json: there is no folder {args.json.absolute().parent}")
-    if args.json and args.json.is_dir():
-        raise UsageError(f"--json: {args.json} is a folder")
-    from tqdm import tqdm
-
-    from xreid_plugin.benchmarks.report import growth, json_lines, line_of, run, table, write_json_lines
+    from benchmarks.report import growth, run, table
 
     chosen = [case for name in args.names for case in _cases(name, args.sizes, args.growth)]
     records: list[dict[str, Any]] = []
     try:
-        # None leaves it to tqdm, which is quiet where there is no terminal.
-        with tqdm(total=len(chosen), unit="case", leave=False, disable=None) as bar:
-            for record in run(chosen, args.repeats):
-                records.append(record)
-                # Lines stand above the bar; the table is for stdout.
-                tqdm.write(f"{len(records)}/{len(chosen)} {line_of(record)}", file=sys.stderr)
-                bar.update()
+        for record in run(chosen, args.repeats):
+            records.append(record)
+            print(f"{len(records)}/{len(chosen)} {_line(record)}", file=sys.stderr)
     except RuntimeError as error:
         raise ToolFailure(str(error)) from error
+    lines = "".join(json.dumps(record) + "\n" for record in records)
     if args.json:
-        write_json_lines(args.json, records)
+        args.json.write_text(lines)
     print(table(records))
     if args.growth:
         print("\n" + growth(records))
     if args.json:
         print(f"\nWritten to {args.json}")
     # Last, for programs that read on from the first brace.
-    print("\n" + json_lines(records), end="")
+    print("\n" + lines, end="")
     return 0
+
+
+def _line(record: dict[str, Any]) -> str:
+    text = f"{record['case']}, {record['size']}: {record['plugin']['seconds']:.3f} s"
+    its = record["reference"]
+    return f"{text}, {record['against']} {its['seconds']:.3f} s: {record['speedup']:.1f} times faster" if its else text
 
 
 def _cases(name: str, sizes: Sequence[str] | None, grow: bool) -> list["Case"]:
@@ -79,13 +97,13 @@ def _cases(name: str, sizes: Sequence[str] | None, grow: bool) -> list["Case"]:
     Raises:
         ValueError: a size that the benchmark cannot read, or a benchmark that does not grow.
     """
-    module = importlib.import_module(f"xreid_plugin.benchmarks.{name}")
+    cases = getattr(importlib.import_module(f"benchmarks.{BENCHMARKS[name]}"), f"{name}_cases")
     if not grow:
-        made: list[Case] = module.cases(*([sizes] if sizes else []))
+        made: list[Case] = cases(sizes)
         return made
-    if not hasattr(module, "GROWTH_SIZES"):
+    if name not in GROWTH:
         raise ValueError(f"{name} measures nothing that grows with the number of tracklets")
-    return [replace(case, reference=None) for case in module.cases(module.GROWTH_SIZES)]
+    return [replace(case, against="") for case in cases(GROWTH[name])]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,106 @@
+"""Time and peak memory of one piece of work in a process of its own.
+
+A benchmark names a function that prepares the input and returns the work, so that neither imports nor input count.
+"""
+
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# Work is not repeated once it has taken this long.
+SECONDS_TO_SPEND = 5.0
+
+
+class Work(NamedTuple):
+    """What is measured: ``run`` does it once.
+
+    Attributes:
+        recall: share of the wanted results that it finds; 0 where that means nothing.
+        peak_mib: peak memory of a process that it starts; None where it works in its own.
+    """
+
+    run: Callable[[], object]
+    recall: float = 0.0
+    peak_mib: float | None = None
+
+
+class Measurement(NamedTuple):
+    """What one process measured.
+
+    Attributes:
+        seconds: the fastest run.
+        cpu_seconds: processor time of that run, over all threads and finished child processes.
+        runs: how many runs there were.
+        peak_mib: peak resident memory of the whole process, imports and input included, or of the one that it starts.
+        added_mib: by how much the work raised that peak; None where it is another process's.
+        device_mib: peak memory of torch's tensors on the GPU, 0 without one.
+        recall: as the work says.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    runs: int
+    peak_mib: float
+    added_mib: float | None
+    device_mib: float = 0.0
+    recall: float = 0.0
+
+
+def measure(prepare: Callable[[], Work], repeats: int = 3) -> Measurement:
+    """Measures in a fresh Python process.
+
+    Args:
+        prepare: a function of a module, or a partial of one; it is pickled.
+        repeats: greatest number of runs, at least 1; fewer once 5 s are spent.
+
+    Raises:
+        RuntimeError: the process failed; the message holds the end of what it wrote.
+    """
+    tools = Path(__file__).resolve().parents[1]
+    path = os.pathsep.join(filter(None, [str(tools), str(tools.parent), os.environ.get("PYTHONPATH")]))
+    # Run as a file, this module imports no package: what the work does not import is not in its memory. -P keeps the
+    # file's folder out of sys.path.
+    command = [sys.executable, "-P", __file__, str(repeats)]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, input=pickle.dumps(prepare), capture_output=True, env=environment, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{prepare} failed:\n{done.stderr.decode(errors='replace')[-2000:]}")
+    return Measurement(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure_here(prepare: Callable[[], Work], repeats: int) -> Measurement:
+    """Measures in this process, whose peak so far must be its imports and the input."""
+    work = prepare()
+    # Only if the work has used it: this module itself must not import torch.
+    torch: Any = sys.modules.get("torch")
+    cuda = torch.cuda if torch is not None and torch.cuda.is_initialized() else None
+    before = _peak_mib()
+    timings: list[tuple[float, float]] = []
+    while len(timings) < repeats and sum(seconds for seconds, _ in timings) < SECONDS_TO_SPEND:
+        start, cpu_start = time.perf_counter(), sum(os.times()[:4])
+        work.run()
+        if cuda is not None:
+            cuda.synchronize()
+        timings.append((time.perf_counter() - start, sum(os.times()[:4]) - cpu_start))
+    peak, added = (_peak_mib(), _peak_mib() - before) if work.peak_mib is None else (work.peak_mib, None)
+    on_device = cuda.max_memory_allocated() / (1 << 20) if cuda is not None else 0.0
+    return Measurement(*min(timings), len(timings), peak, added, on_device, work.recall)
+
+
+def _peak_mib() -> float:
+    # On Linux ru_maxrss outlives exec: a process would start at the peak of the one that started it.
+    if (status := Path("/proc/self/status")).exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / (1 << 10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+
+
+if __name__ == "__main__":
+    found = measure_here(pickle.load(sys.stdin.buffer), int(sys.argv[1]))
+    print("\n" + json.dumps(found._asdict()))

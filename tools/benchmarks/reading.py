@@ -1,0 +1,145 @@
+"""From frames on disk to clips: as public code commonly reads them, out of loose files, and out of packs."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from benchmarks.measure import Work
+from benchmarks.report import Case, read_size
+from xreid_plugin.data.clips import ClipRequest, TrainClips
+from xreid_plugin.data.frame_files import LooseFrames
+from xreid_plugin.data.frames import random_in_chunks
+from xreid_plugin.data.pack.reader import PackedFrames
+from xreid_plugin.data.pack.writer import pack_tracklets
+from xreid_plugin.data.tracklet import IMAGES, TARGETS, Modality, Tracklet
+from xreid_plugin.data.transforms import ClipAugmentation
+
+# The paper's clips, the longest tracklet of HITSZ-VCM, and the augmentation of configs/Base-VVI.yml.
+SIZE, CLIPS, FRAMES, LONGEST = (288, 144), 16, 10, 24
+AUGMENTATION = ClipAugmentation(flip=0.5, erase=0.5, erase_per="frame", erase_area=(0.02, 0.2))
+BATCHES = 2
+# The host's MODEL.PIXEL_MEAN and PIXEL_STD, as shares of 255.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+SIZES = ("288x144", "576x288")
+WAYS = {"cold": "cold cache", "warm": "warm cache", "augmented": "warm, augmented"}
+FOLDER = tempfile.TemporaryDirectory()
+
+
+def data_cases(sizes: Sequence[str] | None = None) -> list[Case]:
+    """One case per size of the files, "HxW": batches of training, on one thread and without workers."""
+    name, against, items, form = "data, loose files", "Pillow, torchvision", BATCHES * CLIPS * FRAMES, "height x width"
+    return [Case(name, size, load, read_size(size, form), against, items, "frames") for size in sizes or SIZES]
+
+
+def load(height: int, width: int, plainly: bool = False) -> Work:
+    """Reads batches of 16 clips of 10 frames, from files of that size, with their augmentation."""
+    torch.set_num_threads(1)
+    batches = loader(draw_tracklets(new_folder(), CLIPS, FRAMES, (height, width)), AUGMENTATION, plainly)
+    return Work(lambda: [len(batch) for _ in range(BATCHES) for batch in batches])
+
+
+def loader(tracklets: Sequence[Tracklet], augmentation: ClipAugmentation, plainly: bool) -> DataLoader[Any]:
+    """One batch of :class:`PlainClips`, or of our clips, which are uint8: the model normalises them on its device."""
+    if plainly:
+        return DataLoader(PlainClips(tracklets, augmentation), batch_size=CLIPS)
+    dataset = TrainClips(tracklets, SIZE, FRAMES, augmentation)
+    requests = [ClipRequest(position, seed=position) for position in range(len(tracklets))]
+    return DataLoader(dataset, sampler=requests, batch_size=CLIPS, collate_fn=dataset.collate_fn)
+
+
+class PlainClips(Dataset[dict[str, Any]]):
+    """Clips as public code commonly reads them: Pillow decodes, torchvision changes frame by frame, (T, 3, H, W)."""
+
+    def __init__(self, tracklets: Sequence[Tracklet], augmentation: ClipAugmentation) -> None:
+        self.tracklets = tracklets
+        shape = [transforms.Resize(SIZE), transforms.RandomHorizontalFlip(augmentation.flip), transforms.ToTensor()]
+        erase = transforms.RandomErasing(augmentation.erase, augmentation.erase_area)
+        self.transform = transforms.Compose([*shape, transforms.Normalize(MEAN, STD, inplace=True), erase])
+
+    def __len__(self) -> int:
+        return len(self.tracklets)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        frames = [self.transform(Image.open(path).convert("RGB")) for path in self.tracklets[index].paths]
+        return {IMAGES: torch.stack(frames), TARGETS: self.tracklets[index].pid}
+
+
+def pack_cases(sizes: Sequence[str] | None = None) -> list[Case]:
+    """Six cases per size, a number of tracklets: packed files and packed frames, each cold, warm and augmented."""
+    found = []
+    for size in sizes or ("100",):
+        (count,) = read_size(size, "a number of tracklets, such as 100", 1)
+        for kind, (how, title) in itertools.product(("files", "frames"), WAYS.items()):
+            given, items = (kind, how, count), FRAMES * count
+            found.append(Case(f"packed {kind}, {title}", size, epoch, given, "loose files", items, "frames"))
+    return found
+
+
+def epoch(kind: str, how: str, tracklets: int, plainly: bool = False) -> Work:
+    """Reads a clip of every tracklet, in random order, the same in every run.
+
+    Args:
+        kind: what is packed, "files" or decoded "frames".
+        how: of WAYS; "cold" drops the data from the page cache first, one call per file, as part of the time;
+            "augmented" makes items of training.
+        tracklets: how many.
+        plainly: out of loose files.
+    """
+    home = new_folder()
+    made = draw_tracklets(home, tracklets, LONGEST, SIZE)
+    stored = [Path(path) for tracklet in made for path in tracklet.paths] if plainly else [home / "pack"]
+    if not plainly:
+        pack_tracklets(made, home, "benchmark", stored[0], size=SIZE if kind == "frames" else None, workers=1)
+    os.sync()  # what is not on the disk yet cannot leave the cache
+
+    def reader() -> LooseFrames | PackedFrames:
+        return LooseFrames() if plainly else PackedFrames(stored[0], home)
+
+    def read(opened: LooseFrames | PackedFrames) -> None:
+        rng = np.random.default_rng(0)
+        for index in rng.permutation(tracklets):
+            opened.read(made[index], random_in_chunks(LONGEST, FRAMES, rng), SIZE)
+
+    def read_cold() -> None:
+        for path in stored:
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        read(reader())  # the pages of a pack that is open would stay
+
+    if how == "cold":
+        return Work(read_cold)
+    kept, order = reader(), np.random.default_rng(0).permutation(tracklets).tolist()
+    clips = TrainClips(made, SIZE, FRAMES, AUGMENTATION, reader=kept)
+    return Work(lambda: [len(clips[ClipRequest(i, i)]) for i in order] if how == "augmented" else read(kept))
+
+
+def draw_tracklets(home: Path, count: int, frames: int, size: tuple[int, int]) -> list[Tracklet]:
+    """Tracklets of coarse shapes under fine noise, no two alike: JPEGs of some 10 KB at 288x144, like a camera's."""
+    rng = np.random.default_rng(0)
+    made = []
+    for number in range(count):
+        folder = home / f"Train/{number:04d}/rgb/D1"
+        folder.mkdir(parents=True)
+        paths = [str(folder / f"{frame}.jpg") for frame in range(1, frames + 1)]
+        for path in paths:
+            coarse = rng.integers(0, 256, (18, 9, 3), dtype=np.uint8)
+            shapes = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+            noise = rng.integers(0, 12, (*size, 1), dtype=np.uint8)
+            cv2.imwrite(path, cv2.add(shapes, np.repeat(noise, 3, axis=2)), [cv2.IMWRITE_JPEG_QUALITY, 85])
+        made.append(Tracklet(paths, number, 1, Modality.VISIBLE, f"train{number:05d}"))
+    return made
+
+
+def new_folder() -> Path:
+    """An empty folder, which is removed when the process ends."""
+    return Path(tempfile.mkdtemp(dir=FOLDER.name))

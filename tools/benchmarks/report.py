@@ -1,0 +1,121 @@
+"""The plugin beside a reference, case by case: what is measured, and the tables that result."""
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from tabulate import tabulate
+
+from benchmarks.measure import Measurement, Work, measure
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison.
+
+    Attributes:
+        name: what is done.
+        size: how much of it, for the reader.
+        prepare: prepares the plugin's work; with ``plainly=True`` the reference's, the same as others do it.
+        arguments: its arguments.
+        against: what the reference is, in a word; empty where the plugin is measured alone.
+        items: how many of ``unit``, a plural noun, the work handles, for rates; 0 where a rate means nothing.
+        scale: number of tracklets, for the growth of time and memory; 0 where nothing grows.
+        reference_bytes: memory that the reference is known to need; where the machine has less, it is not run.
+    """
+
+    name: str
+    size: str
+    prepare: Callable[..., Work]
+    arguments: Sequence[Any]
+    against: str = ""
+    items: int = 0
+    unit: str = ""
+    scale: int = 0
+    reference_bytes: int = 0
+
+
+def read_size(text: str, form: str, parts: int = 2) -> list[int]:
+    """ "4584x5099" -> [4584, 5099]: as many numbers of at least 1 as there are parts.
+
+    Raises:
+        ValueError: it is something else; the message says that ``form`` is expected.
+    """
+    words = text.split("x")
+    if len(words) != parts or not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise ValueError(f'"{text}" is no size: write {form}')
+    return [int(word) for word in words]
+
+
+def run(cases: Iterable[Case], repeats: int) -> Iterator[dict[str, Any]]:
+    """Measures each case, the reference first, when it is asked for; yields what :func:`record` makes of it.
+
+    A measured process that fails raises RuntimeError.
+    """
+    for case in cases:
+        work = partial(case.prepare, *case.arguments)
+        fits = case.reference_bytes < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        reference = measure(partial(work, plainly=True), repeats) if case.against and fits else None
+        yield record(case, reference, measure(work, repeats))
+
+
+def record(case: Case, reference: Measurement | None, plugin: Measurement) -> dict[str, Any]:
+    """One line of the report: the case's facts, both measurements, and the ratio of their seconds."""
+    facts = {name: getattr(case, name) for name in ("size", "against", "items", "unit", "scale")}
+    sides = {"reference": reference and reference._asdict(), "plugin": plugin._asdict()}
+    return {"case": case.name, **facts, **sides, "speedup": reference and reference.seconds / plugin.seconds}
+
+
+def table(records: Iterable[Mapping[str, Any]]) -> str:
+    """The records as a table for people: seconds, rates, and MiB of the whole process and (added by the work).
+
+    A column that is empty for every record is left out.
+    """
+    rows = [_cells(line, line["plugin"], line["reference"]) for line in records]
+    columns = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
+    return tabulate([[row[name] or "-" for name in columns] for row in rows], columns, disable_numparse=True)
+
+
+def _cells(line: Mapping[str, Any], ours: Mapping[str, Any], its: Mapping[str, Any] | None) -> dict[str, str | None]:
+    rate = f"{line['items'] / ours['seconds']:,.0f} {line['unit']}/s" if line["items"] else ""
+    return {
+        "case": line["case"],
+        "size": line["size"],
+        "against": line["against"],
+        "its s": its and f"{its['seconds']:.3f}",
+        "our s": f"{ours['seconds']:.3f}",
+        "faster ×": line["speedup"] and f"{line['speedup']:.1f}",
+        "our rate": rate + (f", recall {ours['recall']:.3f}" if ours["recall"] else ""),
+        "its MiB": its and _memory(its),
+        "our MiB": _memory(ours),
+    }
+
+
+def growth(records: Sequence[Mapping[str, Any]]) -> str:
+    """How the plugin's time and memory grow with the number of tracklets, from the first size to the last.
+
+    The exponent is the slope in logarithms: 1 is linear, 2 quadratic. Empty where no case has two sizes.
+    """
+    rows = []
+    for name in dict.fromkeys(line["case"] for line in records):
+        lines = [line for line in records if line["case"] == name]
+        scales = [line["scale"] for line in lines]
+        if scales[0] != scales[-1]:
+            exponents = [_exponent(lines[0], lines[-1], field) for field in ("seconds", "added_mib")]
+            rows.append([name, ", ".join(map(str, scales)), *exponents])
+    headers = ["case", "tracklets", "exponent of time", "exponent of added memory"]
+    return tabulate(rows, headers, disable_numparse=True) if rows else ""
+
+
+def _exponent(first: Mapping[str, Any], last: Mapping[str, Any], field: str) -> str:
+    before, after = first["plugin"][field], last["plugin"][field]
+    return f"{math.log(after / before) / math.log(last['scale'] / first['scale']):.2f}" if before and after else "-"
+
+
+def _memory(measurement: Mapping[str, Any]) -> str:
+    added = "" if measurement["added_mib"] is None else f" (+{measurement['added_mib']:.0f})"
+    on_device = f", {measurement['device_mib']:.0f} on the GPU" if measurement["device_mib"] else ""
+    return f"{measurement['peak_mib']:.0f}{added}{on_device}"
