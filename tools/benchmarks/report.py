@@ -51,10 +51,7 @@ def read_size(text: str, form: str, parts: int = 2) -> list[int]:
 
 
 def run(cases: Iterable[Case], repeats: int) -> Iterator[dict[str, Any]]:
-    """Measures each case, the reference first, when it is asked for; yields what :func:`record` makes of it.
-
-    A measured process that fails raises RuntimeError.
-    """
+    """Measures each case when it is asked for; RuntimeError: a measured process failed."""
     for case in cases:
         work = partial(case.prepare, *case.arguments)
         fits = case.reference_bytes < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
