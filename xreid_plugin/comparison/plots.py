@@ -1,6 +1,5 @@
 """Rows as pictures (PNG), legible at a width of 800 pixels."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from matplotlib.ticker import MaxNLocator
 
 from xreid_plugin.comparison.results import RERANKED, Row, Statistic
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.visualization.curves import draw_cmc, finish_cmc
 
 # Okabe and Ito's palette without its yellow, which is faint on white: which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", ":", "-.")
 _DIRECTIONS = {"I2V": "infrared → visible", "V2I": "visible → infrared"}
-_LAST_RANK = 20
 _WIDTH = 8.0  # inches: 100 dots an inch make the 800 pixels that it is read at
 _DPI = 200
 
@@ -37,15 +36,14 @@ def plot_cmc(rows: Sequence[Row], path: Path) -> None:
     for panel, direction in zip(panels, directions, strict=True):
         for number, row in enumerate(rows):
             if direction in row.curves:
-                _draw_curve(panel, row.curves[direction][:_LAST_RANK], label=row.name, **_line_style(number))
+                means = [point.mean for point in row.curves[direction]]
+                spread = [point.deviation or 0.0 for point in row.curves[direction]]
+                draw_cmc(panel, means, spread, label=row.name, **_line_style(number))
         panel.set_title(_DIRECTIONS.get(direction, direction))
-        panel.set_xlabel("rank")
-        panel.set_xticks([1, 5, 10, 15, 20])
         panel.grid(alpha=0.3)
-    # Whole tens around the curves, within 0 to 100.
-    lowest, highest = panels[0].get_ylim()
-    panels[0].set_ylim(max(0, 10 * math.floor(lowest / 10)), min(100, 10 * math.ceil(highest / 10)))
-    panels[0].set_ylabel("queries with a match by that rank (%)")
+    for panel in panels:
+        finish_cmc(panel)
+        panel.label_outer()
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
     _save(figure, path)
@@ -94,15 +92,6 @@ def _line_style(number: int) -> dict[str, Any]:
         "linewidth": 1.6,
         "markersize": 4,
     }
-
-
-def _draw_curve(panel: Axes, curve: Sequence[Statistic], **style: Any) -> None:
-    ranks = np.arange(1, len(curve) + 1)
-    means = np.array([point.mean for point in curve])
-    spread = np.array([point.deviation or 0.0 for point in curve])
-    panel.plot(ranks, means, **style)
-    if spread.any():
-        panel.fill_between(ranks, means - spread, means + spread, color=style["color"], alpha=0.15, linewidth=0)
 
 
 def _draw_bars(panel: Axes, places: Any, statistics: list[Statistic | None], thickness: float, **style: Any) -> None:

@@ -35,13 +35,9 @@ _SCALE_NOTE = "1 = what every patch would get\nif the model looked everywhere al
 
 
 def attention_of_people(cfg: Any, model: nn.Module, people: int, seed: int = 0) -> list[Panel]:
-    """Two panels, one per modality, for each of a few people of the first of DATASETS.TESTS.
+    """Two panels, one per modality, for each of at most ``people`` identities of the first of DATASETS.TESTS.
 
-    Args:
-        cfg: the model's configuration.
-        model: in eval mode.
-        people: greatest number of identities.
-        seed: the seed for choosing identities and their tracklets.
+    The configuration is the model's, which is in eval mode; the seed chooses identities and their tracklets.
 
     Raises:
         FileNotFoundError: the dataset is not there.
@@ -61,11 +57,7 @@ def attention_of_people(cfg: Any, model: nn.Module, people: int, seed: int = 0) 
 
 
 def choose_tracklets(tracklets: Sequence[Tracklet], people: int, seed: int) -> list[Tracklet]:
-    """An infrared and a visible tracklet of each of a few people, one after another.
-
-    Raises:
-        ValueError: nobody has both.
-    """
+    """An infrared and a visible tracklet of each of a few people, one after another."""
     both = sorted(set.intersection(*({t.pid for t in tracklets if t.modality == modality} for modality in Modality)))
     if not both:
         raise ValueError("No test identity has tracklets of both modalities.")
@@ -124,10 +116,7 @@ def attention_maps(model: nn.Module, images: torch.Tensor, camids: torch.Tensor)
 def attention_panels(
     images: torch.Tensor, tracklets: Sequence[Tracklet], maps: Mapping[str, NDArray[np.float32]]
 ) -> list[Panel]:
-    """One panel per modality, on one scale: a row of frames, and a row for each of the maps of :func:`attention_maps`.
-
-    The two clips are (2, T, 3, H, W) uint8, RGB.
-    """
+    """One panel per modality, on one scale: a row of the (2, T, 3, H, W) frames, and one for each (2, T, h, w) map."""
     # A few patches, often in the background, may take a hundred times their share, and would hide the rest.
     highest = max(1.5, float(np.quantile(np.stack(list(maps.values())), 0.995)))
     panels = []
@@ -144,7 +133,7 @@ def attention_panels(
 
 
 def _panel(title: str, alt: str, rows: Mapping[str, NDArray[np.uint8]], highest: float) -> Panel:
-    """Of rows of frames, (n, H, W, 3) each."""
+    """Rows of n frames, (n, H, W, 3) each, one below the other, above the scale."""
     tall, wide = rows["frames"].shape[1:3]
     gap, names = wide // 12, 4 * wide // 5
     # With gaps to the right of pictures and below, through which the paper is seen.

@@ -120,14 +120,7 @@ def _cmc_panel(dataset: str, first: Evaluation, last: Evaluation) -> Panel:
 
 
 def draw_cmc(axes: Axes, curve: Sequence[float], spread: Sequence[float] = (), **style: Any) -> None:
-    """Draws a CMC over its first 20 ranks.
-
-    Args:
-        axes: to draw on.
-        curve: in percent, at ranks 1, 2, ...
-        spread: the deviation over seeds there, drawn as a band; nothing for a single run.
-        **style: of the line, with its color and label.
-    """
+    """Draws the first 20 ranks of a CMC in percent, its deviation over seeds as a band; the style has a color."""
     shown = curve[:_LAST_RANK]
     ranks = range(1, len(shown) + 1)
     axes.plot(ranks, shown, **style)

@@ -19,15 +19,7 @@ from xreid_plugin.visualization.attention import attention_of_people
 from xreid_plugin.visualization.curves import cmc_panels, training_panels
 from xreid_plugin.visualization.embedding import distance_panels, map_panels, pair_counts
 from xreid_plugin.visualization.panels import DARK, LIGHT, Panel, render
-from xreid_plugin.visualization.rank_lists import (
-    DIRECTION_TITLES,
-    RIGHT_MARK,
-    WRONG_MARK,
-    frames_of,
-    heading,
-    rank_lists,
-    tracklet_in_words,
-)
+from xreid_plugin.visualization.rank_lists import MARKS, TITLES, frames_of, heading, rank_lists, tracklet_in_words
 from xreid_plugin.visualization.run_folder import RunFolder, ends_of, run_features
 
 _THUMB_SIZE = (192, 192)  # at most, in pixels
@@ -46,15 +38,9 @@ def page_content(
 ) -> dict[str, Any]:
     """Everything that the page shows, by the template's names; what cannot be made has a reason in "missing" instead.
 
-    Args:
-        run: the run that it is about.
-        features: see :func:`~xreid_plugin.visualization.run_folder.run_features`, as for make_features and tell.
-        make_features: whether the test set may be embedded.
-        queries: number of rank lists of each direction.
-        depth: number of gallery tracklets in each.
-        people: number of people whose attention is shown.
-        seed: the seed of all random choices.
-        tell: takes a line about what may take long.
+    For features, make_features and tell see :func:`~xreid_plugin.visualization.run_folder.run_features`. There are
+    rank lists of some queries of each direction, with some tracklets each, and the attention to some people; the seed
+    is that of all random choices.
     """
     missing: list[str] = []
 
@@ -91,8 +77,8 @@ def page_text(content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    headlines = [f"{direction}/{metric}" for direction in DIRECTION_TITLES for metric in ("Rank-1", "mAP")]
-    facts = {"headlines": headlines, "marks": {"right": RIGHT_MARK, "wrong": WRONG_MARK}}
+    headlines = [f"{direction}/{metric}" for direction in TITLES for metric in ("Rank-1", "mAP")]
+    facts = {"headlines": headlines, "marks": {"right": MARKS[True], "wrong": MARKS[False]}}
     colours = {"light": asdict(LIGHT), "dark": asdict(DARK)}
     return environment.get_template("report.html").render(**content, **facts, **colours)
 
@@ -130,7 +116,7 @@ def _ranks(run: RunFolder, data: TrackletFeatures, queries: int, depth: int, see
             results = zip(ranked.found.tolist(), ranked.right, ranked.distances, strict=True)
             thumbs = [thumb(row, right=bool(right), distance=distance) for row, right, distance in results]
             lists.append({"heading": heading(ranked, data), "query": thumb(ranked.query), "found": thumbs})
-        directions.append({"title": DIRECTION_TITLES[direction], "lists": lists})
+        directions.append({"title": TITLES[direction], "lists": lists})
     return directions
 
 

@@ -82,18 +82,15 @@ def render(
     width: float = PANEL_WIDTH,
     titles: bool = True,
 ) -> bytes:
-    """Draws panels side by side, row by row.
+    """Draws panels side by side, row by row, to a file's content; the same for the same panels.
 
     Args:
-        panels: the panels, at least one.
+        panels: at least one.
         file_format: "png", "svg" or "webp".
         theme: the picture's colours.
         columns: greatest number of panels in a row.
-        width: width of a panel, in inches.
+        width: of a panel, in inches.
         titles: whether to write each panel's title above it.
-
-    Returns:
-        The file's content; the same for the same panels.
     """
     columns = min(columns, len(panels))
     rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]

@@ -19,8 +19,8 @@ from xreid_plugin.visualization.panels import Panel, Theme
 
 Pick = Literal["spread", "best", "worst", "random"]
 PICKS: tuple[str, ...] = get_args(Pick)
-DIRECTION_TITLES = {"I2V": "I2V: infrared queries, visible gallery", "V2I": "V2I: visible queries, infrared gallery"}
-RIGHT_MARK, WRONG_MARK = "✓", "✗"
+TITLES = {"I2V": "I2V: infrared queries, visible gallery", "V2I": "V2I: visible queries, infrared gallery"}
+MARKS = {True: "✓", False: "✗"}  # right and wrong
 # Measures of a strip, in widths of a frame.
 _GAP, _QUERY_GAP, _HEADING, _CAPTION, _KEY, _MARK = 0.16, 0.5, 0.5, 0.42, 0.5, 0.16
 _FRAME_INCHES, _LEAST_INCHES = 0.95, 7.0
@@ -115,9 +115,8 @@ def frames_of(cfg: Any, data: TrackletFeatures) -> Frames:
         ValueError: the features belong to other tracklets.
     """
     tracklets = build_dataset(cfg, str(data.protocol.get("dataset", cfg.DATASETS.TESTS[0]))).test
-    facts = [(tracklet.pid, tracklet.camid, int(tracklet.modality)) for tracklet in tracklets]
-    same = facts == list(zip(data.pids.tolist(), data.camids.tolist(), data.modalities.tolist(), strict=True))
-    if not same or (data.names is not None and list(data.names) != [tracklet.name for tracklet in tracklets]):
+    names = tuple(tracklet.name for tracklet in tracklets)
+    if data.pids.tolist() != [tracklet.pid for tracklet in tracklets] or (data.names or names) != names:
         raise ValueError(
             f"The features are of {len(data.pids)} tracklets, and not of the {len(tracklets)} of the test set in "
             "DATASETS.ROOT: give the dataset, and DATASETS.MIN_TRACKLET_LENGTH, that they were made with."
@@ -153,13 +152,7 @@ def strips_panel(
 ) -> Panel:
     """One row per query: the query on the left, and its results beside it, right and wrong ones marked.
 
-    Args:
-        direction: "I2V" or "V2I".
-        lists: the rank lists, at least one.
-        data: the features that they index.
-        frames: of the same tracklets.
-        per_tracklet: number of frames shown of a tracklet, one below the other.
-        with_key: whether to explain the signs above the rows.
+    Of a tracklet ``per_tracklet`` frames are shown, one below the other; the key above the rows explains the signs.
     """
     shown = {row for ranked in lists for row in (ranked.query, *ranked.found.tolist())}
     pictures = {row: np.concatenate(list(frames(row, per_tracklet))) for row in sorted(shown)}
@@ -186,7 +179,7 @@ def strips_panel(
 
     first = sum(bool(ranked.right[0]) for ranked in lists)
     return Panel(
-        DIRECTION_TITLES[direction],
+        TITLES[direction],
         f"Rank lists of {len(lists)} queries, of which {first} have a tracklet of the same person in first place.",
         draw,
         height=height * width / (width / _FRAME_INCHES + 0.1),
@@ -222,4 +215,4 @@ def _draw_mark(axes: Axes, left: float, top: float, right: bool, theme: Theme) -
     x, y = left + _MARK, top + _MARK
     axes.plot(x, y, "o", markersize=20, color=theme.right if right else theme.wrong, markeredgecolor=theme.paper)
     style: dict[str, Any] = {"fontsize": 9, "fontweight": "bold", "ha": "center", "va": "center_baseline"}
-    axes.text(x, y, RIGHT_MARK if right else WRONG_MARK, color=theme.paper, **style)
+    axes.text(x, y, MARKS[bool(right)], color=theme.paper, **style)

@@ -82,11 +82,7 @@ class RunFolder:
 
     @classmethod
     def read(cls, path: Path, overrides: list[str]) -> "RunFolder":
-        """Reads a run's folder, which has config.yaml and metrics.json.
-
-        Args:
-            path: the folder.
-            overrides: KEY VALUE pairs, such as where the dataset is on this machine.
+        """Reads a run's folder, with KEY VALUE pairs, such as where the dataset is on this machine, over its keys.
 
         Raises:
             OSError: it is not a run's folder.
