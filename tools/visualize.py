@@ -63,11 +63,7 @@ def draw_ranks(args: argparse.Namespace, output: Path) -> None:
     data = load_features(args.features)
     frames = frames_of(_config(args), data)
     directions = rank_lists(data, args.queries, args.depth, args.pick, args.seed).items()
-    panels = [
-        # Once on the sheet is enough for the key.
-        strips_panel(direction, lists, data, frames, args.frames, with_key=not number)
-        for number, (direction, lists) in enumerate(directions)
-    ]
+    panels = [strips_panel(direction, lists, data, frames, args.frames) for direction, lists in directions]
     write_sheet(panels, output, columns=1, width=strip_width(args.depth))
 
 

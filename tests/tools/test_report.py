@@ -60,13 +60,6 @@ def test_features_that_the_run_has_not_saved_are_made_once(main, small_run, tmp_
     assert capsys.readouterr() == (f"Written to {run}/report.html\n", "")
 
 
-def test_the_dataset_may_lie_elsewhere(main, small_run, tmp_path, capsys):
-    output = tmp_path / "page.html"
-    assert main([str(small_run), "--output", str(output), *SMALL, "DATASETS.ROOT", str(tmp_path)]) == 0
-    assert "left out: Rank lists: HITSZ-VCM" in capsys.readouterr().out
-    assert {"embedding", "ranks"}.intersection(headings(output)) == {"embedding"}
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -11,7 +11,6 @@ from xreid_plugin.visualization.attention import (
     attention_of_people,
     attention_panels,
     choose_tracklets,
-    heat_map,
 )
 from xreid_plugin.visualization.panels import render
 
@@ -52,11 +51,6 @@ def test_maps_lie_on_the_frames_that_were_read(model, images):
     assert all((values[0] < 1e-6).all() for values in difference.values())
 
 
-def test_nothing_stays_in_the_model(model, images):
-    attention_maps(model, images, CAMERAS)
-    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
-
-
 def test_a_model_without_interactions_has_no_maps(images):
     with pytest.raises(ValueError, match=r"MODEL\.MII"):
         attention_maps(make_model(off=("SII", "LII", "CII")).eval(), images, CAMERAS)
@@ -73,14 +67,6 @@ def test_a_person_has_a_tracklet_of_each_modality():
         assert (infrared.modality, visible.modality) == tuple(Modality)
     with pytest.raises(ValueError, match="both modalities"):
         choose_tracklets(everybody[-1:], 4, 0)
-
-
-def test_a_heat_map_is_brightest_where_the_weight_is():
-    values = np.zeros((4, 2), np.float32)
-    values[3, 1] = 1
-    painted = heat_map(np.full((40, 20, 3), 100, np.uint8), values).astype(int).sum(2)
-    assert np.unravel_index(painted.argmax(), painted.shape)[0] >= 30
-    assert painted[:10, :].max() < painted[35, 15]
 
 
 def test_maps_are_drawn(model, images):

@@ -13,10 +13,8 @@ from xreid_plugin.visualization.embedding import (
     EDGES,
     distance_panels,
     embedding_map,
-    identities_to_show,
     map_panels,
     modality_gap,
-    overlap,
     pair_counts,
 )
 from xreid_plugin.visualization.panels import LIGHT, render
@@ -51,12 +49,6 @@ def test_a_map_needs_both_modalities():
         map_panels(random_features(modalities=np.zeros(48, int)))
 
 
-def test_a_few_identities_are_shown():
-    assert identities_to_show(np.array([5, 5, 2])) == [2, 5]
-    shown = identities_to_show(np.arange(100))
-    assert (len(shown), shown[0], shown[-1]) == (7, 0, 99)
-
-
 @pytest.mark.parametrize("same_camera", ["exclude", "keep"])
 def test_every_pair_counts_once(monkeypatch, same_camera):
     # Several chunks, the last of another length.
@@ -76,14 +68,6 @@ def test_every_pair_counts_once(monkeypatch, same_camera):
         assert counts[kind].sum() == len(distances)
 
 
-def test_the_overlap():
-    left, right = np.zeros(100, int), np.zeros(100, int)
-    left[:2], right[1:3] = 4, 8
-    assert overlap(left, right) == 0.5
-    assert overlap(left, left) == 1
-    assert overlap(left, np.roll(left, 50)) == 0
-
-
 def test_both_histograms_have_the_same_axes_and_nothing_is_cut():
     counts = np.zeros((2, 2, 100), int)
     # Distances from 0.14 to 0.16, and from 1.8 to 1.82: of bins 0.1 wide, the second and the last but one.
@@ -99,4 +83,5 @@ def test_both_histograms_have_the_same_axes_and_nothing_is_cut():
     assert axes[0].get_ylim()[1] > 1
     edges = [[patch.get_data().edges.tolist() for patch in one.patches] for one in axes]
     assert edges[0] == edges[1]
+    assert "overlap by 100 %" in distance_panels(counts)[0].alt
     assert render(distance_panels(np.zeros((2, 2, 100), int)), "png")

@@ -72,11 +72,3 @@ def test_hostile_texts_stay_texts(small_content, page):
     assert not any(name.startswith("on") for _, attributes in hostile.elements for name in attributes)
     assert "https://evil.example" in hostile.text
     assert "{{ 7*7 }}" in hostile.all("img")[-1]["alt"]
-
-
-def test_what_is_not_there_leaves_a_reason(small_content):
-    parts = {name: [] for name in ("training", "embedding", "ranks", "attention")}
-    page = HtmlPage(page_text({**small_content, **parts, "missing": ["Attention: gone"]}))
-    assert page.faults == []
-    assert "Attention: gone" in page.text
-    assert "#attention" not in [link["href"] for link in page.all("a")]

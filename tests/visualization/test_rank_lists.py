@@ -53,13 +53,6 @@ def test_lists_are_those_of_a_plain_loop(same_camera):
             assert (ranked.first_match, ranked.average_precision) == (first, pytest.approx(precision))
 
 
-def test_a_query_without_a_match_is_left_out():
-    data = random_features()
-    lonely = data.tasks["I2V"].query[2]
-    data.pids[lonely] = 99
-    assert lonely not in [ranked.query for ranked in rank_lists(data, 100, 5)["I2V"]]
-
-
 def test_queries_are_picked_by_their_precision():
     data = random_features()
 
@@ -107,14 +100,13 @@ def found(*rights):
 
 def has(picture, colour):
     wanted = np.round(np.array(to_rgb(colour)) * 255)
-    return bool((np.abs(picture.astype(int) - wanted).max(2) <= 1).sum() > 50)
+    return bool((np.abs(picture.astype(int) - wanted).max(2) <= 1).sum() > 2000)
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("rights", [(True, True), (False, False), (True, False)])
 def test_right_and_wrong_are_framed(source, theme, rights):
-    # The key has both colours.
-    panel = strips_panel("I2V", [found(*rights)], *source, with_key=False)
+    panel = strips_panel("I2V", [found(*rights)], *source)
     with Image.open(io.BytesIO(render([panel], "png", theme, width=strip_width(2)))) as image:
         picture = np.array(image.convert("RGB"))
     assert has(picture, theme.right) == any(rights)

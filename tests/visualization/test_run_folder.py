@@ -11,7 +11,6 @@ from xreid_plugin.predictor import TrackletPredictor
 from xreid_plugin.visualization.run_folder import (
     RunFolder,
     ends_of,
-    read_environment,
     read_evaluations,
     read_history,
     run_features,
@@ -83,12 +82,6 @@ def test_evaluations_come_in_the_order_of_training_by_test_set(tmp_path):
     assert found[0].table == {"I2V": {"mAP": 3.0}, "I2V-reranked": {"mAP": 5.0}}
     first, last = ends_of(found)["A"]
     assert (first.label, last.label) == ("before training", "epoch 10")
-
-
-def test_a_log_without_a_table_tells_nothing(tmp_path):
-    assert read_environment(tmp_path) == []
-    (tmp_path / "log.txt").write_bytes(b"\xff no table\n")
-    assert read_environment(tmp_path) == []
 
 
 def test_features_are_of_the_checkpoint_that_is_shown(run):

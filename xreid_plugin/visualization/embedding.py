@@ -78,7 +78,9 @@ def map_panels(data: TrackletFeatures, seed: int = 0, most: int = MOST_POINTS) -
 
     def draw_identities(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
-        shown = identities_to_show(pids)
+        # A few, evenly chosen in their order.
+        known = np.unique(pids)
+        shown = known[np.linspace(0, len(known) - 1, min(_SHOWN_IDENTITIES, len(known))).round().astype(int)]
         for modality in Modality:
             others = points[(modalities == modality) & ~np.isin(pids, shown)]
             _scatter(axes, points, others, modality, 0.6, color=theme.faint, alpha=0.25, linewidths=0)
@@ -95,13 +97,6 @@ def map_panels(data: TrackletFeatures, seed: int = 0, most: int = MOST_POINTS) -
         Panel("t-SNE by modality", marked, draw_modalities, height=4.4),
         Panel("t-SNE by identity", coloured, draw_identities, height=4.4),
     ]
-
-
-def identities_to_show(pids: NDArray[np.int64]) -> list[int]:
-    """A few identities, evenly chosen in their order."""
-    known = np.unique(pids)
-    places = np.linspace(0, len(known) - 1, min(_SHOWN_IDENTITIES, len(known))).round().astype(int)
-    return [int(pid) for pid in known[places]]
 
 
 def _scatter(axes: Axes, every: Any, points: Any, modality: Modality, scale: float = 1, **style: Any) -> None:

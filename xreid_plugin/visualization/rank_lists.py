@@ -21,6 +21,7 @@ Pick = Literal["spread", "best", "worst", "random"]
 PICKS: tuple[str, ...] = get_args(Pick)
 TITLES = {"I2V": "I2V: infrared queries, visible gallery", "V2I": "V2I: visible queries, infrared gallery"}
 MARKS = {True: "✓", False: "✗"}  # right and wrong
+MEANINGS = {True: "✓ solid: the same person", False: "✗ dashed: another person"}
 # Measures of a strip, in widths of a frame.
 _GAP, _QUERY_GAP, _HEADING, _CAPTION, _KEY, _MARK = 0.16, 0.5, 0.5, 0.42, 0.5, 0.16
 _FRAME_INCHES, _LEAST_INCHES = 0.95, 7.0
@@ -59,10 +60,10 @@ def rank_lists(
         count: greatest number of queries of each direction; those without a match are left out.
         depth: greatest number of gallery tracklets in a list.
         pick: which queries by their average precision; "spread" goes from the best to the worst.
-        seed: the seed of the random choice.
+        seed: of the random choice.
 
     Returns:
-        By direction, the lists, the best average precision first.
+        By direction, the best average precision first.
 
     Raises:
         ValueError: no query has a match, or features that are not finite.
@@ -86,13 +87,11 @@ def _choose(precision: NDArray[np.float64], count: int, pick: Pick, seed: int) -
     order = np.argsort(-precision, kind="stable")
     order = order[~np.isnan(precision[order])]
     count = min(count, len(order))
-    places = {
-        "spread": np.linspace(0, len(order) - 1, count).round().astype(np.int64),
-        "best": np.arange(count),
-        "worst": np.arange(len(order) - count, len(order)),
-        "random": np.sort(np.random.default_rng(seed).choice(len(order), count, replace=False)),
-    }
-    return order[places[pick]]
+    if pick == "spread":
+        return order[np.linspace(0, len(order) - 1, count).round().astype(np.int64)]
+    if pick == "random":
+        return order[np.sort(np.random.default_rng(seed).choice(len(order), count, replace=False))]
+    return order[:count] if pick == "best" else order[len(order) - count :]
 
 
 def _nearest(
@@ -143,29 +142,25 @@ def tracklet_in_words(row: int, data: TrackletFeatures) -> str:
 
 
 def strips_panel(
-    direction: str,
-    lists: Sequence[RankList],
-    data: TrackletFeatures,
-    frames: Frames,
-    per_tracklet: int = 1,
-    with_key: bool = True,
+    direction: str, lists: Sequence[RankList], data: TrackletFeatures, frames: Frames, per_tracklet: int = 1
 ) -> Panel:
     """One row per query: the query on the left, and its results beside it, right and wrong ones marked.
 
-    Of a tracklet ``per_tracklet`` frames are shown, one below the other; the key above the rows explains the signs.
+    Of a tracklet ``per_tracklet`` frames are shown, one below the other.
     """
     shown = {row for ranked in lists for row in (ranked.query, *ranked.found.tolist())}
     pictures = {row: np.concatenate(list(frames(row, per_tracklet))) for row in sorted(shown)}
     picture = pictures[lists[0].query]
-    above, pitch = _KEY if with_key else 0, _HEADING + picture.shape[0] / picture.shape[1] + _CAPTION
-    width, height = strip_width(max(len(ranked.found) for ranked in lists)), above + len(lists) * pitch
+    pitch = _HEADING + picture.shape[0] / picture.shape[1] + _CAPTION
+    width, height = strip_width(max(len(ranked.found) for ranked in lists)), _KEY + len(lists) * pitch
 
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
-        if with_key:
-            _draw_key(axes, theme)
+        for right, left in ((True, 0.0), (False, 2.15)):
+            axes.text(left, _KEY / 2, MEANINGS[right], fontsize=9, color=theme.right if right else theme.wrong)
+        axes.text(4.45, _KEY / 2, "below a frame: place and cosine distance", fontsize=9)
         for number, ranked in enumerate(lists):
-            top = above + number * pitch + _HEADING
+            top = _KEY + number * pitch + _HEADING
             axes.text(0, top - 0.14, heading(ranked, data), fontsize=10, fontweight="bold")
             _draw_picture(axes, 0, top, pictures[ranked.query], theme.ink, "query")
             results = zip(ranked.found.tolist(), ranked.right, ranked.distances, strict=True)
@@ -190,15 +185,6 @@ def strips_panel(
 def strip_width(depth: int) -> float:
     """Inches that a strip of ``depth`` gallery tracklets should be wide, with space for the line above it."""
     return max(_LEAST_INCHES, _FRAME_INCHES * (1 + _QUERY_GAP + depth * (1 + _GAP)))
-
-
-def _draw_key(axes: Axes, theme: Theme) -> None:
-    """One line: what the frames' edges and signs mean, and the numbers below them."""
-    style: dict[str, Any] = {"y": _KEY / 2, "fontsize": 9, "va": "center_baseline"}
-    for left, right, text in ((0.0, True, "solid: the same person"), (2.15, False, "dashed: another person")):
-        _draw_mark(axes, left, _KEY / 2 - _MARK, right, theme)
-        axes.text(x=left + 0.42, s=text, color=theme.right if right else theme.wrong, **style)
-    axes.text(x=4.45, s="below a frame: place and cosine distance", **style)
 
 
 def _draw_picture(

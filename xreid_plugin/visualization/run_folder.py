@@ -86,7 +86,7 @@ class RunFolder:
 
         Raises:
             OSError: it is not a run's folder.
-            ValueError: an unknown key, or a file in the folder that is of another form.
+            ValueError: an unknown key, or a file of another form.
         """
         config_file = path / "config.yaml"
         if not config_file.is_file():
@@ -183,8 +183,6 @@ def run_features(run: RunFolder, file: Path | None, make: bool, tell: Callable[[
 
     Raises:
         OSError: there are none, and they are not to be made or cannot be.
-        ValueError: a file is of another form, or the configuration not the checkpoint's.
-        FrameError: a frame is missing or cannot be decoded.
     """
     if file is not None:
         return load_features(file)
