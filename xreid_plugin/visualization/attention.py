@@ -22,7 +22,6 @@ from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.clips import TestClips
 from xreid_plugin.data.tracklet import IMAGES, Modality, Tracklet
 from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them
-from xreid_plugin.modeling.attention import CrossAttentionBlock
 from xreid_plugin.modeling.xreid import XReID
 from xreid_plugin.visualization.panels import PANEL_WIDTH, Panel, Theme
 from xreid_plugin.visualization.rank_lists import middles
@@ -89,7 +88,7 @@ def attention_maps(model: nn.Module, images: torch.Tensor, camids: torch.Tensor)
     if not isinstance(model, XReID) or not recorded:
         raise ValueError("The model has neither SII nor LII (MODEL.MII), so there is no attention to show.")
 
-    def record(read: list[torch.Tensor], block: CrossAttentionBlock, inputs: tuple[torch.Tensor, torch.Tensor]) -> None:
+    def record(read: list[torch.Tensor], block: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         # A row for each frame, with one query: all but the first and the last dimension are that and the heads.
         read.append(block.attention_weights(*inputs).float().mean((1, 2)))
 
@@ -97,7 +96,7 @@ def attention_maps(model: nn.Module, images: torch.Tensor, camids: torch.Tensor)
         block.register_forward_pre_hook(partial(record, read))
         for name, read in recorded.items()
         for block in parts[name].modules()
-        if isinstance(block, CrossAttentionBlock)
+        if hasattr(block, "attention_weights")
     ]
     try:
         with torch.inference_mode():
