@@ -1,11 +1,13 @@
+"""Every configuration of the project: its keys, its model, and that the recipe is the method's."""
+
 from pathlib import Path
 
 import pytest
 import torch
 from fastreid.config import CfgNode
 
+from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.host import build_model
 from xreid_plugin.modeling.xreid import XReID
@@ -31,14 +33,15 @@ def merged(path):
     return cfg
 
 
-def buildable(path):
-    """The configuration without downloads, and with what the trainer learns from the training set."""
-    cfg = merged(path)
-    cfg.MODEL.DEVICE = "cpu"
+def built(cfg):
+    """The model with what the trainer learns from the training set, and without numbers where the host lets it be."""
+    # The host's transformer reads numbers of its own while it is built.
+    cfg.MODEL.DEVICE = "cpu" if cfg.MODEL.BACKBONE.NAME == "build_vit_backbone" else "meta"
     cfg.MODEL.BACKBONE.PRETRAIN = False
     cfg.MODEL.HEADS.NUM_CLASSES = 500
     cfg.MODEL.BACKBONE.CAMERAS = list(range(1, 13))
-    return cfg
+    with torch.device(cfg.MODEL.DEVICE):
+        return build_model(cfg)
 
 
 RUNNABLE = [path for path in CONFIGS if not is_base(path)]
@@ -60,15 +63,13 @@ def test_bases_and_runs_are_told_apart():
 
 @pytest.mark.parametrize("path", RUNNABLE, ids=name_of)
 def test_every_model_builds(path):
-    cfg = buildable(path)
-    model = build_model(cfg)
+    cfg = merged(path)
+    model = built(cfg)
     assert any(parameter.requires_grad for parameter in model.parameters())
     if not isinstance(model, XReID):
         return
     assert model.backbone.num_cameras == (12 if cfg.MODEL.BACKBONE.CAMERA_EMBEDDING else 0)
     assert (model.prototypes is not None) == cfg.MODEL.CPC.ENABLED
-    if model.prototypes is not None:
-        assert model.prototypes.visible.shape == (500, model.backbone.embed_dim + model.backbone.projected_dim)
     assert set(model.mii) == {part for part in ("sii", "lii", "cii") if cfg.MODEL.MII[part.upper()].ENABLED}
 
 
@@ -99,30 +100,10 @@ def test_recipe_is_the_methods():
     assert pytest.approx([255 * std for std in (0.229, 0.224, 0.225)]) == cfg.MODEL.PIXEL_STD
 
 
-def test_model_is_the_methods():
-    model = merged(VCM).MODEL
-    backbone, cpc, mii, losses = model.BACKBONE, model.CPC, model.MII, model.LOSSES
-    assert (backbone.CLIP_MODEL, backbone.CLIP_TAG, backbone.PRETRAIN) == ("ViT-B-16-quickgelu", "openai", True)
-    assert (backbone.CAMERA_EMBEDDING, backbone.SIE_COE, backbone.FREEZE_PATCH) == (True, 1, True)
-    assert (cpc.ENABLED, cpc.TEMPERATURE, cpc.MOMENTUM) == (True, 0.05, 0.1)
-    assert (cpc.REFRESH_EPOCHS, cpc.UPDATE) == (1, "joint")
-    assert (mii.HEADS, mii.MLP_RATIO, mii.DETACH) == (12, 4, True)
-    assert (mii.SII.ENABLED, mii.SII.STRIDE, mii.SII.DEPTH) == (True, 1, 2)
-    assert (mii.LII.ENABLED, mii.LII.STRIDE) == (True, 1)
-    assert mii.CII.ENABLED
-    assert set(losses.NAME) == {"CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL"}
-    assert (losses.CE.CLIP_SCALE, losses.CE.FRAME_SCALE) == (0.25, 1)
-    assert losses.CE.EPSILON == 0
-    assert (losses.TRI.MARGIN, losses.TRI.SCALE) == (0.3, 1)
-    assert losses.CPCL.SCALE == losses.CMCL.ALIGN == losses.CMCL.TRANSFER == 1
-    assert losses.CMCL.TEMPERATURE == 4
-
-
 def test_learning_rates_are_the_recipes():
-    cfg = buildable(VCM)
-    # Names are those of the real model; its size does not matter here.
-    cfg.MODEL.BACKBONE.CLIP_MODEL, cfg.MODEL.MII.HEADS = "xreid-tiny", 4
-    model = build_model(cfg)
+    cfg = merged(VCM)
+    model = built(cfg)
+    assert model.backbone.grid == (18, 9)
     optimizer = build_optimizer(cfg, model)
     rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
     trained = {name: rates[id(p)] for name, p in model.named_parameters() if p.requires_grad}
@@ -139,27 +120,3 @@ def test_bupt_differs_from_vcm_in_its_data_alone():
     assert (bupt.DATASETS.NAMES, bupt.DATASETS.TESTS) == (("BUPTCampus",), ("BUPTCampus",))
     bupt.DATASETS, bupt.OUTPUT_DIR = vcm.DATASETS, vcm.OUTPUT_DIR
     assert bupt == vcm
-
-
-def test_vcm_at_its_real_size():
-    cfg = buildable(VCM)
-    torch.manual_seed(0)
-    model = build_model(cfg)
-    assert model.backbone.grid == (18, 9)
-    batch = {
-        "images": torch.randint(256, (4, cfg.INPUT.CLIP.FRAMES, 3, *cfg.INPUT.SIZE_TRAIN), dtype=torch.uint8),
-        "targets": torch.tensor([17, 499, 17, 499]),
-        "camids": torch.tensor([1, 5, 12, 7]),
-        "modalities": torch.tensor([0, 0, 1, 1]),
-    }
-    losses = model.train()(batch)
-    sum(losses.values()).backward()
-    assert all(value.isfinite() for value in losses.values())
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in trained)
-    assert model.prototypes.update() is not None
-    model.zero_grad()
-    with torch.no_grad():
-        embedding = model.eval()({key: value[:1] for key, value in batch.items()})
-    assert embedding.shape == (1, 2816)
-    assert embedding.isfinite().all()

@@ -99,7 +99,7 @@ def draw_curves(args: argparse.Namespace, output: Path) -> None:
 
 
 def _config(args: argparse.Namespace) -> Any:
-    from xreid_plugin.engine.config_checks import check_config
+    from xreid_plugin.checks import check_config
     from xreid_plugin.engine.setup import read_config
 
     cfg = read_config(args)

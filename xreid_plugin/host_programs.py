@@ -51,7 +51,7 @@ def new_trainer(cls: type, *args: Any, **kwargs: Any) -> object:
     if cls is not DefaultTrainer or not isinstance(cfg, CfgNode) or not is_about_clips(cfg):
         return object.__new__(cls)
     # Both are imported on first use: the engine imports what few users of the package need.
-    from xreid_plugin.engine.config_checks import check_config
+    from xreid_plugin.checks import check_config
     from xreid_plugin.engine.trainer import XReIDTrainer
 
     check_config(cfg)

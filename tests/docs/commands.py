@@ -13,10 +13,9 @@ from pathlib import Path
 from tests.data.small_set import SMALL
 from tests.docs.markdown import CHECKOUT
 from tests.docs.tool_process import Parsed, execute, parsers_end
+from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.config_files import ConfigError
-from xreid_plugin.engine.config_checks import check_config
-from xreid_plugin.extensions import ExtensionError, import_extensions
+from xreid_plugin.extensions import import_extensions
 
 RUN, PARSED = "run", "parsed"
 PYTHONS = ("python", "python3", ".venv/bin/python")
@@ -124,7 +123,7 @@ def _check_train_net(namespace, may_run):
         cfg.merge_from_file(namespace.config_file)
         cfg.merge_from_list([local(word) for word in namespace.opts])
         check_config(cfg)
-    except (OSError, ConfigError, ExtensionError) as error:
+    except (OSError, ValueError) as error:
         raise DocumentError(str(error)) from error
     last = Path(cfg.OUTPUT_DIR) / "last_checkpoint"
     trained = Path(cfg.MODEL.WEIGHTS).is_file() if cfg.MODEL.WEIGHTS else last.is_file()
@@ -182,7 +181,7 @@ def _check_keys(pairs):
     pairs = [word for word in pairs if word != "KEY" and word != "VALUE"]
     try:
         get_cfg().merge_from_list(pairs)
-    except ConfigError as error:
+    except ValueError as error:
         raise DocumentError(str(error)) from error
 
 

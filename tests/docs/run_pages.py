@@ -22,9 +22,8 @@ from tests.data.small_set import TEST_IDENTITIES, TRAIN_IDENTITIES
 from tests.docs.commands import RUN, TOWER_FILE, DocumentError, check_command, local
 from tests.docs.markdown import CHECKOUT, blocks, shell_commands, spans
 from xreid_plugin.config import get_cfg
-from xreid_plugin.config_files import ConfigError
-from xreid_plugin.config_merge import leaves
 from xreid_plugin.data.synthetic import SyntheticSettings, write_bupt, write_vcm
+from xreid_plugin.host.configuration import leaves
 
 TRAINING = "python tools/train_net.py --config-file projects/XReID/configs/vcm.yml"
 SHELLS = ("sh", "bash", "console")
@@ -66,7 +65,7 @@ def _outcome(check, *arguments):
     try:
         with redirect_stdout(said), redirect_stderr(said):
             return check(*arguments), ""
-    except (DocumentError, ConfigError) as error:
+    except (DocumentError, ValueError) as error:
         return "", str(error)
     except (Exception, SystemExit):
         return "", f"{said.getvalue()[-2000:]}{traceback.format_exc()}"

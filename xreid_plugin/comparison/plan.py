@@ -1,6 +1,6 @@
 """What a comparison has to run: every configuration under every seed, each in a folder of its own."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from fastreid.config import CfgNode
 
+from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.config_files import read_yaml
-from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.host.configuration import leaves, read_yaml
 from xreid_plugin.user_errors import message_of
 
 # Keys that the comparison sets itself, run by run.
@@ -120,7 +120,7 @@ def own_keys(overlay: Path) -> dict[str, Any]:
         ValueError: it is not a YAML mapping.
         OSError: a file cannot be read.
     """
-    return {key: value for key, value in read_yaml(overlay).keys.items() if key not in ("_BASE_", *OWN_KEYS)}
+    return {key: value for key, value in read_yaml(overlay).items() if key not in ("_BASE_", *OWN_KEYS)}
 
 
 def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) -> tuple[CfgNode, list[str]]:
@@ -149,7 +149,7 @@ def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) ->
     for key in OWN_KEYS:
         if key in overrides[::2]:
             raise ValueError(f"{key} differs from run to run: give --seeds and --output instead.")
-    return cfg, list(dict.fromkeys(key for _, nested in layers for key, _ in _flat(nested)))
+    return cfg, list(dict.fromkeys(key for _, nested in layers for key, _ in leaves(nested)))
 
 
 def _check_names(configs: Sequence[tuple[str, Path]], seeds: Sequence[int]) -> None:
@@ -172,7 +172,7 @@ def _check_folder(run: Run) -> None:
     remedy = "Choose another --output, or remove that folder."
     if not _note(run).is_file():
         raise ValueError(f"{run.folder} holds something that is not a run of a comparison. {remedy}")
-    before, now = (dict(_flat(keys)) for keys in (read_yaml(_note(run)).keys, yaml.safe_load(run.settings)))
+    before, now = (dict(leaves(keys)) for keys in (read_yaml(_note(run)), yaml.safe_load(run.settings)))
     changed = [
         f"{key} {before.get(key)} → {now.get(key)}" for key in {**before, **now} if before.get(key) != now.get(key)
     ]
@@ -182,14 +182,6 @@ def _check_folder(run: Run) -> None:
 
 def _note(run: Run) -> Path:
     return run.folder / "comparison.yaml"
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _value(cfg: CfgNode, key: str) -> Any:

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.num_machines,
             arguments.machine_rank,
             arguments.dist_url,
-            on_cuda=resolve_device(read_config(arguments, not arguments.eval_only).MODEL.DEVICE).type == "cuda",
+            on_cuda=resolve_device(read_config(arguments).MODEL.DEVICE).type == "cuda",
         )
     launch(job, train_or_evaluate, (arguments,))
 

@@ -10,16 +10,14 @@ from fastreid.config import CfgNode
 from fastreid.utils import comm
 from fastreid.utils.env import seed_all_rng
 
+from xreid_plugin.checks import CLIP_BACKBONE, check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.config_files import ConfigError, read_yaml
-from xreid_plugin.config_merge import UnfitKeysError, put
 from xreid_plugin.data.build import build_training_set
 from xreid_plugin.engine.checkpoint import Checkpoint, read_checkpoint
-from xreid_plugin.engine.config_checks import check_config, config_faults
-from xreid_plugin.engine.config_contradictions import CLIP_BACKBONE
 from xreid_plugin.engine.run_checkpoints import run_checkpoints
 from xreid_plugin.engine.run_record import CONFIG_FILE, begin_evaluation_log, begin_training_log
 from xreid_plugin.engine.stored_config import adopt_stored_config
+from xreid_plugin.host.configuration import read_yaml
 from xreid_plugin.torch_files import NOTE, WeightFileError, noted_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -51,7 +49,7 @@ def setup(args: argparse.Namespace) -> Prepared:
         OSError: a configuration, checkpoint or dataset that is not there.
     """
     training = not args.eval_only
-    cfg, checkpoint = read_config(args, training), None
+    cfg, checkpoint = read_config(args), None
     check_config(cfg, training)
     if args.eval_only:
         checkpoint = read_checkpoint(checkpoint_to_evaluate(cfg))
@@ -79,34 +77,25 @@ def _seed_before(cfg: CfgNode) -> int | None:
             with suppress(OSError, WeightFileError, LookupError):
                 adopt_stored_config(stored, read_checkpoint(path).content["config"], path, ["SEED"])
                 return int(stored.SEED)
-    with suppress(OSError, ConfigError, LookupError):
-        stored.merge_from_list(["SEED", read_yaml(folder / CONFIG_FILE).keys["SEED"]])
+    with suppress(OSError, ValueError, LookupError):
+        stored.merge_from_list(["SEED", read_yaml(folder / CONFIG_FILE)["SEED"]])
         return int(stored.SEED) if stored.SEED >= 0 else None
     return None
 
 
-def read_config(args: argparse.Namespace, training: bool = True) -> CfgNode:
-    """The configuration as the command line names it; checked only where it cannot be read, to tell all at once.
+def read_config(args: argparse.Namespace) -> CfgNode:
+    """The configuration as the command line names it, not checked yet.
 
     Args:
         args: with config_file and opts.
-        training: see :func:`~xreid_plugin.engine.config_checks.check_config`.
 
     Raises:
-        ConfigError: unknown keys, and values of another type, with what is wrong with the other keys.
+        ValueError: unknown keys, and values of another type.
         OSError: a configuration that is not there.
     """
-    cfg, messages, in_doubt = get_cfg(), [], frozenset[str]()
-    for merge, given in ((cfg.merge_from_file, args.config_file), (cfg.merge_from_list, args.opts)):
-        try:
-            merge(given)
-        except UnfitKeysError as error:
-            messages.append(str(error))
-            in_doubt |= error.in_doubt
-            for keys in error.fitting:
-                put(cfg, keys)
-    if messages:
-        raise ConfigError("\n".join([*messages, *map(str, config_faults(cfg, training, in_doubt))]))
+    cfg = get_cfg()
+    cfg.merge_from_file(args.config_file)
+    cfg.merge_from_list(args.opts)
     return cfg
 
 

@@ -1,38 +1,117 @@
-"""Configurations: files run no code, and all faults are reported at once."""
+"""Configurations: files run no code, unknown keys name the nearest, and text that looks like a number stays text."""
 
+import copy
+import difflib
+from ast import literal_eval
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from fastreid.config import CfgNode
 
-from xreid_plugin import config_files, config_merge
-from xreid_plugin.config_files import ConfigError
+BASE_KEY = "_BASE_"
+
+_merge_from_list = CfgNode.merge_from_list
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The nested keys of one YAML file, without what it builds on.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: it is no YAML mapping of plain values.
+    """
+    try:
+        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no YAML of plain values: {' '.join(str(error).split())}") from error
+    if not isinstance(keys, dict):
+        raise ValueError(f"{path} holds no configuration keys; expected YAML such as 'SEED: 0'.")
+    return keys
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key below a node that holds a value and no further keys, by its full dotted name, with its value."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def load_yaml_with_base(filename: str, allow_unsafe: bool = False) -> dict[str, Any]:
-    """Replaces ``CfgNode.load_yaml_with_base``, which runs code from a file where ``allow_unsafe`` says so, fetches a
-    ``_BASE_`` from the network, and never returns from one that leads back to itself.
+    """Replaces ``CfgNode.load_yaml_with_base``, which runs code from a file where ``allow_unsafe`` says so.
+
+    Raises:
+        OSError, ValueError: see :func:`read_yaml`.
     """
-    if allow_unsafe:
-        raise ConfigError(f"{filename}: allow_unsafe would run code from the file; write its values out instead.")
-    return config_files.load_yaml_with_base(Path(filename))
+    keys = read_yaml(Path(filename))
+    if BASE_KEY not in keys:
+        return keys
+    base = load_yaml_with_base(str(Path(filename).parent / Path(keys.pop(BASE_KEY)).expanduser()))
+    _lay_over(base, keys)
+    return base
 
 
 def merge_from_file(cfg: CfgNode, cfg_filename: str, allow_unsafe: bool = False) -> None:
-    """Replaces ``CfgNode.merge_from_file``, which stops at the first fault and does not say where it is."""
-    if allow_unsafe:
-        raise ConfigError(f"{cfg_filename}: allow_unsafe would run code from the file; write its values out instead.")
-    for keys in config_merge.fitted_files(cfg, Path(cfg_filename)):
-        config_merge.put(cfg, keys)
+    """Replaces ``CfgNode.merge_from_file``, whose errors do not name the file."""
+    _merge(cfg, leaves(load_yaml_with_base(cfg_filename)), f"{cfg_filename}: ")
 
 
 def merge_from_other_cfg(cfg: CfgNode, cfg_other: CfgNode) -> None:
-    """Replaces ``CfgNode.merge_from_other_cfg``, which stops at the first unknown key and names no nearest one."""
-    for keys in config_merge.fitted_keys(cfg, cfg_other):
-        config_merge.put(cfg, keys)
+    """Replaces ``CfgNode.merge_from_other_cfg``, which reads a text that is a Python literal as its value."""
+    _merge(cfg, leaves(cfg_other))
 
 
 def merge_from_list(cfg: CfgNode, cfg_list: list[Any]) -> None:
     """Replaces ``CfgNode.merge_from_list``, for the same reason."""
-    for keys in config_merge.fitted_pairs(cfg, cfg_list):
-        config_merge.put(cfg, keys)
+    if len(cfg_list) % 2:
+        raise ValueError(f"Keys and values do not pair up: {cfg_list[-1]} is left over; expected KEY VALUE ...")
+    _merge(cfg, zip(map(str, cfg_list[::2]), cfg_list[1::2], strict=True))
+
+
+def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(below.get(key), dict):
+            _lay_over(below[key], value)
+        else:
+            below[key] = value
+
+
+def _merge(cfg: CfgNode, pairs: Iterable[tuple[str, Any]], where: str = "") -> None:
+    """Sets keys in place, by yacs.
+
+    Raises:
+        ValueError: unknown keys, all of them with the nearest that there are; a value of another type.
+    """
+    given, known = list(pairs), dict(leaves(cfg))
+    unknown = [_unknown(key, known) for key, _ in given if key not in known]
+    if unknown:
+        raise ValueError("\n".join(f"{where}{message}" for message in unknown))
+    try:
+        _merge_from_list(cfg, [part for key, value in given for part in (key, _as_yacs_reads(value, known[key]))])
+    except ValueError as error:
+        raise ValueError(f"{where}{error}") from error
+
+
+def _unknown(key: str, known: Mapping[str, Any]) -> str:
+    # A right last word in a wrong group is nearer than a comparison of letters shows.
+    last = key.rpartition(".")[2]
+    near = [name for name in known if name.rpartition(".")[2] == last]
+    near = near or difflib.get_close_matches(key.upper(), known, n=1, cutoff=0.5)
+    hint = f"the nearest is {' or '.join(near[:3])}" if near else "docs/configuration.md lists the plugin's"
+    return f"{key} is no configuration key; {hint}. A module of your own that adds it is imported with --import."
+
+
+def _as_yacs_reads(value: Any, default: Any) -> Any:
+    """What yacs makes the wanted value of: it takes text for Python, and no whole number where others are wanted."""
+    try:
+        read = literal_eval(value) if isinstance(value, str) else value
+    except (ValueError, SyntaxError):
+        read = value
+    if isinstance(default, str) and isinstance(value, str) and not isinstance(read, str):
+        return repr(value)
+    if isinstance(default, float) and type(read) is int:
+        return float(read)
+    return copy.deepcopy(value)
