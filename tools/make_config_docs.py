@@ -115,12 +115,12 @@ def config_page() -> str:
         sections.append(f"\n## {title}\n\n{_table(rows)}\n")
     defaults, recipe = get_cfg(), get_cfg()
     recipe.merge_from_file(str(RECIPE))
-    rows = []
+    of_host = []
     for name, meaning in HOST_KEYS.items():
         default, used = attrgetter(name)(defaults), attrgetter(name)(recipe)
         changed = "" if used == default else _code(used)
-        rows.append((f"`{name}`", _code(default), changed, _words(HOST_ALLOWED.get(name)), meaning))
-    sections.append(f"{HOST_HEAD}\n{_table(rows, 'recipe')}\n")
+        of_host.append((f"`{name}`", _code(default), changed, _words(HOST_ALLOWED.get(name)), meaning))
+    sections.append(f"{HOST_HEAD}\n{_table(of_host, 'recipe')}\n")
     return "".join(sections)
 
 

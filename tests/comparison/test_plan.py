@@ -67,7 +67,7 @@ def test_a_later_overlay_wins_and_the_command_line_wins_over_all(tmp_path):
         (["a"], [0], ["DATASETS.TESTS", "('HITSZVCM', 'BUPTCampus')"], "one test set"),
         (["a"], [0], ["SOLVER.NO_SUCH_KEY", "1"], "NO_SUCH_KEY"),
         (["a"], [0], ["SOLVER.MAX_EPOCH"], "do not pair up"),
-        (["a"], [0], ["SOLVER.IMS_PER_BATCH", "6"], "2 modalities"),
+        (["a"], [0], ["SOLVER.IMS_PER_BATCH", "6"], "IMS_PER_BATCH"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tmp_path, names, seeds, overrides, message):
