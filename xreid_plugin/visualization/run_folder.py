@@ -10,12 +10,12 @@ from typing import Any
 from fastreid.config import CfgNode
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.config_merge import leaves
 from xreid_plugin.engine.checkpoint import TRAINING_ONLY
 from xreid_plugin.engine.evaluation_sets import evaluate_test_set
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.evaluation.ranking import title_of
+from xreid_plugin.host.configuration import leaves
 from xreid_plugin.modeling.fingerprint import fingerprint
 from xreid_plugin.torch_files import NOTE
 
