@@ -85,12 +85,12 @@ def dataset_class(args: argparse.Namespace) -> "Callable[..., VideoCrossModality
     """
     if not args.imports and args.dataset not in DATASETS:
         raise UsageError(_unknown_dataset(args.dataset, DATASETS))
-    from xreid_plugin.data.build import datasets_of_tracklets
+    from xreid_plugin.data.datasets.base import tracklet_dataset
 
-    found = datasets_of_tracklets()
-    if args.dataset not in found:
-        raise UsageError(_unknown_dataset(args.dataset, sorted(found)))
-    return found[args.dataset]
+    found = tracklet_dataset(args.dataset)
+    if found is None:
+        raise UsageError(_unknown_dataset(args.dataset, DATASETS))
+    return found
 
 
 def _unknown_dataset(name: str, known: Sequence[str]) -> str:

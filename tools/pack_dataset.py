@@ -37,11 +37,11 @@ def _pack(args: argparse.Namespace) -> int:
     if not args.output.absolute().parent.is_dir():
         raise UsageError(f"--output: there is no folder {args.output.absolute().parent}")
     kind = dataset_class(args)
-    from xreid_plugin.data.pack.store import open_pack
-    from xreid_plugin.data.pack.writer import pack_dataset
+    from xreid_plugin.data.pack import open_pack, pack_tracklets
 
     dataset = _read_dataset(kind, args)
-    new = pack_dataset(dataset, args.output, args.frames, args.workers)
+    tracklets = [*dataset.train, *dataset.test]
+    new = pack_tracklets(tracklets, dataset.home, args.dataset, args.output, size=args.frames, workers=args.workers)
     info = open_pack(args.output).info
     print(f"{args.output}: {info}, {args.output.stat().st_size:,} bytes{'' if new else ', packed before'}.")
     if args.verify and not _verified(args.output):
@@ -54,7 +54,7 @@ def _read_dataset(
     kind: "Callable[..., VideoCrossModalityDataset]", args: argparse.Namespace
 ) -> "VideoCrossModalityDataset":
     """All that the dataset's lists name, short tracklets and the auxiliary set with them."""
-    from xreid_plugin.data.pack.store import open_pack
+    from xreid_plugin.data.pack import open_pack
 
     options: dict[str, Any] = {"min_length": 1}
     if args.output.exists():
@@ -68,17 +68,14 @@ def _read_dataset(
 
 
 def _verified(output: Path) -> bool:
-    from xreid_plugin.data.pack.verify import verify_pack
+    from xreid_plugin.data.pack import verify_pack
 
-    verdict = verify_pack(output)
-    for problem in verdict.problems:
+    problems = verify_pack(output)
+    for problem in problems[:5]:
         print(f"FAILURE: {output}: {problem}")
-    print(
-        "The pack is damaged: remove it, and make it again."
-        if verdict.problems
-        else f"{verdict.frames:,} frames verified; all sums agree."
-    )
-    return not verdict.problems
+    damaged = f"The pack is damaged ({len(problems):,} faults): remove it, and make it again."
+    print(damaged if problems else "All frames are there, and all checksums agree.")
+    return not problems
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.batches import clip_block
 from xreid_plugin.data.footage import Footage, FootageError
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, Tracklet
@@ -124,7 +123,7 @@ class TrackletPredictor:
         """Clips of all tracklets, (B, T, 3, H, W), with the number of each one's tracklet."""
         num_frames, size = self.cfg.INPUT.CLIP.FRAMES, max(1, self.cfg.TEST.IMS_PER_BATCH)
         numbers: list[int] = []
-        block = clip_block(size, num_frames, self._size)
+        block = torch.empty((size, num_frames, 3, *self._size), dtype=torch.uint8)
         for number, footage in enumerate(footages):
             if self.cfg.TEST.FRAMES == "dense":
                 rows = frames.dense(len(footage), num_frames)

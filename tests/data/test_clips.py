@@ -51,25 +51,22 @@ def assert_same(item, other):
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(other[key])), key
 
 
-def test_training_items_hold_the_keys_of_a_batch(tracklets):
-    item = TrainClips(tracklets, SIZE, 5, ClipAugmentation())[ClipRequest(2, 0)]
-    assert (item[IMAGES].shape, item[IMAGES].dtype) == ((5, 3, *SIZE), torch.uint8)
-    labels = {key: value for key, value in item.items() if key != IMAGES}
-    assert labels == {TARGETS: 1, CAMIDS: 5, MODALITIES: 0, INDICES: 2}
-    # The host's collator knows int alone, and would drop a subclass's name in silence.
-    assert {type(value) for value in labels.values()} == {int}
+def test_training_batches_hold_the_keys_of_a_batch(tracklets):
+    batch = TrainClips(tracklets, SIZE, 5, ClipAugmentation()).__getitems__([ClipRequest(2, 0), ClipRequest(1, 0)])
+    assert (batch[IMAGES].shape, batch[IMAGES].dtype) == ((2, 5, 3, *SIZE), torch.uint8)
+    labels = {key: value.tolist() for key, value in batch.items() if key != IMAGES}
+    assert labels == {TARGETS: [1, 0], CAMIDS: [5, 4], MODALITIES: [0, 1], INDICES: [2, 1]}
+    assert {value.dtype for key, value in batch.items() if key != IMAGES} == {torch.int64}
 
 
-def test_items_of_a_batch_are_the_single_items_in_one_block(tracklets):
+def test_rows_of_a_batch_are_the_single_items(tracklets):
     training = TrainClips(tracklets, SIZE, 3, ClipAugmentation(flip=0.5, padding=2, erase=0.5))
     requests = [ClipRequest(number, seed) for seed in range(3) for number in range(4)]
     test = clips.TestClips(tracklets, SIZE, 5, "dense")
     for dataset, asked in ((training, requests), (test, range(len(test)))):
-        items = dataset.__getitems__(asked)
-        for item, request in zip(items, asked, strict=True):
-            assert_same(item, dataset[request])
-        joined = dataset.collate_fn(items)[IMAGES]
-        assert joined.data_ptr() == items[0][IMAGES].data_ptr()
+        batch = dataset.collate_fn(dataset.__getitems__(asked))
+        for place, request in enumerate(asked):
+            assert_same({key: rows[place] for key, rows in batch.items()}, dataset[request])
 
 
 class Shades:
@@ -88,6 +85,7 @@ def test_frames_come_from_the_reader(tracklets):
 
 def test_training_clips_take_a_frame_of_each_chunk(tracklets):
     dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation())
+    assert (len(dataset), dataset.num_classes) == (4, 2)
     starts = [0, 4, 8]
     seen = set()
     for seed in range(60):
@@ -95,11 +93,6 @@ def test_training_clips_take_a_frame_of_each_chunk(tracklets):
         assert [index // 4 for index in chosen] == [start // 4 for start in starts]
         seen.update(chosen)
     assert seen == set(range(12))
-
-
-def test_size_and_classes_are_those_of_the_tracklets(tracklets):
-    dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation())
-    assert (len(dataset), dataset.num_classes) == (4, 2)
 
 
 def test_a_request_decides_its_clip(tracklets):
@@ -143,7 +136,7 @@ def test_even_clips_are_one_a_tracklet(tracklets):
     dataset = clips.TestClips(tracklets, SIZE, 5, "even")
     assert len(dataset) == 4
     for number, tracklet in enumerate(tracklets):
-        item = dataset[number]
+        item = {key: value if key == IMAGES else int(value) for key, value in dataset[number].items()}
         expected = first_grey(number) + frames.even(LENGTHS[number], 5)
         assert frames_shown(item) == expected.tolist()
         assert (item[TARGETS], item[CAMIDS], item[MODALITIES], item[INDICES]) == (
@@ -166,23 +159,15 @@ def test_dense_clips_cover_every_frame_in_order(tracklets):
         assert set(shown[length:]) <= {last}
 
 
-def test_test_clips_are_the_same_every_time(tracklets):
-    dataset = clips.TestClips(tracklets, SIZE, 5, "dense")
-    assert_same(dataset[3], dataset[3])
-
-
-def test_pictures_are_resized_to_the_size_asked_for(tracklets):
-    assert clips.TestClips(tracklets, (6, 10), 2, "even")[0][IMAGES].shape == (2, 3, 6, 10)
-
-
 def test_an_unknown_choice_of_frames_is_refused(tracklets):
-    with pytest.raises(ValueError, match=r'TEST\.FRAMES is "all"; it must be "even" or "dense"'):
+    with pytest.raises(ValueError, match=r"TEST\.FRAMES"):
         clips.TestClips(tracklets, SIZE, 5, "all")
 
 
 @pytest.mark.parametrize("mode", ["even", "dense"])
 def test_lengths_count_the_frames_before_the_last_repeats(tracklets, mode):
-    for item in clips.TestClips(tracklets, SIZE, 5, mode):
+    dataset = clips.TestClips(tracklets, SIZE, 5, mode)
+    for item in (dataset[number] for number in range(len(dataset))):
         clip, length = item["images"], item["lengths"]
         assert (clip[length - 1 :] == clip[length - 1]).all()
         assert len({int(frame[0, 0, 0]) for frame in clip[:length]}) == length

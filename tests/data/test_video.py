@@ -1,11 +1,11 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.boxes import Boxes
-from xreid_plugin.data.footage import FootageError
-from xreid_plugin.data.video import VideoFrames
+from xreid_plugin.data.footage import FileFrames, FootageError, ImageFrames
+from xreid_plugin.data.video import Boxes, VideoFrames
 
 LENGTH = 9
 SIZE = (16, 32)
@@ -44,11 +44,76 @@ def test_clips_come_before_the_video_has_been_read_on(video):
     clips = footage.clips(frames.dense(len(footage), 4), SIZE)
     assert levels(next(clips)) == [0, 1, 2, 3]
     assert levels(next(clips)) == [4, 5, 6, 7]
-    with pytest.raises(FootageError, match="after 9 frames"):
+    with pytest.raises(FootageError, match="9 could"):
         next(clips)
 
 
-def test_a_part_of_a_pixel_counts_as_the_pixel(video):
-    footage = VideoFrames(video, Boxes.of([(3, 30.2, 14.9, 30.3, 15.1)]))
-    (clip,) = footage.clips(np.zeros((1, 1), np.int64), (1, 1))
+def test_a_part_of_a_pixel_counts_as_the_pixel_and_a_box_outside_is_refused(video):
+    one = np.zeros((1, 1), np.int64)
+    (clip,) = VideoFrames(video, Boxes.of([(3, 30.2, 14.9, 30.3, 15.1)])).clips(one, (1, 1))
     assert levels(clip) == [3]
+    with pytest.raises(FootageError, match="frame 3"):
+        next(VideoFrames(video, Boxes.of([(3, 40, 2, 50, 9)])).clips(one, (1, 1)))
+
+
+def test_a_file_and_an_array_are_the_same_boxes(tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("\ufeffname,x2,y2,frame,x1,y1\na,3.5,4,0,1,2\nb,7,8,5,5,6\n")
+    read, made = Boxes.read(path), Boxes.of([(0, 1, 2, 3.5, 4), (5, 5, 6, 7, 8)])
+    assert read.frames.tolist() == made.frames.tolist() == [0, 5]
+    assert read.corners.tolist() == made.corners.tolist() == [[1, 2, 3.5, 4], [5, 6, 7, 8]]
+    assert Boxes.of([(1, 2, 3, 4)] * 3).frames.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0,1,2,3,4\n",
+        "frame,x1,y1,x2\n0,1,2,3",
+        *(
+            f"frame,x1,y1,x2,y2\n0,1,2,3,4\n{line}\n"
+            for line in ("1,2,3", "1,1,2,3,four", "1.5,1,2,3,4", "1,3,2,3,4", "0,1,2,3,4", "1,1,2,nan,4")
+        ),
+    ],
+)
+def test_what_is_no_list_of_boxes_is_refused(tmp_path, text):
+    path = tmp_path / "boxes.csv"
+    path.write_text(text)
+    with pytest.raises(FootageError, match=r"boxes\.csv"):
+        Boxes.read(path)
+
+
+def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
+    for name in ("10.png", "9.png", "a2.PNG"):
+        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("")
+    found = FileFrames.of_folder(tmp_path).tracklet.paths
+    assert found == [str(tmp_path / name) for name in ("9.png", "10.png", "a2.PNG")]
+    for folder in (tmp_path / "absent", tmp_path / "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(FootageError, match=folder.name):
+            FileFrames.of_folder(folder)
+
+
+def test_images_in_memory_of_any_kind_are_the_same_frames():
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    rgb = np.repeat(grey[..., None], 3, axis=2)
+    (clip,) = ImageFrames([grey, rgb, Image.fromarray(grey), Image.fromarray(rgb)]).clips(np.array([range(4)]), (2, 3))
+    assert all(np.array_equal(frame, rgb) for frame in clip)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [],
+        np.zeros((4, 3, 3), np.uint8),
+        [np.zeros((4, 3, 3))],
+        [np.zeros((4, 3, 2), np.uint8)],
+        ["a.jpg"],
+        [Image.new("F", (2, 2))],
+    ],
+)
+def test_what_are_no_images_is_refused(images):
+    with pytest.raises(FootageError):
+        ImageFrames(images)

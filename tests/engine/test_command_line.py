@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.data.pack.format import PackError
 from xreid_plugin.engine import command_line
 from xreid_plugin.host import DeviceLoader
 
@@ -39,7 +38,6 @@ def run_that_reads(monkeypatch):
     ("error", "code"),
     [
         (FrameError("a frame is missing"), 2),
-        (PackError("x.pack was cut off"), 2),
         (FileNotFoundError(2, "No such file or directory", "x.pack"), 1),
         (OSError(24, "Too many open files"), 1),
     ],

@@ -3,8 +3,8 @@ import shutil
 import pytest
 
 from tests.data.datasets.trees import small_bupt, small_vcm
-from tests.data.pack.packs import damage
-from xreid_plugin.data.pack.store import open_pack
+from tests.data.test_pack import damage
+from xreid_plugin.data.pack import open_pack
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def test_packs_and_verifies_and_then_needs_no_files(main, tmp_path, capsys):
     assert main([*arguments, "--workers", "1"]) == 0
     out, err = capsys.readouterr()
     assert f"{file}: 96 frames of HITSZVCM, as files, {file.stat().st_size:,} bytes." in out
-    assert "96 frames verified; all sums agree." in out
+    assert "all checksums agree" in out
     assert err == ""
     shutil.rmtree(home / "Train")
     shutil.rmtree(home / "Test")
@@ -54,7 +54,7 @@ def test_a_damaged_pack_exits_1_with_the_frame(main, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "FAILURE: " in out
     assert "frame Train/0007/rgb/D3/5.jpg" in out
-    assert "The pack is damaged: remove it" in out
+    assert "The pack is damaged" in out
 
 
 @pytest.mark.parametrize(

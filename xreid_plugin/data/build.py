@@ -3,21 +3,17 @@
 import functools
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastreid.data import build_reid_test_loader, build_reid_train_loader
-from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.utils import comm
 
 from xreid_plugin.data.clips import TestClips, TrainClips
-from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.frame_files import LooseFrames
-from xreid_plugin.data.frame_reader import FrameReader
-from xreid_plugin.data.pack.format import describe_size
-from xreid_plugin.data.pack.reader import PackedFrames
-from xreid_plugin.data.pack.store import open_pack
+from xreid_plugin.data.datasets.base import VideoCrossModalityDataset, tracklet_dataset
+from xreid_plugin.data.frame_reader import FrameReader, LooseFrames
+from xreid_plugin.data.pack import PackedFrames, describe_size, open_pack
 from xreid_plugin.data.samplers import ShardedSampler
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
@@ -25,15 +21,6 @@ from xreid_plugin.host import DeviceLoader
 from xreid_plugin.registry import SAMPLER_REGISTRY
 
 logger = logging.getLogger(__name__)
-
-
-def datasets_of_tracklets() -> dict[str, Callable[..., VideoCrossModalityDataset]]:
-    """The datasets of the host's registry that have tracklets and not images, by name; a user's own among them."""
-    return {
-        name: kind
-        for name, kind in DATASET_REGISTRY._obj_map.items()
-        if isinstance(kind, type) and issubclass(kind, VideoCrossModalityDataset)
-    }
 
 
 def build_dataset(cfg: Any, name: str) -> VideoCrossModalityDataset:
@@ -50,9 +37,9 @@ def build_dataset(cfg: Any, name: str) -> VideoCrossModalityDataset:
 @functools.lru_cache(maxsize=4)
 def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool, pack: str) -> VideoCrossModalityDataset:
     """Cached, since training, the refresh of the prototypes and every evaluation ask for the same lists."""
-    kind: Any = DATASET_REGISTRY.get(name)
-    if not (isinstance(kind, type) and issubclass(kind, VideoCrossModalityDataset)):
-        raise ValueError(f"DATASETS names {name}, which has images and not tracklets; HITSZVCM and BUPTCampus have.")
+    kind: Any = tracklet_dataset(name)
+    if kind is None:
+        raise ValueError(f"DATASETS names {name}, which has no tracklets; HITSZVCM and BUPTCampus have.")
     options: dict[str, Any] = {"auxiliary": True} if auxiliary else {}
     if pack:
         options["packed"] = packed = open_pack(Path(pack))
@@ -60,7 +47,8 @@ def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool, pack: 
             raise ValueError(
                 f"DATASETS.PACK is {pack}, which holds {packed.info.dataset}; DATASETS.NAMES or TESTS asks for {name}."
             )
-    return kind(root=root, min_length=min_length, **options)
+    dataset: VideoCrossModalityDataset = kind(root=root, min_length=min_length, **options)
+    return dataset
 
 
 def build_training_set(cfg: Any) -> VideoCrossModalityDataset:
@@ -112,22 +100,16 @@ def build_train_loader(cfg: Any) -> DeviceLoader:
         cfg.INPUT.CLIP.FRAMES,
         ClipAugmentation.from_config(cfg),
         reader=build_frame_reader(cfg, "SIZE_TRAIN"),
-        substitute=substitutes(cfg),
+        substitute=cfg.INPUT.BAD_FRAMES == "substitute",
     )
     logger.info(f"Using training sampler {cfg.DATALOADER.SAMPLER_TRAIN}")
     sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)(cfg, dataset.train)
     if not isinstance(sampler, ShardedSampler):
         raise ValueError(
             f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN}, which is not a subclass of "
-            "xreid_plugin.data.samplers.ShardedSampler: a run that is resumed would begin with its first batch again. "
-            "Derive it from that class."
+            "xreid_plugin.data.samplers.ShardedSampler: a run that is resumed would begin with its first batch again."
         )
     return build_reid_train_loader(cfg, train_set=train_set, sampler=sampler)
-
-
-def substitutes(cfg: Any) -> bool:
-    """Whether the run goes on without bad frames, as INPUT.BAD_FRAMES says."""
-    return bool(cfg.INPUT.BAD_FRAMES == "substitute")
 
 
 def build_clip_loader(
@@ -142,14 +124,13 @@ def build_clip_loader(
         batch_size: clips, over all ranks; None: TEST.IMS_PER_BATCH.
         drop_unreadable: where bad frames are substituted, whether a tracklet without a readable one is passed over.
     """
-    reader = build_frame_reader(cfg, "SIZE_TEST")
     test_set = TestClips(
         tracklets,
         tuple(cfg.INPUT.SIZE_TEST),
         cfg.INPUT.CLIP.FRAMES,
         mode,
-        reader=reader,
-        substitute=substitutes(cfg),
+        reader=build_frame_reader(cfg, "SIZE_TEST"),
+        substitute=cfg.INPUT.BAD_FRAMES == "substitute",
         drop_unreadable=drop_unreadable,
     )
     if batch_size is not None:

@@ -1,16 +1,19 @@
 """Checks a copy of a dataset before a day of training: its counts, its frames, and whether its queries have matches."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 from tabulate import tabulate
+from tqdm import tqdm
 
-from xreid_plugin.data.check_counts import compare_with_full_copy
-from xreid_plugin.data.check_frames import frames_led_astray, missing_frames, unreadable_frames
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
-from xreid_plugin.words import counted
+from xreid_plugin.data.frame_reader import decode
+from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, Tracklet
 
 _EXAMPLES = 5
 
@@ -20,24 +23,18 @@ class Finding:
     """Something that a user should know before training.
 
     Attributes:
-        what: a phrase that follows a number other than 1.
-        one: a phrase that follows a 1.
-        count: the number, at least 1.
-        examples: at most a handful.
+        what: what was found.
+        cases: where, in words; not empty.
         failure: whether the copy is at fault; False for a fact of the protocol.
     """
 
     what: str
-    one: str
-    count: int
-    examples: Sequence[str]
+    cases: Sequence[str]
     failure: bool = True
 
     def __str__(self) -> str:
-        mark = "FAILURE" if self.failure else "note"
-        return "\n".join(
-            [f"{mark}: {counted(self.count, self.one, self.what)}", *(f"    {example}" for example in self.examples)]
-        )
+        mark, examples = "FAILURE" if self.failure else "note", self.cases[:_EXAMPLES]
+        return "\n    ".join([f"{mark}: {self.what}: {len(self.cases):,}", *examples])
 
 
 @dataclass(frozen=True)
@@ -59,19 +56,9 @@ class Report:
         return any(finding.failure for finding in self.findings)
 
     def __str__(self) -> str:
-        table = tabulate(self._rows(), headers="keys", tablefmt="simple", intfmt=",")
+        table = tabulate(self.counts, headers=["counted", "found", "full copy"], tablefmt="simple", intfmt=",")
         verdict = "The copy has failures." if self.failed else "The copy is clean."
         return "\n\n".join([table, *map(str, self.findings), verdict])
-
-    def _rows(self) -> list[dict[str, object]]:
-        compares = any(full is not None for _, _, full in self.counts)
-        rows = []
-        for name, found, full in self.counts:
-            row: dict[str, object] = {"counted": name, "found": found}
-            if compares:
-                row |= {"full copy": "" if full is None else full, "": "" if full in (None, found) else "differs"}
-            rows.append(row)
-        return rows
 
 
 def check_dataset(
@@ -83,58 +70,81 @@ def check_dataset(
         dataset: the dataset as its lists have it; reading has already refused malformed lines and shared identities.
         deep: also decode every frame, which takes minutes.
         workers: threads that decode; 0: one for each core.
-        compare_counts: whether a count that differs from a full copy is a failure; else counts are not compared.
-
-    Returns:
-        The counts and all findings.
-
-    Raises:
-        OSError: a folder of frames cannot be read.
+        compare_counts: whether a count that differs from a full copy is a failure; else counts are not compared. Under
+            another length filter than the dataset's own they never are.
     """
-    counts = compare_with_full_copy(dataset)
-    if not compare_counts:
-        counts = [(name, found, None) for name, found, _ in counts]
-    differing = [f"{name}: {found}, not {full}" for name, found, full in counts if full not in (None, found)]
+    compare_counts &= dataset.protocol["min_length"] == dataset.default_min_length
+    counts = count_copy(dataset, compare_counts)
     tracklets = [*dataset.train, *dataset.test]
     missing = missing_frames(tracklets)
-    unseen = [
-        f"{tracklet.name}: camera {tracklet.camid}"
-        for tracklet in dataset.test
-        if tracklet.camid not in dataset.cameras
-    ]
-    astray = frames_led_astray(tracklets)
-    broken = unreadable_frames(tracklets, {*missing, *astray}, workers) if deep else []
+    differing = [f"{name}: {found}, not {full}" for name, found, full in counts if full not in (None, found)]
+    unseen = [f"{t.name}: camera {t.camid}" for t in dataset.test if t.camid not in dataset.cameras]
     findings = [
-        _finding(
-            "counts differ from a full copy (see --no-counts)",
-            "count differs from a full copy (see --no-counts)",
-            differing,
-        ),
-        _finding("frames are missing", "frame is missing", missing),
-        _finding("frames are links that lead out of the copy", "frame is a link that leads out of the copy", astray),
-        _finding("frames cannot be decoded", "frame cannot be decoded", broken),
-        _finding(
-            "training identities are seen in one modality only",
-            "training identity is seen in one modality only",
-            one_sided_identities(dataset),
-        ),
-        _finding(
-            "test tracklets come from cameras that training never shows",
-            "test tracklet comes from a camera that training never shows",
-            unseen,
-            failure=False,
-        ),
-        _finding(
-            "tracklets hold frames of another identity, camera or modality",
-            "tracklet holds frames of another identity, camera or modality",
-            dataset.mixed,
-            failure=False,
-        ),
+        Finding("counts that differ from a full copy (see --no-counts)", differing),
+        Finding("frames missing", missing),
+        Finding("frames that cannot be decoded", unreadable_frames(tracklets, set(missing), workers) if deep else []),
+        Finding("training identities in one modality only", one_sided_identities(dataset)),
+        Finding("test tracklets from cameras that training never shows", unseen, failure=False),
+        Finding("tracklets with frames of another identity, camera or modality", dataset.mixed, failure=False),
+        *(finding for name in dataset.tasks for finding in _task_findings(dataset, name)),
     ]
-    for name, task in dataset.tasks.items():
-        findings += _task_findings(name, task, dataset.test)
-    found = [finding for finding in findings if finding.count]
-    return Report(counts, sorted(found, key=lambda finding: not finding.failure))
+    return Report(counts, sorted((f for f in findings if f.cases), key=lambda finding: not finding.failure))
+
+
+def count_copy(dataset: VideoCrossModalityDataset, compare: bool) -> list[tuple[str, int, int | None]]:
+    """Counts a copy's identities, and the kept tracklets and frames of every set; see :class:`Report` for the rows."""
+    found = {"identities": (dataset.num_train_pids, len({tracklet.pid for tracklet in dataset.test}))}
+    for name, by_modality in dataset.counts.items():
+        for modality, counts in by_modality.items():
+            if counts.listed:
+                found[f"{name} {modality.name.lower()}"] = (counts.kept, counts.frames)
+    rows: list[tuple[str, int, int | None]] = []
+    for name, numbers in found.items():
+        units = ("of training", "of test") if name == "identities" else ("tracklets", "frames")
+        full = dataset.full_copy.get(name, (None, None)) if compare else (None, None)
+        rows += [(f"{name} {unit}", here, there) for unit, here, there in zip(units, numbers, full, strict=True)]
+    return rows
+
+
+def missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
+    """The frames that are not on disk, in order; each folder is listed once, far cheaper than asking for each file."""
+
+    @lru_cache(maxsize=256)
+    def names_in(folder: str) -> frozenset[str]:
+        return frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()  # noqa: PTH112, PTH208
+
+    def is_there(path: str) -> bool:
+        folder, name = os.path.split(path)
+        return name in names_in(folder)
+
+    return [path for tracklet in tracklets for path in tracklet.paths if not is_there(path)]
+
+
+def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: int = 0) -> list[str]:
+    """Decodes every frame as training does: what it finds is what training would stumble over.
+
+    Args:
+        tracklets: the tracklets whose frames are decoded.
+        skip: paths to leave out.
+        workers: number of threads, which decode and read in parallel. 0: one for each core.
+
+    Returns:
+        A line for each frame that cannot be decoded, in order: path and reason.
+    """
+
+    def fault(path: str) -> str:
+        try:
+            decode(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
+            return f"{path}: {error}"
+        return ""
+
+    def faults_of(tracklet: Tracklet) -> list[str]:
+        return [line for path in tracklet.paths if path not in skip and (line := fault(path))]
+
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        faults = pool.map(faults_of, tracklets)
+        return [line for lines in tqdm(faults, "decoding", len(tracklets), disable=None) for line in lines]
 
 
 def one_sided_identities(dataset: VideoCrossModalityDataset) -> list[str]:
@@ -149,43 +159,16 @@ def one_sided_identities(dataset: VideoCrossModalityDataset) -> list[str]:
     ]
 
 
-def _task_findings(name: str, task: RetrievalTask, test: Sequence[Tracklet]) -> list[Finding]:
-    queries, gallery = ([test[index] for index in indices] for indices in task)
-    infrared_asks = name == INFRARED_TO_VISIBLE
-    asking = Modality.INFRARED if infrared_asks else Modality.VISIBLE
+def _task_findings(dataset: VideoCrossModalityDataset, name: str) -> list[Finding]:
+    queries, gallery = ([dataset.test[index] for index in indices] for indices in dataset.tasks[name])
+    asking = Modality.INFRARED if name == INFRARED_TO_VISIBLE else Modality.VISIBLE
     misplaced = [t.name for t in queries if t.modality != asking] + [t.name for t in gallery if t.modality == asking]
-
     matches = Counter(tracklet.pid for tracklet in gallery)
     beside = Counter((tracklet.pid, tracklet.camid) for tracklet in gallery)
     unmatched = [query.name for query in queries if not matches[query.pid]]
-    dropped = [q.name for q in queries if 0 < matches[q.pid] == beside[q.pid, q.camid]]
-    affected = [q.name for q in queries if beside[q.pid, q.camid]]
-    pairs = sum(beside[query.pid, query.camid] for query in queries)
-    over = f"over {counted(len(affected), 'query', 'queries')}; 'exclude' ignores"
+    alone = [query.name for query in queries if 0 < matches[query.pid] == beside[query.pid, query.camid]]
     return [
-        _finding(
-            f"{name} tracklets stand on the side of the other modality",
-            f"{name} tracklet stands on the side of the other modality",
-            misplaced,
-        ),
-        _finding(
-            f"{name} queries have no match in the gallery", f"{name} query has no match in the gallery", unmatched
-        ),
-        _finding(
-            f"{name} queries have matches in their own camera only; the 'exclude' protocol leaves them out",
-            f"{name} query has matches in its own camera only; the 'exclude' protocol leaves it out",
-            dropped,
-            failure=False,
-        ),
-        Finding(
-            f"{name} pairs show one identity in one camera, {over} them",
-            f"{name} pair shows one identity in one camera, {over} it",
-            pairs,
-            affected[:_EXAMPLES],
-            failure=False,
-        ),
+        Finding(f"{name} tracklets on the side of the other modality", misplaced),
+        Finding(f"{name} queries without a match in the gallery", unmatched),
+        Finding(f"{name} queries left out by 'exclude', with matches in their own camera only", alone, failure=False),
     ]
-
-
-def _finding(many: str, one: str, cases: Sequence[str], failure: bool = True) -> Finding:
-    return Finding(many, one, len(cases), cases[:_EXAMPLES], failure)

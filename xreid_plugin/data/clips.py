@@ -1,22 +1,20 @@
 """Tracklets to clips: the datasets that a loader reads.
 
-An item is a dict with the keys of :mod:`xreid_plugin.data.tracklet`: images (T, 3, H, W) uint8, and ints. A loader asks
-for the items of a whole batch at once, and gets clips that lie in one block. Where bad frames are substituted, an item
-reports its own under FAULTS.
+A batch is a dict with the keys of :mod:`xreid_plugin.data.tracklet`: images (B, T, 3, H, W) uint8, and (B,) int64. A
+loader asks for a whole batch at once, whose clips are written to one block of memory; nothing is left to collate. Where
+bad frames are substituted, FAULTS lists what was bad in each clip.
 """
 
-import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.batches import clip_block, collate_clips
-from xreid_plugin.data.frame_files import LooseFrames
-from xreid_plugin.data.frame_reader import FrameReader
+from xreid_plugin.data.frame_reader import FrameReader, LooseFrames
 from xreid_plugin.data.substitution import ClipFaults, UnreadableTrackletError, read_substituting
 from xreid_plugin.data.tracklet import CAMIDS, FAULTS, IMAGES, INDICES, LENGTHS, MODALITIES, TARGETS, Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation, to_planes
@@ -41,13 +39,7 @@ Request = TypeVar("Request")
 
 
 class _Clips(Dataset[dict[str, Any]], Generic[Request]):
-    """What both kinds of clips share: the shape of a clip, and batches that are written to one block.
-
-    Attributes:
-        collate_fn: joins items; the loader takes it from here.
-    """
-
-    collate_fn = staticmethod(collate_clips)
+    """What both kinds of clips share: the shape of a clip, its labels, and batches in one block."""
 
     def __init__(
         self,
@@ -64,27 +56,31 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
         self.substitute = substitute
 
     def __getitem__(self, request: Request) -> dict[str, Any]:
-        return self.__getitems__([request])[0]
+        """The only row of a batch of one: images (T, 3, H, W), and scalars."""
+        return {key: rows[0] for key, rows in self.__getitems__([request]).items()}
 
-    def __getitems__(self, requests: Sequence[Request]) -> list[dict[str, Any]]:
-        """The items of a batch, whose clips lie one after another in memory; torch's loaders prefer this method."""
-        block = clip_block(len(requests), self.num_frames, self.size)
-        return [self._item(clip, request) for clip, request in zip(block, requests, strict=True)]
-
-    def _item(self, clip: torch.Tensor, request: Request) -> dict[str, Any]:
-        faults = ClipFaults()
-        tracklet, index = self._write(clip, request, faults)
-        item = {
-            IMAGES: clip,
-            TARGETS: tracklet.pid,
-            CAMIDS: tracklet.camid,
-            MODALITIES: int(tracklet.modality),
-            INDICES: index,
+    def __getitems__(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """A batch of the clips that were asked for; torch's loaders prefer this method."""
+        block = _block((len(requests), self.num_frames, 3, *self.size))
+        faults = [ClipFaults() for _ in requests]
+        indices = [self._write(*each) for each in zip(block, requests, faults, strict=True)]
+        shown = [self.tracklets[index] for index in indices]
+        batch: dict[str, Any] = {
+            IMAGES: block,
+            TARGETS: torch.tensor([tracklet.pid for tracklet in shown]),
+            CAMIDS: torch.tensor([tracklet.camid for tracklet in shown]),
+            MODALITIES: torch.tensor([int(tracklet.modality) for tracklet in shown]),
+            INDICES: torch.tensor(indices),
         }
-        return {**item, FAULTS: faults} if self.substitute else item
+        return {**batch, FAULTS: faults} if self.substitute else batch
 
-    def _write(self, clip: torch.Tensor, request: Request, faults: ClipFaults) -> tuple[Tracklet, int]:
-        """Writes the clip asked for, (T, 3, H, W) uint8; returns its tracklet and the tracklet's position."""
+    @staticmethod
+    def collate_fn(batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch as it is; the loader takes this function in place of its own, which joins items."""
+        return batch
+
+    def _write(self, clip: torch.Tensor, request: Request, faults: ClipFaults) -> int:
+        """Writes the clip asked for, (T, 3, H, W) uint8; returns its tracklet's position."""
         raise NotImplementedError
 
     def _read(self, tracklet: Tracklet, chosen: np.ndarray, faults: ClipFaults) -> np.ndarray:
@@ -129,40 +125,39 @@ class TrainClips(_Clips[ClipRequest]):
     def __len__(self) -> int:
         return len(self.tracklets)
 
-    def _write(self, clip: torch.Tensor, request: ClipRequest, faults: ClipFaults) -> tuple[Tracklet, int]:
-        index, seed = request
-        for candidate in itertools.chain([index], self._twins(index, seed)):
-            tracklet, rng = self.tracklets[candidate], np.random.default_rng(seed)
+    def _write(self, clip: torch.Tensor, request: ClipRequest, faults: ClipFaults) -> int:
+        for candidate in self._candidates(request):
+            tracklet, rng = self.tracklets[candidate], np.random.default_rng(request.seed)
             chosen = frames.random_in_chunks(len(tracklet.paths), self.num_frames, rng)
             try:
                 pixels = self._read(tracklet, chosen, faults)
-            except UnreadableTrackletError as error:
+            except UnreadableTrackletError:
                 faults.dropped.append(tracklet.name)
-                last_error = error
                 continue
             self.augmentation(pixels, clip, rng)
-            return tracklet, candidate
+            return candidate
         raise UnreadableTrackletError(
-            f"All {len(faults.dropped)} tracklets of their identity and modality are unreadable: "
-            f"{', '.join(faults.dropped)}. {last_error}"
+            f"No tracklet of this identity and modality has a readable frame: {', '.join(faults.dropped)}."
         )
 
-    def _twins(self, index: int, seed: int) -> Iterator[int]:
-        """The other tracklets of an identity in a modality, in random order; looked up when first needed."""
-        own = self.tracklets[index]
+    def _candidates(self, request: ClipRequest) -> Iterator[int]:
+        """The tracklet asked for; then, looked up when first needed, the others of its identity and modality."""
+        yield request.position
+        own = self.tracklets[request.position]
         twins = [
             position
             for position, other in enumerate(self.tracklets)
-            if (other.pid, other.modality) == (own.pid, own.modality) and position != index
+            if (other.pid, other.modality) == (own.pid, own.modality) and position != request.position
         ]
-        yield from np.random.default_rng([seed, 1]).permutation(twins).astype(int).tolist()
+        yield from np.random.default_rng([request.seed, 1]).permutation(twins).astype(int).tolist()
 
 
 class TestClips(_Clips[int]):
     """Test clips, without a random draw: one per tracklet (``even``), or as many as cover every frame (``dense``).
 
-    A tracklet without a readable frame is an error even where frames are substituted: what is ranked must be the whole
-    test set. For passes over a training set it can be dropped: its clips are blank, and say so.
+    LENGTHS says how many frames a clip has before it repeats its last, for models to skip. A tracklet without a
+    readable frame is an error even where frames are substituted: what is ranked must be the whole test set. For passes
+    over a training set it can be dropped: its clips are blank, and say so.
     """
 
     def __init__(
@@ -193,35 +188,30 @@ class TestClips(_Clips[int]):
         super().__init__(tracklets, size, num_frames, reader, substitute)
         self.drop_unreadable = drop_unreadable
         self.mode = mode
-        counts = [
-            frames.num_dense_clips(len(tracklet.paths), num_frames) if mode == "dense" else 1 for tracklet in tracklets
-        ]
+        lengths = [len(tracklet.paths) for tracklet in tracklets]
+        counts = [frames.num_dense_clips(length, num_frames) if mode == "dense" else 1 for length in lengths]
         self._first_clip = np.concatenate([[0], np.cumsum(counts)])
 
     def __len__(self) -> int:
         return int(self._first_clip[-1])
 
-    def __getitems__(self, requests: Sequence[int]) -> list[dict[str, Any]]:
-        """The items of a batch; each says how many frames it has before it repeats its last, for models to skip."""
-        items = super().__getitems__(requests)
-        for item, clip_number in zip(items, requests, strict=True):
-            index, first = self._place(clip_number)
-            item[LENGTHS] = min(len(self.tracklets[index].paths) - first, self.num_frames)
-        return items
+    def __getitems__(self, requests: Sequence[int]) -> dict[str, Any]:
+        """See :class:`_Clips`; with LENGTHS, (B,) int64."""
+        places = [self._place(clip_number) for clip_number in requests]
+        left = [len(self.tracklets[index].paths) - number * self.num_frames for index, number in places]
+        lengths = torch.tensor([min(count, self.num_frames) for count in left])
+        return {**super().__getitems__(requests), LENGTHS: lengths}
 
     def _place(self, clip_number: int) -> tuple[int, int]:
-        """Position of the clip's tracklet, and how many of its frames are in the clips before this one."""
+        """Position of the clip's tracklet, and the clip's number within that tracklet."""
         index = int(np.searchsorted(self._first_clip, clip_number, side="right")) - 1
-        return index, (clip_number - int(self._first_clip[index])) * self.num_frames
+        return index, clip_number - int(self._first_clip[index])
 
-    def _write(self, clip: torch.Tensor, clip_number: int, faults: ClipFaults) -> tuple[Tracklet, int]:
-        index, first = self._place(clip_number)
-        tracklet = self.tracklets[index]
-        length = len(tracklet.paths)
-        if self.mode == "even":
-            chosen = frames.even(length, self.num_frames)
-        else:
-            chosen = frames.dense(length, self.num_frames)[first // self.num_frames]
+    def _write(self, clip: torch.Tensor, request: int, faults: ClipFaults) -> int:
+        index, number = self._place(request)
+        tracklet, length = self.tracklets[index], len(self.tracklets[index].paths)
+        dense = self.mode == "dense"
+        chosen = frames.dense(length, self.num_frames)[number] if dense else frames.even(length, self.num_frames)
         try:
             to_planes(self._read(tracklet, chosen, faults), clip)
         except UnreadableTrackletError:
@@ -230,4 +220,13 @@ class TestClips(_Clips[int]):
             clip.zero_()
             faults.dropped.append(tracklet.name)
             faults.blank = True
-        return tracklet, index
+        return index
+
+
+def _block(shape: tuple[int, ...]) -> torch.Tensor:
+    """Memory for a batch, uint8, not initialised; in a loader's worker, memory that the parent process sees as well."""
+    if get_worker_info() is None:
+        return torch.empty(shape, dtype=torch.uint8)
+    # As torch's own collating does it: share_memory_() would copy, a third of the time of the whole batch.
+    shared = torch.UntypedStorage._new_shared(math.prod(shape))
+    return torch.empty(0, dtype=torch.uint8).set_(shared).view(shape)

@@ -1,11 +1,24 @@
-"""What every source of frames provides: the pixels of a tracklet's frames, at the size asked for."""
+"""Sources of frames: what each provides, and the one for picture files.
 
-from collections.abc import Sequence
+Whatever a file holds, it comes as three channels of eight bits: grey is repeated, a palette is looked up, CMYK is
+converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation is applied. A JPEG
+or PNG that was cut off does not count as a picture, whatever its decoder would make of it.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from xreid_plugin.data.tracklet import Tracklet
+
+# Workers are the parallelism; OpenCV's own threads in each of them would only contend.
+cv2.setNumThreads(0)
+
+_JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
+_PNG, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
 class FrameError(RuntimeError):
@@ -13,24 +26,11 @@ class FrameError(RuntimeError):
 
 
 class BadFrameError(FrameError):
-    """One frame that is missing, damaged or not a picture, while others of its tracklet may be sound.
-
-    Attributes:
-        index: its position in the tracklet's paths.
-    """
-
-    def __init__(self, message: str, index: int = -1) -> None:
-        """
-        Args:
-            message: the text, which names the file and the tracklet.
-            index: the position; lost where a worker of a loader passes the error on, as text.
-        """
-        super().__init__(message)
-        self.index = index
+    """One frame that is missing, damaged or not a picture, while others of its tracklet may be sound."""
 
 
 class FrameReader(Protocol):
-    """A source of frames: loose files, or a packed store.
+    """A source of frames: loose files, or a pack.
 
     A reader is pickled into the workers of a loader, so it opens its files lazily, in the process that reads.
     """
@@ -48,6 +48,98 @@ class FrameReader(Protocol):
 
         Raises:
             BadFrameError: one of these frames is missing, cut off or not a picture.
-            FrameError: no frame can be read, whichever is asked for; or one is a link out of its dataset.
+            FrameError: no frame can be read, whichever is asked for.
         """
         ...
+
+
+class LooseFrames:
+    """Reads the picture files that ``Tracklet.paths`` name (a :class:`FrameReader`)."""
+
+    def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """See :class:`FrameReader`; :func:`resized` says how frames of another size are resized (method: Recipe)."""
+        return read_clip(tracklet, indices, size, lambda index: decode(Path(tracklet.paths[index]).read_bytes()))
+
+
+def read_clip(
+    tracklet: Tracklet,
+    indices: Sequence[int] | np.ndarray,
+    size: tuple[int, int],
+    picture: Callable[[int], np.ndarray],
+) -> np.ndarray:
+    """What :meth:`FrameReader.read` returns, from single pictures.
+
+    Args:
+        tracklet: the tracklet whose frames are wanted.
+        indices: T positions in ``tracklet.paths``.
+        size: (H, W) in pixels.
+        picture: gives the frame at a position, (h, w, 3) uint8, RGB; an OSError or ValueError says why it cannot.
+
+    Raises:
+        BadFrameError: a frame cannot be read.
+    """
+    clip = np.empty((len(indices), *size, 3), np.uint8)
+    first_place: dict[int, int] = {}
+    for place, index in enumerate(map(int, indices)):
+        if index in first_place:
+            clip[place] = clip[first_place[index]]
+            continue
+        first_place[index] = place
+        try:
+            clip[place] = resized(picture(index), size)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise BadFrameError(
+                f"Frame {tracklet.paths[index]} of tracklet {tracklet.name} is not usable: {reason}. "
+                "tools/check_dataset.py --deep looks for such frames before training."
+            ) from error
+    return clip
+
+
+def decode(content: bytes | memoryview) -> np.ndarray:
+    """A picture at its own size.
+
+    Args:
+        content: the bytes of its file.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+
+    Raises:
+        ValueError: it is cut off, is not a picture, or has more pixels than OpenCV accepts.
+    """
+    if _is_cut_off(content):
+        raise ValueError("it was cut off")
+    try:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise ValueError(f"its decoder failed ({error.err or error})") from error
+    if picture is None:
+        raise ValueError("it is no readable picture")
+    return picture
+
+
+def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes a picture: one that is larger by the mean of the area that each pixel covers, others bilinearly.
+
+    Args:
+        picture: (h, w, 3) uint8.
+        size: (H, W) in pixels.
+
+    Returns:
+        (H, W, 3) uint8; the picture itself if it has that size.
+    """
+    height, width = picture.shape[:2]
+    if (height, width) == size:
+        return picture
+    # Bilinear resizing reads four pixels for each, and skips those between: thin stripes would alias.
+    shrinks = height >= size[0] and width >= size[1]
+    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def _is_cut_off(content: bytes | memoryview) -> bool:
+    """Looks at the last bytes alone, unless something follows the end of the picture."""
+    if content[: len(_JPEG)] == _JPEG:
+        # No code within a scan looks like either marker, while a preview in the headers has both.
+        return content[-2:] != _JPEG_END and bytes(content).rfind(_JPEG_END) <= bytes(content).rfind(_JPEG_SCAN)
+    return content[: len(_PNG)] == _PNG and content[-8:] != _PNG_END and _PNG_END not in bytes(content)

@@ -49,7 +49,7 @@ class ShardedSampler(Sampler[ClipRequest]):
         if batch_size < 1 or batch_size % step:
             raise ValueError(
                 f"SOLVER.IMS_PER_BATCH is {batch_size}; it must be a multiple of {step} ({unit_name} × "
-                f"{self._world_size} processes), such as {max(batch_size + -batch_size % step, step)}."
+                f"{self._world_size} processes)."
             )
         self.batch_size = batch_size
         self.start = 0
@@ -67,7 +67,9 @@ class ShardedSampler(Sampler[ClipRequest]):
         raise NotImplementedError
 
     def _shard(self, batch: list[ClipRequest]) -> list[ClipRequest]:
-        raise NotImplementedError
+        """One of W consecutive parts of a batch; with ``pairs``, of each of its two blocks."""
+        parts = np.reshape(np.arange(len(batch)), (2 if self.pairs else 1, self._world_size, -1))
+        return [batch[place] for place in parts[:, self._rank].ravel()]
 
 
 @SAMPLER_REGISTRY.register()
@@ -106,7 +108,7 @@ class CrossModalityIdentitySampler(ShardedSampler):
             seed: the seed of all draws.
 
         Raises:
-            ValueError: sizes that do not divide, or too few identities; the message holds a size that works.
+            ValueError: sizes that do not divide, or too few identities.
         """
         if num_instances < 1:
             raise ValueError(f"DATALOADER.NUM_INSTANCE is {num_instances}; it must be at least 1.")
@@ -121,15 +123,9 @@ class CrossModalityIdentitySampler(ShardedSampler):
         if len(self._members) < len(members):
             logger.info(f"Left out {len(members) - len(self._members)} identities that lack a modality.")
         if len(self._members) < self._num_identities:
-            most = len(self._members) - len(self._members) % self._world_size
-            remedy = (
-                f"Lower SOLVER.IMS_PER_BATCH to at most {pairs * most}."
-                if most
-                else "Its lists are those of another protocol, or too much of it is missing."
-            )
             raise ValueError(
                 f"A batch needs {self._num_identities} identities with both modalities, but the training set has "
-                f"{len(self._members)}. {remedy}"
+                f"{len(self._members)}. Lower SOLVER.IMS_PER_BATCH to at most {pairs * len(self._members)}."
             )
 
     @classmethod
@@ -148,20 +144,12 @@ class CrossModalityIdentitySampler(ShardedSampler):
         order = rng.permutation(len(self._members))
         for first in range(0, len(order) - self._num_identities + 1, self._num_identities):
             chosen = [self._members[i] for i in order[first : first + self._num_identities]]
-            indices = [index for m in Modality for member in chosen for index in self._draw(member[m], rng)]
-            seeds = rng.integers(2**62, size=len(indices))
-            yield [ClipRequest(index, int(seed)) for index, seed in zip(indices, seeds, strict=True)]
+            yield _requests([index for m in Modality for member in chosen for index in self._draw(member[m], rng)], rng)
 
     def _draw(self, candidates: list[int], rng: np.random.Generator) -> list[int]:
         k = self._num_instances
         drawn = rng.permutation(candidates)[:k].tolist()
         return drawn + rng.choice(candidates, size=k - len(drawn)).tolist()
-
-    def _shard(self, batch: list[ClipRequest]) -> list[ClipRequest]:
-        block = len(batch) // 2
-        share = block // self._world_size
-        first = self._rank * share
-        return batch[first : first + share] + batch[block + first : block + first + share]
 
 
 @SAMPLER_REGISTRY.register()
@@ -186,8 +174,7 @@ class RandomTrackletSampler(ShardedSampler):
         super().__init__(batch_size, seed)
         if num_tracklets < batch_size:
             raise ValueError(
-                f"SOLVER.IMS_PER_BATCH is {batch_size}, but the training set has only {num_tracklets} tracklets; "
-                f"lower it to at most {num_tracklets - num_tracklets % self._world_size}."
+                f"SOLVER.IMS_PER_BATCH is {batch_size}, but the training set has only {num_tracklets} tracklets."
             )
         self._num_tracklets = num_tracklets
 
@@ -200,10 +187,9 @@ class RandomTrackletSampler(ShardedSampler):
         rng = self._rng(number)
         order = rng.permutation(self._num_tracklets).tolist()
         for first in range(0, len(order) - self.batch_size + 1, self.batch_size):
-            indices = order[first : first + self.batch_size]
-            seeds = rng.integers(2**62, size=len(indices))
-            yield [ClipRequest(index, int(seed)) for index, seed in zip(indices, seeds, strict=True)]
+            yield _requests(order[first : first + self.batch_size], rng)
 
-    def _shard(self, batch: list[ClipRequest]) -> list[ClipRequest]:
-        share = len(batch) // self._world_size
-        return batch[self._rank * share : (self._rank + 1) * share]
+
+def _requests(indices: Sequence[int], rng: np.random.Generator) -> list[ClipRequest]:
+    seeds = rng.integers(2**62, size=len(indices))
+    return [ClipRequest(index, int(seed)) for index, seed in zip(indices, seeds, strict=True)]

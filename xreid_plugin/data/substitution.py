@@ -6,6 +6,7 @@ two clips: a clip depends on the files and on what was asked for alone, not on w
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 import numpy as np
 
@@ -63,37 +64,25 @@ def read_substituting(
     try:
         return reader.read(tracklet, indices, size)
     except BadFrameError as error:
-        stand_ins = _stand_ins(reader, tracklet, indices, size, error)
-    faults.frames = [tracklet.paths[index] for index, stand_in in stand_ins.items() if stand_in != index]
-    return reader.read(tracklet, [stand_ins[int(index)] for index in indices], size)
-
-
-def _stand_ins(
-    reader: FrameReader,
-    tracklet: Tracklet,
-    indices: Sequence[int] | np.ndarray,
-    size: tuple[int, int],
-    first_fault: BadFrameError,
-) -> dict[int, int]:
-    """By position, the position that is read instead; the same where the frame is sound."""
-    readable: dict[int, bool] = {}
-
-    def is_readable(index: int) -> bool:
-        if index not in readable:
-            try:
-                reader.read(tracklet, [index], size)
-                readable[index] = True
-            except BadFrameError:
-                readable[index] = False
-        return readable[index]
-
-    stand_ins = {}
-    for wanted in dict.fromkeys(map(int, indices)):
-        nearest_first = sorted(range(len(tracklet.paths)), key=lambda index: (abs(index - wanted), index))
+        first_fault = error
+    is_readable = cache(partial(_is_readable, reader, tracklet, size))
+    stand_ins: dict[int, int] = {}
+    for wanted in map(int, indices):
+        distances = np.abs(np.arange(len(tracklet.paths)) - wanted)
+        nearest_first = np.argsort(distances, kind="stable").tolist()
         found = next(filter(is_readable, nearest_first), None)
         if found is None:
             raise UnreadableTrackletError(
                 f"None of the {len(tracklet.paths)} frames of tracklet {tracklet.name} can be read. {first_fault}"
             )
         stand_ins[wanted] = found
-    return stand_ins
+    faults.frames = [tracklet.paths[wanted] for wanted, found in stand_ins.items() if wanted != found]
+    return reader.read(tracklet, [stand_ins[int(index)] for index in indices], size)
+
+
+def _is_readable(reader: FrameReader, tracklet: Tracklet, size: tuple[int, int], index: int) -> bool:
+    try:
+        reader.read(tracklet, [index], size)
+    except BadFrameError:
+        return False
+    return True

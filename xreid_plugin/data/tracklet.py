@@ -28,7 +28,6 @@ class Tracklet(NamedTuple):
         camid: the dataset's own camera number, the same in training and test.
         modality: which sensor.
         name: unique within its dataset and readable, for messages.
-        home: folder of the dataset, which no frame may lead out of by a link; empty where no list names the frames.
     """
 
     paths: Sequence[str]
@@ -36,7 +35,6 @@ class Tracklet(NamedTuple):
     camid: int
     modality: Modality
     name: str
-    home: str = ""
 
 
 class RetrievalTask(NamedTuple):
@@ -44,7 +42,7 @@ class RetrievalTask(NamedTuple):
 
     Attributes:
         query: indices into the dataset's list of test tracklets.
-        gallery: likewise.
+        gallery: indices into the same list.
     """
 
     query: Sequence[int]

@@ -8,11 +8,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xreid_plugin.data.boxes import Boxes
 from xreid_plugin.data.footage import FileFrames, Footage, FootageError, ImageFrames, Picture
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import Tracklet
-from xreid_plugin.data.video import VideoFrames
+from xreid_plugin.data.video import Boxes, VideoFrames
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,19 +72,14 @@ def open_tracklet(
 
 def _footage(source: FrameSource, name: str) -> Footage:
     if isinstance(source, VideoTracklet):
-        return VideoFrames(Path(source.video), _boxes(source.boxes))
+        boxes = source.boxes
+        if not isinstance(boxes, Boxes):
+            boxes = Boxes.read(Path(boxes)) if isinstance(boxes, str | Path) else Boxes.of(boxes)
+        return VideoFrames(Path(source.video), boxes)
     if isinstance(source, str | Path):
         return FileFrames.of_folder(Path(source))
-    if isinstance(source, np.ndarray | list | tuple):
-        return ImageFrames(source, name)
     if isinstance(source, Footage):
         return source
-    raise FootageError(
-        f"it is a {type(source).__name__}; expected a folder, images, an array (frames, H, W, 3) or a VideoTracklet."
-    )
-
-
-def _boxes(boxes: str | Path | Boxes | ArrayLike) -> Boxes:
-    if isinstance(boxes, Boxes):
-        return boxes
-    return Boxes.read(Path(boxes)) if isinstance(boxes, str | Path) else Boxes.of(boxes)
+    if isinstance(source, np.ndarray | list | tuple):
+        return ImageFrames(source, name)
+    raise FootageError(f"it is a {type(source).__name__}; expected a folder, images or a VideoTracklet.")

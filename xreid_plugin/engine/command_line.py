@@ -14,7 +14,6 @@ from pathlib import Path
 import yaml
 
 from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.data.pack.format import PackError
 from xreid_plugin.engine.checkpoint import load_for_evaluation
 from xreid_plugin.engine.evaluation_sets import show_test_sets
 from xreid_plugin.engine.job import plan_job
@@ -67,7 +66,7 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
     except RunStopped as stop:
         leave_together()
         sys.exit(stop.exit_code)
-    except (FrameError, PackError) as error:
+    except FrameError as error:
         _tell(error, arguments)
         sys.exit(USAGE_ERROR)
     except WorkerDiedError as error:

@@ -1,17 +1,16 @@
 """What both datasets share: the length filter, training labels, the two retrieval tasks, and the counts of a run."""
 
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.data.datasets.bases import Dataset
 from tabulate import tabulate
 
-from xreid_plugin.data.datasets.files import MetadataError
-from xreid_plugin.data.path_table import share_paths
+from xreid_plugin.data.paths import share_paths
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
-from xreid_plugin.words import counted
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class SetCounts(NamedTuple):
 
     Attributes:
         listed: tracklets that the dataset's lists name.
-        kept: those that are long enough; the figures below count only these.
+        kept: those that are long enough; the numbers below count only these.
         identities: different identities.
         frames: frames.
         cameras: different cameras.
@@ -63,7 +62,7 @@ class VideoCrossModalityDataset(Dataset):
         test: test tracklets, each once, ``pid`` the dataset's own number.
         tasks: "I2V" and "V2I", indices into ``test``.
         query: the queries of I2V, under the name that the host knows.
-        gallery: the gallery of I2V, likewise.
+        gallery: the gallery of I2V, under the name that the host knows.
         train_identities: the dataset's own number of each label.
         cameras: camera numbers of the training set, sorted.
         mixed: names of kept tracklets with frames of another identity, camera or modality than their line says.
@@ -89,55 +88,50 @@ class VideoCrossModalityDataset(Dataset):
             **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
 
         Raises:
-            ValueError: ``min_length`` is negative or leaves a set empty, or ``combineall`` is asked for.
-            MetadataError: an identity is in both training and test.
+            ValueError: ``min_length`` leaves a set empty, an identity is in both training and test, or ``combineall``
+                is asked for, which would train on test identities.
         """
-        min_length = min_length or self.default_min_length
-        if min_length < 1:
-            raise ValueError(
-                f"min_length is {min_length}; expected a number of frames, or 0 for the dataset's default."
-            )
         if kwargs.get("combineall"):
             raise ValueError("DATASETS.COMBINEALL trains on test identities, which no task here allows; set it False.")
+        min_length = min_length or self.default_min_length
         self._refuse_shared_identities(listed)
 
-        long_train = [tracklet for tracklet in listed.train if len(tracklet.paths) >= min_length]
-        self.train_identities = tuple(sorted({tracklet.pid for tracklet in long_train}))
+        train = [tracklet for tracklet in listed.train if len(tracklet.paths) >= min_length]
+        self.train_identities = tuple(sorted({tracklet.pid for tracklet in train}))
         label = {identity: index for index, identity in enumerate(self.train_identities)}
-        train = [tracklet._replace(pid=label[tracklet.pid]) for tracklet in long_train]
-
-        test = [tracklet for tracklet in listed.test if len(tracklet.paths) >= min_length]
-        home = str(self.home)
-        shared = share_paths(tracklet._replace(home=home) for tracklet in (*train, *test))
+        train = [tracklet._replace(pid=label[tracklet.pid]) for tracklet in train]
+        position = [index for index, tracklet in enumerate(listed.test) if len(tracklet.paths) >= min_length]
+        shared = share_paths([*train, *(listed.test[index] for index in position)])
         train, self.test = shared[: len(train)], shared[len(train) :]
-        self.tasks = _tasks_of_long_tracklets(listed, min_length)
+        after = {index: number for number, index in enumerate(position)}
+        self.tasks = {
+            name: RetrievalTask(*(tuple(after[i] for i in side if i in after) for side in task))
+            for name, task in listed.tasks.items()
+        }
         self.cameras = tuple(sorted({tracklet.camid for tracklet in train}))
-        self.counts = {TRAIN: _count(listed.train, train)}
-        for name, task in self.tasks.items():
-            for role, kept, before in zip(RetrievalTask._fields, task, listed.tasks[name], strict=True):
-                self.counts[f"{name} {role}"] = _count([listed.test[i] for i in before], [self.test[i] for i in kept])
-        self._refuse_empty_sets(min_length)
-
+        self.counts = self._count(listed, train, min_length)
         self.mixed = tuple(t.name for t in (*train, *self.test) if t.name in listed.mixed)
         if self.mixed:
             logger.warning(
-                "%s: %s frames of another identity, camera or modality than the list says, such as %s; kept as listed, "
-                "as published results keep them.",
-                type(self).__name__,
-                counted(len(self.mixed), "tracklet holds", "tracklets hold"),
-                ", ".join(self.mixed[:_NAMES_SHOWN]),
+                f"{type(self).__name__}: tracklets with frames of another identity, camera or modality than the list "
+                f"says, kept as in published results: {len(self.mixed)}, such as {_some(self.mixed)}"
             )
         self.protocol = self._describe(min_length, options or {})
-
-        host_task = self.tasks[INFRARED_TO_VISIBLE]
-        super().__init__(
-            train, [self.test[i] for i in host_task.query], [self.test[i] for i in host_task.gallery], **kwargs
-        )
+        query, gallery = ([self.test[index] for index in side] for side in self.tasks[INFRARED_TO_VISIBLE])
+        super().__init__(train, query, gallery, **kwargs)
 
     @property
     def num_train_pids(self) -> int:
         """Number of training identities; labels run from 0 to one below it."""
         return len(self.train_identities)
+
+    @property
+    def full_copy(self) -> Mapping[str, tuple[int, int]]:
+        """What a full copy holds under the default length; nothing where that is not known.
+
+        Training and test "identities"; by set and modality, as in "I2V query infrared", tracklets and frames.
+        """
+        return {}
 
     def show_train(self) -> None:
         """Logs a table of the training set, one row per modality."""
@@ -156,7 +150,7 @@ class VideoCrossModalityDataset(Dataset):
             if counts.listed
         ]
         table = tabulate(rows, headers=headers, tablefmt="pipe", numalign="left")
-        logger.info("=> Loaded %s:\n%s", type(self).__name__, table)
+        logger.info(f"=> Loaded {type(self).__name__}:\n{table}")
 
     def _describe(self, min_length: int, options: dict[str, object]) -> dict[str, object]:
         return {
@@ -174,57 +168,47 @@ class VideoCrossModalityDataset(Dataset):
     def _refuse_shared_identities(self, listed: ListedTracklets) -> None:
         shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
         if shared:
-            raise MetadataError(
-                f"{type(self).__name__}: {counted(len(shared), 'identity is', 'identities are')} in both training and "
-                f"test, such as {', '.join(map(str, shared[:_NAMES_SHOWN]))}: no result on them would mean anything. "
-                "Take the training and test lists from the same release of the dataset."
+            raise ValueError(
+                f"{type(self).__name__}: identities are in both training and test, such as {_some(shared)}: no result "
+                "on them would mean anything. Take the lists of both from the same release of the dataset."
             )
 
-    def _refuse_empty_sets(self, min_length: int) -> None:
-        for name, by_modality in self.counts.items():
-            if not any(counts.kept for counts in by_modality.values()):
+    def _count(
+        self, listed: ListedTracklets, train: Sequence[Tracklet], min_length: int
+    ) -> dict[str, dict[Modality, SetCounts]]:
+        """Counts every set, and refuses one in which nothing is left."""
+        sets: dict[str, tuple[Sequence[Tracklet], Sequence[Tracklet]]] = {TRAIN: (listed.train, train)}
+        for name, task in self.tasks.items():
+            for role, after, before in zip(RetrievalTask._fields, task, listed.tasks[name], strict=True):
+                sets[f"{name} {role}"] = ([listed.test[i] for i in before], [self.test[i] for i in after])
+        for name, (_, kept) in sets.items():
+            if not kept:
                 raise ValueError(
                     f"{type(self).__name__}: no tracklet of {min_length} frames or more is left in '{name}'; "
-                    "lower min_length or complete the copy of the dataset."
+                    "lower DATASETS.MIN_TRACKLET_LENGTH or complete the copy of the dataset."
                 )
+        return {name: {m: _counts(before, kept, m) for m in Modality} for name, (before, kept) in sets.items()}
 
 
-def agreement(line: tuple[int, Modality, int], frames: Set[tuple[int, Modality, int] | None]) -> bool | None:
-    """Whether a tracklet's line and its frames' names agree on identity, modality and camera.
-
-    Published copies hold a few tracklets with stray frames, which every public loader keeps; a line that shares
-    nothing with its frames, though, is a list that belongs to another file.
-
-    Args:
-        line: identity, modality and camera that the line states.
-        frames: what the frames' names state; None for a name that states something unknown.
-
-    Returns:
-        True: all frames agree. None: some do. False: none does.
-    """
-    if frames == {line}:
-        return True
-    return None if line in frames else False
+def tracklet_dataset(name: str) -> type[VideoCrossModalityDataset] | None:
+    """The dataset of tracklets that is registered with the host under this name, a user's own among them; or None."""
+    try:
+        kind = DATASET_REGISTRY.get(name)
+    except KeyError:
+        return None
+    return kind if isinstance(kind, type) and issubclass(kind, VideoCrossModalityDataset) else None
 
 
-def _tasks_of_long_tracklets(listed: ListedTracklets, min_length: int) -> dict[str, RetrievalTask]:
-    long = [index for index, tracklet in enumerate(listed.test) if len(tracklet.paths) >= min_length]
-    position = {before: after for after, before in enumerate(long)}
-    return {
-        name: RetrievalTask(*(tuple(position[i] for i in indices if i in position) for indices in task))
-        for name, task in listed.tasks.items()
-    }
+def _counts(listed: Sequence[Tracklet], kept: Sequence[Tracklet], modality: Modality) -> SetCounts:
+    ours = [tracklet for tracklet in kept if tracklet.modality == modality]
+    return SetCounts(
+        listed=sum(tracklet.modality == modality for tracklet in listed),
+        kept=len(ours),
+        identities=len({tracklet.pid for tracklet in ours}),
+        frames=sum(len(tracklet.paths) for tracklet in ours),
+        cameras=len({tracklet.camid for tracklet in ours}),
+    )
 
 
-def _count(listed: Sequence[Tracklet], kept: Sequence[Tracklet]) -> dict[Modality, SetCounts]:
-    counts = {}
-    for modality in Modality:
-        ours = [tracklet for tracklet in kept if tracklet.modality == modality]
-        counts[modality] = SetCounts(
-            listed=sum(tracklet.modality == modality for tracklet in listed),
-            kept=len(ours),
-            identities=len({tracklet.pid for tracklet in ours}),
-            frames=sum(len(tracklet.paths) for tracklet in ours),
-            cameras=len({tracklet.camid for tracklet in ours}),
-        )
-    return counts
+def _some(names: Sequence[object]) -> str:
+    return ", ".join(map(str, names[:_NAMES_SHOWN]))

@@ -1,24 +1,15 @@
 """BUPTCampus: 3,080 identities, six cameras that take visible and infrared pictures at the same time."""
 
 import json
-import os
-from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from fastreid.data.datasets import DATASET_REGISTRY
 
-from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset, agreement
-from xreid_plugin.data.datasets.files import (
-    Enclosure,
-    FramePaths,
-    MetadataError,
-    find_root,
-    natural_number,
-    read_lines,
-    shown,
-)
+from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset
+from xreid_plugin.data.datasets.lists import Source, agreement, find_root, line_error, read_lines
+from xreid_plugin.data.paths import FramePaths, resolve_below
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask, Tracklet
 
 _FOLDER = "BUPTCampus"
@@ -34,22 +25,17 @@ _MODALITIES = {"RGB": Modality.VISIBLE, "IR": Modality.INFRARED}
 _PAIR = {"RGB/IR": ("IR", "RGB")}
 _SINGLE = {"IR": ("IR",), "RGB": ("RGB",)}
 
-# Parts of a path that could lead out of the dataset's folder, or nowhere.
-_NO_NAMES = frozenset({"", ".", ".."})
-_LONGEST_NAME = 255
-
-_Source: TypeAlias = tuple[int, Modality, int]
-
-
-class _Line(NamedTuple):
-    """One line of a list, kept for messages."""
-
-    file: Path
-    number: int
-    text: str
-
-    def error(self, expected: str) -> MetadataError:
-        return MetadataError.at(self.file, self.number, self.text, expected)
+# Identities of training and test; tracklets and frames: counted by the dataset's authors and in public loaders.
+_FULL_COPY = {
+    "identities": (1_074, 1_076),
+    "train infrared": (3_574, 398_069),
+    "train visible": (3_574, 398_069),
+    "I2V query infrared": (536, 53_417),
+    "I2V gallery visible": (2_422, 298_771),
+    "V2I query visible": (540, 48_521),
+    "V2I gallery infrared": (2_422, 298_771),
+}
+_AUXILIARY_SET = {"identities": (930, 0), "train infrared": (930, 104_575), "train visible": (930, 104_575)}
 
 
 class _Key(NamedTuple):
@@ -59,10 +45,6 @@ class _Key(NamedTuple):
     modality: str
     camera: str
     tracklet: str
-
-    @property
-    def source(self) -> _Source:
-        return int(self.pid), _MODALITIES[self.modality], _CAMERAS[self.camera]
 
 
 @DATASET_REGISTRY.register()
@@ -97,19 +79,17 @@ class BUPTCampus(VideoCrossModalityDataset):
 
         Raises:
             FileNotFoundError: the dataset, one of its lists, or its folder of frames is not there.
-            MetadataError: a list is malformed, or lists contradict each other.
-            ValueError: ``min_length`` leaves a set empty.
+            ValueError: a list is malformed, lists contradict each other, or ``min_length`` leaves a set empty.
         """
-        home = find_root(root, _FOLDER, (_PATHS_FILE,), _ORIGIN)
-        self.home = home
-        if packed is None and not (home / _FRAMES_FOLDER).is_dir():
-            raise FileNotFoundError(f"{home / _FRAMES_FOLDER} is missing: unpack the frames of BUPTCampus there.")
-        reader = _Reader(home, Enclosure(home / _FRAMES_FOLDER) if packed is None else None)
-        train = reader.read("train.txt", _PAIR)
+        self.home = find_root(root, _FOLDER, (_PATHS_FILE,), _ORIGIN)
+        if packed is None and not (self.home / _FRAMES_FOLDER).is_dir():
+            raise FileNotFoundError(f"{self.home / _FRAMES_FOLDER} is missing: unpack the frames of BUPTCampus there.")
+        lists = _Lists(self.home)
+        train = lists.read("train.txt", _PAIR)
         if auxiliary:
-            train |= reader.read("train_auxiliary.txt", _PAIR, already=train)
-        query = reader.read("query.txt", _SINGLE)
-        gallery = reader.read("gallery.txt", _SINGLE)
+            train |= lists.read("train_auxiliary.txt", _PAIR)
+        query = lists.read("query.txt", _SINGLE)
+        gallery = lists.read("gallery.txt", _SINGLE)
         test = query | gallery
         position = {key: index for index, key in enumerate(test)}
 
@@ -120,28 +100,41 @@ class BUPTCampus(VideoCrossModalityDataset):
             INFRARED_TO_VISIBLE: RetrievalTask(pick(query, Modality.INFRARED), pick(gallery, Modality.VISIBLE)),
             VISIBLE_TO_INFRARED: RetrievalTask(pick(query, Modality.VISIBLE), pick(gallery, Modality.INFRARED)),
         }
-        listed = ListedTracklets(list(train.values()), list(test.values()), tasks, frozenset(reader.mixed))
+        listed = ListedTracklets(list(train.values()), list(test.values()), tasks, frozenset(lists.mixed))
         super().__init__(listed, min_length=min_length, options={"auxiliary": auxiliary}, **kwargs)
 
+    @property
+    def full_copy(self) -> Mapping[str, tuple[int, int]]:
+        """See the base class; with the auxiliary set where it was asked for."""
+        added = _AUXILIARY_SET if self.protocol["auxiliary"] else {}
+        more = {
+            name: (_FULL_COPY[name][0] + counts[0], _FULL_COPY[name][1] + counts[1]) for name, counts in added.items()
+        }
+        return {**_FULL_COPY, **more}
 
-class _Reader:
-    """Turns the lines of lists into tracklets, with the help of data_paths.json."""
 
-    def __init__(self, home: Path, enclosure: Enclosure | None) -> None:
+class _Lists:
+    """Turns the lines of lists into tracklets, with the help of data_paths.json.
+
+    Attributes:
+        mixed: names of the tracklets with stray frames, of all lists read so far.
+    """
+
+    def __init__(self, home: Path) -> None:
         self.mixed: set[str] = set()
-        self._enclosure = enclosure
         self._home = home
-        self._paths = _read_paths(home / _PATHS_FILE)
+        self._seen_folders: set[str] = set()
+        try:
+            self._paths = json.loads((home / _PATHS_FILE).read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise ValueError(f"{home / _PATHS_FILE}: expected JSON ({error}); copy the file again.") from error
 
-    def read(
-        self, name: str, modalities: Mapping[str, tuple[str, ...]], already: dict[_Key, Tracklet] | None = None
-    ) -> dict[_Key, Tracklet]:
+    def read(self, name: str, modalities: Mapping[str, tuple[str, ...]]) -> dict[_Key, Tracklet]:
         """Reads one list.
 
         Args:
             name: the list's file name.
             modalities: the words it may use, and the modalities of data_paths.json that each stands for.
-            already: tracklets that earlier lists have named, and that must not come again.
 
         Returns:
             Tracklets in the order of the list, by their place in data_paths.json.
@@ -149,94 +142,49 @@ class _Reader:
         file = self._home / name
         tracklets: dict[_Key, Tracklet] = {}
         for number, text in enumerate(read_lines(file), start=1):
-            line = _Line(file, number, text)
-            for key in _parse_line(line, modalities):
-                if key in tracklets or key in (already or {}):
-                    raise line.error(f"the {key.modality} tracklet is listed already; expected each tracklet once")
-                tracklets[key] = self._tracklet(line, key)
+            fields = text.split()
+            if len(fields) != 4 or fields[1] not in modalities or fields[2] not in _CAMERAS:
+                form = f"'identity modality camera tracklet', modality {' or '.join(modalities)}"
+                raise line_error(file, number, text, f"expected {form}, camera {', '.join(_CAMERAS)}")
+            for modality in modalities[fields[1]]:
+                key = _Key(fields[0], modality, fields[2], fields[3])
+                if key in tracklets:
+                    raise line_error(file, number, text, f"the {modality} tracklet is listed already")
+                try:
+                    tracklets[key] = self._tracklet(key)
+                except (AttributeError, KeyError, TypeError, ValueError) as error:
+                    problem = f"{_PATHS_FILE} has no frames of {' > '.join(key)} ({error})"
+                    raise line_error(file, number, text, problem) from error
         return tracklets
 
-    def _tracklet(self, line: _Line, key: _Key) -> Tracklet:
-        frames = self._frames(line, key)
-        agrees = agreement(key.source, _sources_of(line, frames, self._enclosure))
+    def _tracklet(self, key: _Key) -> Tracklet:
+        frames = self._paths[key.pid][key.modality][key.camera][key.tracklet]
+        if not isinstance(frames, list) or not frames:
+            raise ValueError("expected a list of paths")
+        folders = {self._folder(path) for path in frames}
+        source = (int(key.pid), _MODALITIES[key.modality], _CAMERAS[key.camera])
+        agrees = agreement(source, set(map(_source, folders)))
         name = "_".join(key)
         if agrees is False:
-            problem = f"{_PATHS_FILE} gives frames of another identity, modality or camera, such as {shown(frames[0])}"
-            raise line.error(f"{problem}; the two must come from the same release")
+            raise ValueError(f"all are of another identity, modality or camera, such as {frames[0]}")
         if agrees is None:
             self.mixed.add(name)
-        pid, modality, camera = key.source
-        return Tracklet(FramePaths.below(self._home / _FRAMES_FOLDER, frames), pid, camera, modality, name)
+        pid, modality, camera = source
+        return Tracklet(FramePaths.of(self._home / _FRAMES_FOLDER, frames), pid, camera, modality, name)
 
-    def _frames(self, line: _Line, key: _Key) -> Sequence[str]:
-        node = self._paths
-        for step in key:
-            node = node.get(step) if isinstance(node, dict) else None
-        if not isinstance(node, list) or not node or not all(isinstance(path, str) for path in node):
-            raise line.error(f"expected a list of frames in {_PATHS_FILE} under {shown(' > '.join(key))}")
-        return node
-
-
-def _read_paths(file: Path) -> Any:
-    try:
-        with file.open(encoding="utf-8-sig") as stream:
-            content = json.load(stream, object_pairs_hook=_without_repetition)
-    # Undecodable text and endless numbers are ValueErrors too.
-    except (ValueError, RecursionError) as error:
-        raise MetadataError(f"{file}: expected JSON ({error}); copy the file again.") from error
-    if not isinstance(content, dict) or not content:
-        raise MetadataError(f"{file}: expected a JSON object: identity -> modality -> camera -> tracklet -> [paths].")
-    return content
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"the key '{shown(name)}' appears twice in one object")
-    return found
-
-
-def _parse_line(line: _Line, modalities: Mapping[str, tuple[str, ...]]) -> list[_Key]:
-    form = f"expected 'identity modality camera tracklet', modality {' or '.join(modalities)}"
-    fields = line.text.split()
-    if len(fields) != 4 or natural_number(fields[0]) is None:
-        raise line.error(form)
-    pid, modality, camera, tracklet = fields
-    if modality not in modalities:
-        raise line.error(f"modality '{shown(modality)}' has no place here; {form}")
-    if camera not in _CAMERAS:
-        raise line.error(f"camera '{shown(camera)}' is unknown; expected one of {', '.join(_CAMERAS)}")
-    return [_Key(pid, name, camera, tracklet) for name in modalities[modality]]
-
-
-def _sources_of(line: _Line, frames: Sequence[str], enclosure: Enclosure | None) -> set[_Source | None]:
-    """What frames' paths <pid>/<modality>/<camera>/<file> say; None for those that name something unknown."""
-    folders = set()
-    for path in frames:
+    def _folder(self, path: str) -> str:
+        """The folder of a frame, below DATA."""
         folder, _, name = path.rpartition("/")
-        if folder.count("/") != 2 or not _NO_NAMES.isdisjoint([*folder.split("/"), name]) or not _is_path(path):
-            expected = f"expected a path inside {_FRAMES_FOLDER}, <identity>/<modality>/<camera>/<file>"
-            raise line.error(f"{_PATHS_FILE} gives the frame '{shown(path)}'; {expected}")
-        folders.add(folder)
-    for folder in folders:
-        if enclosure is not None and not enclosure.holds(folder):
-            problem = f"{_PATHS_FILE} has its frames in {shown(folder)}, a link that leads out of {_FRAMES_FOLDER}"
-            raise line.error(f"{problem}; put the frames themselves there")
-    return {_source_of(folder) for folder in folders}
+        if name in ("", ".", ".."):
+            raise ValueError(f"'{path}' is no file")
+        if folder not in self._seen_folders:
+            resolve_below(self._home / _FRAMES_FOLDER, folder)
+            self._seen_folders.add(folder)
+        return folder
 
 
-def _is_path(text: str) -> bool:
-    """Whether a file could have this name: JSON can hold lone surrogates, which no file system takes."""
-    try:
-        return "\0" not in text and all(len(os.fsencode(name)) <= _LONGEST_NAME for name in text.split("/"))
-    except UnicodeEncodeError:
-        return False
-
-
-def _source_of(folder: str) -> _Source | None:
-    pid, modality, camera = folder.split("/")
-    identity = natural_number(pid)
-    if identity is None or modality not in _MODALITIES or camera not in _CAMERAS:
-        return None
-    return identity, _MODALITIES[modality], _CAMERAS[camera]
+def _source(folder: str) -> Source | None:
+    """What a folder <pid>/<modality>/<camera> says; None for one that names something unknown."""
+    pid, modality, camera = folder.split("/") if folder.count("/") == 2 else ("", "", "")
+    known = pid.isdecimal() and modality in _MODALITIES and camera in _CAMERAS
+    return (int(pid), _MODALITIES[modality], _CAMERAS[camera]) if known else None

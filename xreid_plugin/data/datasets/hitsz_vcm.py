@@ -1,16 +1,19 @@
-"""HITSZ-VCM: 927 identities, 12 cameras, visible and infrared tracklets of at most 24 frames."""
+"""HITSZ-VCM: 927 identities, 12 cameras, visible and infrared tracklets of at most 24 frames.
 
-from collections.abc import Container, Sequence
+Its lists: names of frames, tracklets as ranges of their lines, and which tracklets are queries.
+"""
+
+import re
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset
-from xreid_plugin.data.datasets.files import Enclosure, MetadataError, find_root
-from xreid_plugin.data.datasets.hitsz_lists import Frames, Split, read_names, read_queries, read_tracks
-from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, RetrievalTask
-from xreid_plugin.words import counted
+from xreid_plugin.data.datasets.lists import Source, agreement, find_root, line_error, read_lines
+from xreid_plugin.data.paths import FramePaths, resolve_below
+from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask, Tracklet
 
 _FOLDER = "HITSZ-VCM"
 _ORIGIN = (
@@ -19,9 +22,30 @@ _ORIGIN = (
 )
 _MARKER = "track_train_info.txt"
 
-# Authors unpack both archives into one folder, named data or the dataset's own.
-_MERGED_FOLDERS = ("data", ".")
+# Only digits and one suffix: no name that matches can lead out of the dataset's folder.
+_FRAME_NAME = re.compile(r"(\d+)M([12])D(\d{1,2})T\d+F(\d+\.[A-Za-z]+)", re.ASCII)
+_NAME_FORM = (
+    "expected <identity>M<modality>D<camera>T<tracklet>F<frame>.jpg such as 0001M2D3T1F1.jpg, "
+    "modality 1 (infrared) or 2 (visible), camera of one or two digits"
+)
+_TRACK = re.compile(r"([12])\s+(\d+)\s+(\d+)\s+(\d+)\s+(\d+)", re.ASCII)
+_TRACK_FORM = "expected five whole numbers: modality (1 infrared, 2 visible), first and last line, identity, camera"
+
+_MODALITIES = {"1": Modality.INFRARED, "2": Modality.VISIBLE}
+_MODALITY_FOLDERS = {"1": "ir", "2": "rgb"}
+
 _FRAMES_PROBED = 9
+# Published copies hold a few tracklets with stray frames; where most of many have some, the lists are shifted.
+_MOST_MIXED, _MANY = 0.5, 20
+
+# Identities of training and test; tracklets and frames: counted by the dataset's authors and in public loaders.
+_FULL_COPY = {
+    "identities": (500, 427),
+    "train infrared": (4_291, 98_214),
+    "train visible": (5_460, 126_543),
+    "I2V query infrared": (4_584, 105_979),
+    "I2V gallery visible": (5_099, 118_137),
+}
 
 
 @DATASET_REGISTRY.register()
@@ -52,64 +76,108 @@ class HITSZVCM(VideoCrossModalityDataset):
 
         Raises:
             FileNotFoundError: the dataset, one of its lists, or its frames are not there.
-            MetadataError: a list is malformed, or lists contradict each other.
-            ValueError: ``min_length`` leaves a set empty.
+            ValueError: a list is malformed, lists contradict each other, or ``min_length`` leaves a set empty.
         """
-        home = find_root(root, _FOLDER, (f"info/{_MARKER}", _MARKER), _ORIGIN)
-        info = home / "info" if (home / "info" / _MARKER).is_file() else home
-        self.home = home
-        train = _read_split(home, info, "train", packed)
-        test = _read_split(home, info, "test", packed)
-        query = read_queries(info / "query_IDX.txt", test.tracklets)
+        self.home = find_root(root, _FOLDER, (f"info/{_MARKER}", _MARKER), _ORIGIN)
+        info = self.home / "info" if (self.home / "info" / _MARKER).is_file() else self.home
+        train, mixed = _read_split(self.home, info, "train", packed)
+        test, also_mixed = _read_split(self.home, info, "test", packed)
+        query = _read_queries(info / "query_IDX.txt", test)
         asked = set(query)
-        others = tuple(index for index in range(len(test.tracklets)) if index not in asked)
-        listed = ListedTracklets(
-            train.tracklets,
-            test.tracklets,
-            {
-                INFRARED_TO_VISIBLE: RetrievalTask(query, others),
-                VISIBLE_TO_INFRARED: RetrievalTask(others, query),
-            },
-            frozenset(train.mixed | test.mixed),
-        )
+        others = tuple(index for index in range(len(test)) if index not in asked)
+        tasks = {
+            INFRARED_TO_VISIBLE: RetrievalTask(query, others),
+            VISIBLE_TO_INFRARED: RetrievalTask(others, query),
+        }
+        listed = ListedTracklets(train, test, tasks, frozenset(mixed | also_mixed))
         super().__init__(listed, min_length=min_length, **kwargs)
 
-
-def _read_split(home: Path, info: Path, split: str, packed: Container[str] | None) -> Split:
-    frames = read_names(info / f"{split}_name.txt")
-    folder = _locate_frames(home, (split.capitalize(), *_MERGED_FOLDERS), frames.paths, packed)
-    if packed is None:
-        _refuse_links(frames, folder)
-    return read_tracks(info / f"track_{split}_info.txt", split, frames, folder)
+    @property
+    def full_copy(self) -> Mapping[str, tuple[int, int]]:
+        """See the base class."""
+        return _FULL_COPY
 
 
-def _refuse_links(frames: Frames, folder: Path) -> None:
-    enclosure = Enclosure(folder)
-    for below, number in frames.folders.items():
-        if not enclosure.holds(below):
-            problem = f"{folder / below} is a link that leads out of {folder}; put the frames themselves there"
-            raise MetadataError.at(frames.file, number, Path(frames.paths[number - 1]).name, problem)
+def _read_split(home: Path, info: Path, split: str, packed: Container[str] | None) -> tuple[list[Tracklet], set[str]]:
+    """The tracklets of "train" or "test", in the order of their list, and the names of those with stray frames."""
+    names = info / f"{split}_name.txt"
+    sources, paths = _read_names(names)
+    folder = _locate_frames(home, split, paths, packed)
+    for below in dict.fromkeys(path.rpartition("/")[0] for path in paths):
+        resolve_below(folder, below)
+    file = info / f"track_{split}_info.txt"
+    tracklets: list[Tracklet] = []
+    mixed: set[str] = set()
+    for number, text in enumerate(read_lines(file), start=1):
+        match = _TRACK.fullmatch(text)
+        if match is None:
+            raise line_error(file, number, text, _TRACK_FORM)
+        first, last, pid, camera = map(int, match.groups()[1:])
+        modality = _MODALITIES[match[1]]
+        if not 1 <= first <= last <= len(paths):
+            raise line_error(file, number, text, f"expected lines of {names.name}, 1 <= first <= last <= {len(paths)}")
+        agrees = agreement((pid, modality, camera), set(sources[first - 1 : last]))
+        if agrees is False:
+            problem = f"line {first} of {names.name} says another identity, modality or camera"
+            raise line_error(file, number, text, f"{problem}; the two lists must come from the same release")
+        name = f"{split}{number:05d}_{pid:04d}M{match[1]}D{camera}"
+        if agrees is None:
+            mixed.add(name)
+        tracklets.append(Tracklet(FramePaths.of(folder, paths[first - 1 : last]), pid, camera, modality, name))
+    if len(tracklets) >= _MANY and len(mixed) > _MOST_MIXED * len(tracklets):
+        raise ValueError(
+            f"{file}: most tracklets hold frames that {names.name} gives to others; a line of one of the two is "
+            "missing or doubled. Copy both files again."
+        )
+    return tracklets, mixed
 
 
-def _locate_frames(
-    home: Path, folders: Sequence[str], paths: Sequence[str], packed: Container[str] | None = None
-) -> Path:
-    """The folder below ``home`` that holds most of a few frames, spread over the list; the first at a tie."""
+def _read_names(file: Path) -> tuple[list[Source], list[str]]:
+    """By line of a name file, who is seen and the path below the folder of frames."""
+    sources, paths = [], []
+    # A few thousand different sources stand behind half a million names.
+    known: dict[tuple[str, str, str], tuple[Source, str]] = {}
+    for number, name in enumerate(read_lines(file), start=1):
+        match = _FRAME_NAME.fullmatch(name)
+        if match is None:
+            raise line_error(file, number, name, _NAME_FORM)
+        pid, modality, camera, frame = match.groups()
+        key = (pid, modality, camera)
+        if key not in known:
+            source = (int(pid), _MODALITIES[modality], int(camera))
+            known[key] = (source, f"{pid}/{_MODALITY_FOLDERS[modality]}/D{camera}/")
+        source, folder = known[key]
+        sources.append(source)
+        paths.append(folder + frame)
+    return sources, paths
+
+
+def _locate_frames(home: Path, split: str, paths: Sequence[str], packed: Container[str] | None) -> Path:
+    """The first of the folders that may hold a split's frames in which any of a few, spread over the list, is."""
 
     def is_there(folder: str, path: str) -> bool:
         return (home / folder / path).is_file() if packed is None else Path(folder, path).as_posix() in packed
 
-    step = max(1, len(paths) // _FRAMES_PROBED)
-    probes = paths[::step]
-    found = {folder: sum(is_there(folder, path) for path in probes) for folder in folders}
-    best = max(folders, key=found.__getitem__)
-    if not found[best]:
-        places = " or ".join(str(home / folder) for folder in folders)
-        remedy = "Unpack the Train and Test archives there, as distributed or both into one folder."
-        if packed is not None:
-            remedy = "DATASETS.PACK names a pack of other lists: pack the frames of these (tools/pack_dataset.py)."
-        raise FileNotFoundError(
-            f"No frame of HITSZ-VCM was found: looked for {paths[0]} and {counted(len(probes) - 1, 'other')} in "
-            f"{places}. {remedy}"
-        )
-    return home / best
+    # Authors unpack both archives into one folder, named data or the dataset's own.
+    folders = (split.capitalize(), "data", ".")
+    for folder in folders:
+        if any(is_there(folder, path) for path in paths[:: max(1, len(paths) // _FRAMES_PROBED)]):
+            return home / folder
+    raise FileNotFoundError(
+        f"No frame of HITSZ-VCM was found, such as {paths[0]}, in {' or '.join(str(home / name) for name in folders)}. "
+        "Unpack the Train and Test archives there, or name a pack of these lists in DATASETS.PACK."
+    )
+
+
+def _read_queries(file: Path, tracklets: Sequence[Tracklet]) -> tuple[int, ...]:
+    """The 1-based lines of test tracklets in query_IDX.txt, unfiltered, as 0-based positions."""
+    seen: dict[int, None] = {}
+    for line, text in enumerate(read_lines(file), start=1):
+        for field in text.split():
+            position = int(field) - 1 if field.isdecimal() else -1
+            if not 0 <= position < len(tracklets):
+                raise line_error(file, line, text, f"expected line numbers of track_test_info.txt, not '{field}'")
+            if position in seen or tracklets[position].modality is not Modality.INFRARED:
+                raise line_error(file, line, text, f"expected infrared tracklets, each once; {field} is not")
+            seen[position] = None
+    return tuple(seen)

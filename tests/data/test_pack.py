@@ -1,0 +1,211 @@
+import multiprocessing
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+
+import lmdb
+import numpy as np
+import pytest
+
+from tests.data.datasets.trees import small_bupt, small_vcm
+from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
+from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
+from xreid_plugin.data.frame_reader import BadFrameError, FrameError, LooseFrames
+from xreid_plugin.data.pack import PackedFrames, open_pack, pack_tracklets, verify_pack
+
+# Not that of the files, which are 16x8: decoded frames are resized ones.
+SIZE = (12, 6)
+KINDS = pytest.mark.parametrize("packed_size", [None, SIZE], ids=["files", "frames"])
+BAD = "Test/0504/ir/D12/30.jpg"
+
+
+def pack(dataset, file, size=None):
+    tracklets = [*dataset.train, *dataset.test]
+    return pack_tracklets(tracklets, dataset.home, type(dataset).__name__, file, size=size, workers=2)
+
+
+def read_set(tmp_path):
+    return HITSZVCM(small_vcm(tmp_path / "HITSZ-VCM").write(), min_length=1)
+
+
+def pack_set(tmp_path, size):
+    dataset, file = read_set(tmp_path), tmp_path / "set.pack"
+    assert pack(dataset, file, size)
+    return dataset, file
+
+
+def loose(tracklet, size=SIZE):
+    return LooseFrames().read(tracklet, range(len(tracklet.paths)), size)
+
+
+def damage(file, name):
+    """Flips a bit of one frame."""
+    with lmdb.open(str(file), subdir=False, lock=False) as environment, environment.begin(write=True) as transaction:
+        value = bytearray(transaction.get(name.encode()))
+        value[len(value) // 2] ^= 1
+        transaction.put(name.encode(), bytes(value))
+
+
+@KINDS
+def test_pixels_are_those_of_the_files_in_the_order_asked_for(tmp_path, packed_size):
+    dataset, file = pack_set(tmp_path, packed_size)
+    reader = PackedFrames(file, dataset.home)
+    order = np.array([5, 0, 5, 11, 0])
+    for tracklet in [*dataset.train, *dataset.test]:
+        clip = reader.read(tracklet, order, SIZE)
+        assert (clip.dtype, clip.flags.c_contiguous, clip.flags.writeable) == (np.uint8, True, True)
+        assert np.array_equal(clip, loose(tracklet)[order])
+
+
+def test_packed_files_serve_any_size_and_decoded_frames_their_own(tmp_path):
+    dataset, file = pack_set(tmp_path, None)
+    tracklet = dataset.train[0]
+    for size in ((16, 8), (5, 9), (3, 2)):
+        assert np.array_equal(PackedFrames(file, dataset.home).read(tracklet, range(12), size), loose(tracklet, size))
+    pack(dataset, tmp_path / "decoded.pack", SIZE)
+    with pytest.raises(FrameError, match=r"decoded\.pack"):
+        PackedFrames(tmp_path / "decoded.pack", dataset.home).read(tracklet, [0], (16, 8))
+
+
+@KINDS
+@pytest.mark.parametrize("kind", [HITSZVCM, BUPTCampus])
+def test_a_pack_and_the_lists_can_move_to_a_machine_without_the_files(tmp_path, packed_size, kind):
+    home = (small_vcm if kind is HITSZVCM else small_bupt)(tmp_path / "copy").write()
+    dataset = kind(home)
+    pack(dataset, tmp_path / "set.pack", packed_size)
+    expected = [loose(tracklet) for tracklet in dataset.train]
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(home, elsewhere, ignore=shutil.ignore_patterns("Train", "Test", "DATA"))
+    moved = shutil.copy(tmp_path / "set.pack", elsewhere / "moved.pack")
+    with pytest.raises(FileNotFoundError):
+        kind(elsewhere)
+    parsed = kind(elsewhere, packed=open_pack(moved))
+    assert [tracklet.name for tracklet in parsed.train] == [tracklet.name for tracklet in dataset.train]
+    reader = PackedFrames(moved, parsed.home)
+    for tracklet, pixels in zip(parsed.train, expected, strict=True):
+        assert np.array_equal(reader.read(tracklet, range(len(tracklet.paths)), SIZE), pixels)
+
+
+@KINDS
+def test_a_frame_that_was_not_packed_is_named_with_tracklet_and_pack(tmp_path, packed_size):
+    dataset, file = pack_set(tmp_path, packed_size)
+    stranger = dataset.train[0]._replace(paths=[f"{dataset.home}/Train/9999/rgb/D1/1.jpg"], name="stranger")
+    with pytest.raises(BadFrameError, match="stranger") as error:
+        PackedFrames(file, dataset.home).read(stranger, [0], SIZE)
+    assert "9999/rgb/D1/1.jpg" in str(error.value)
+    assert str(file) in str(error.value)
+    with pytest.raises(FileNotFoundError):
+        HITSZVCM(dataset.home, packed=())
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_other_processes_open_the_pack_for_themselves(tmp_path, method):
+    dataset, file = pack_set(tmp_path, None)
+    readers = [PackedFrames(file, dataset.home), PackedFrames(file, dataset.home)]
+    assert readers[0].pack is readers[1].pack
+    assert len(pickle.dumps(readers)) < 1000
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        for reader in readers:
+            clips = pool.starmap(reader.read, [(tracklet, range(12), SIZE) for tracklet in dataset.train])
+            assert all(np.array_equal(*pair) for pair in zip(clips, map(loose, dataset.train), strict=True))
+    assert np.array_equal(readers[0].read(dataset.train[0], range(12), SIZE), loose(dataset.train[0]))
+
+
+def test_a_pack_on_a_read_only_disk_says_what_it_holds_and_leaves_no_trace(tmp_path):
+    _, file = pack_set(tmp_path, SIZE)
+    before = set(tmp_path.iterdir())
+    file.chmod(0o444)
+    found = open_pack(file)
+    assert (found.info.dataset, found.info.size, found.info.count) == ("HITSZVCM", SIZE, 96)
+    assert "Train/0007/rgb/D3/5.jpg" in found
+    assert "Train/0007/rgb/D3/55.jpg" not in found
+    assert set(tmp_path.iterdir()) == before == {file, tmp_path / "HITSZ-VCM"}
+
+
+def test_a_file_that_was_cut_off_or_is_no_pack_is_refused_and_does_not_kill_the_process(tmp_path):
+    _, file = pack_set(tmp_path, SIZE)
+    whole = file.read_bytes()
+    for content in (whole[:-1], whole[: len(whole) // 2], whole[: 2 * 4096], whole[:100], b"", b"no database" * 2000):
+        file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"set\.pack"):
+            open_pack(file)
+    file.unlink()
+    with lmdb.open(str(file), subdir=False, lock=False) as other, other.begin(write=True) as transaction:
+        transaction.put(b"some", b"thing")
+    with pytest.raises(ValueError, match=r"set\.pack"):
+        open_pack(file)
+    with pytest.raises(FileNotFoundError, match=r"x\.pack"):
+        open_pack(tmp_path / "x.pack")
+
+
+@KINDS
+def test_verifying_names_damaged_frames_and_finds_missing_ones(tmp_path, packed_size):
+    _, file = pack_set(tmp_path, packed_size)
+    assert verify_pack(file) == []
+    damage(file, BAD)
+    [problem] = verify_pack(file)
+    assert BAD in problem
+    with lmdb.open(str(file), subdir=False, lock=False) as environment, environment.begin(write=True) as transaction:
+        assert transaction.delete(BAD.encode())
+    [problem] = verify_pack(file)
+    assert "95" in problem
+
+
+@pytest.mark.parametrize("content", [None, b"no picture"])
+@KINDS
+def test_a_frame_that_cannot_be_read_is_named_and_stops_packing(tmp_path, packed_size, content):
+    dataset, file = read_set(tmp_path), tmp_path / "set.pack"
+    (dataset.home / BAD).unlink()
+    if content is not None:
+        (dataset.home / BAD).write_bytes(content)
+    with pytest.raises(FrameError, match="test00003_0504M1D12") as error:
+        pack(dataset, file, packed_size)
+    assert str(dataset.home / BAD) in str(error.value)
+    assert not file.exists()
+
+
+def test_the_same_pack_is_made_once_and_another_refused(tmp_path):
+    dataset, file = pack_set(tmp_path, None)
+    before = file.stat().st_mtime_ns
+    assert not pack(dataset, file)
+    for other, size in ((dataset.train, None), ([*dataset.train, *dataset.test], SIZE)):
+        with pytest.raises(ValueError, match=r"set\.pack"):
+            pack_tracklets(other, dataset.home, "HITSZVCM", file, size=size)
+    assert file.stat().st_mtime_ns == before
+
+
+# Packs with small batches in a process of its own: root, output.
+PACK_IN_BATCHES = """
+import sys
+from pathlib import Path
+import xreid_plugin
+from xreid_plugin.data import pack
+from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
+pack._BATCH = 2
+dataset = HITSZVCM(sys.argv[1], min_length=1)
+pack.pack_tracklets([*dataset.train, *dataset.test], dataset.home, "HITSZVCM", Path(sys.argv[2]), workers=1)
+"""
+
+
+@pytest.mark.parametrize("written", [50_000, 300_000])
+def test_packing_that_was_killed_goes_on_and_another_kind_is_refused_in_its_place(small_set, tmp_path, written):
+    file, part = tmp_path / "set.pack", tmp_path / "set.pack.part"
+    command = [sys.executable, "-c", PACK_IN_BATCHES, str(small_set), str(file)]
+    with subprocess.Popen(command) as packing:
+        while packing.poll() is None and not (part.exists() and part.stat().st_size > written):
+            pass
+        packing.kill()
+    assert packing.returncode == -signal.SIGKILL
+    assert not file.exists()
+    dataset = HITSZVCM(small_set, min_length=1)
+    with pytest.raises(ValueError, match=r"set\.pack\.part"):
+        pack(dataset, file, SIZE)
+    assert pack(dataset, file)
+    assert verify_pack(file) == []
+    assert list(tmp_path.iterdir()) == [file]
+    reader = PackedFrames(file, dataset.home)
+    for tracklet in dataset.train[:3]:
+        assert np.array_equal(reader.read(tracklet, [0, 5, 11], SIZE), loose(tracklet)[[0, 5, 11]])

@@ -1,0 +1,272 @@
+"""A dataset's frames in one LMDB file: a pack.
+
+    key                                   value
+    NUL "pack"                            PackInfo as JSON
+    frame's path below the dataset's      CRC-32 of the payload, 4 bytes, little-endian; then the payload: the file as
+    folder, with slashes                  it was, or its decoded pixels, (H, W, 3) uint8 RGB
+
+A pack is written beside its place, as ``FILE.part``, and gets its name when it is complete. LMDB's transactions make
+what was written before an interruption whole, so that the next call goes on from there. The checksums are for
+:func:`verify_pack`: reading trusts the disk.
+"""
+
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import lmdb
+import numpy as np
+
+from xreid_plugin.data.frame_reader import FrameError, LooseFrames, decode, read_clip
+from xreid_plugin.data.tracklet import Tracklet
+from xreid_plugin.progress import ProgressBar
+
+_INFO_KEY = b"\0pack"  # no path holds a NUL
+_FORMAT = "xreid-pack 2"
+_SUM_BYTES = 4
+_BATCH = 512  # frames per transaction: what an interruption costs, and, decoded, some 64 MB of memory
+_MAP_BYTES = 1 << 40  # address space, not memory or disk; no pack outgrows it
+
+
+@dataclass(frozen=True)
+class PackInfo:
+    """A pack's record of itself.
+
+    Attributes:
+        dataset: the name of its class, as in DATASETS.NAMES.
+        size: (H, W) of decoded frames, in pixels; None: the files as they were.
+        count: number of frames.
+        names: SHA-256 of the frames' sorted names.
+        format: of the file.
+    """
+
+    dataset: str
+    size: tuple[int, int] | None
+    count: int
+    names: str
+    format: str = _FORMAT
+
+    def __str__(self) -> str:
+        return f"{self.count:,} frames of {self.dataset}, {describe_size(self.size)}"
+
+
+def describe_size(size: tuple[int, int] | None) -> str:
+    """What a pack holds of each frame, for messages."""
+    return "as files" if size is None else f"decoded at {size[0]}x{size[1]} (height x width)"
+
+
+class Pack(Container[str]):
+    """A pack that is open for reading: which frames it has, by name; made by :func:`open_pack`.
+
+    Each process opens the file for itself, after a fork too. Pickled, it is a path.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._environment, self._owner = _open_to_read(file), os.getpid()
+        with self.reading() as transaction:
+            self.info = _read_info(transaction, file)
+
+    def __contains__(self, name: object) -> bool:
+        with self.reading() as transaction:
+            return isinstance(name, str) and transaction.get(os.fsencode(name)) is not None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return open_pack, (self.file,)
+
+    @contextmanager
+    def reading(self) -> Iterator[lmdb.Transaction]:
+        """A transaction, whose values are views that are valid within the ``with`` alone."""
+        if self._owner != os.getpid():
+            # Inherited by a fork. Closing it gives up this process's mapping; the parent keeps its own.
+            self._environment.close()
+            self._environment, self._owner = _open_to_read(self.file), os.getpid()
+        with self._environment.begin(buffers=True) as transaction:
+            yield transaction
+
+
+# LMDB refuses to open a file twice in a process; the loaders of training and of test share what is open.
+_in_use: WeakValueDictionary[tuple[int, int], Pack] = WeakValueDictionary()
+
+
+def open_pack(file: Path) -> Pack:
+    """The pack at ``file``, newly opened or already in use.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is not a pack, or was cut off.
+    """
+    if not file.exists():
+        raise FileNotFoundError(f"There is no pack {file}: make it, or finish it, with tools/pack_dataset.py.")
+    key = (file.stat().st_dev, file.stat().st_ino)
+    pack = _in_use.get(key)
+    if pack is None:
+        pack = _in_use[key] = Pack(file)
+    return pack
+
+
+class PackedFrames:
+    """Reads frames out of a pack (a :class:`~xreid_plugin.data.frame_reader.FrameReader`)."""
+
+    def __init__(self, file: Path, home: Path) -> None:
+        """
+        Args:
+            file: the pack; see :func:`open_pack` for what is raised.
+            home: the dataset's folder, below which the tracklets' paths lie; it need not hold them.
+        """
+        self.pack = open_pack(file)
+        self.home = home
+
+    def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        """See :class:`~xreid_plugin.data.frame_reader.FrameReader`; ``size`` is the pack's, if it holds pixels."""
+        packed = self.pack.info.size
+        if packed not in (None, size):
+            raise FrameError(f"{self.pack.file} has frames {describe_size(packed)}, not {size[0]}x{size[1]}.")
+        with self.pack.reading() as transaction:
+
+            def picture(index: int) -> np.ndarray:
+                value = transaction.get(_key(tracklet.paths[index], self.home))
+                if value is None:
+                    raise ValueError(f"it is not in the pack {self.pack.file}, which is of other lists: pack again")
+                payload = value[_SUM_BYTES:]
+                return decode(payload) if packed is None else np.frombuffer(payload, np.uint8).reshape(*packed, 3)
+
+            return read_clip(tracklet, indices, size, picture)
+
+
+def pack_tracklets(
+    tracklets: Iterable[Tracklet],
+    home: Path,
+    dataset: str,
+    output: Path,
+    *,
+    size: tuple[int, int] | None = None,
+    workers: int = 0,
+) -> bool:
+    """Packs all frames of some tracklets, each once, or goes on with ``output.part`` where an earlier call was cut off.
+
+    Args:
+        tracklets: the tracklets, in the order in which their frames are to lie in the file.
+        home: the dataset's folder.
+        dataset: the name of its class.
+        output: the pack; it appears when the last frame is in.
+        size: (H, W) in pixels to decode frames at; None: the files as they are.
+        workers: threads that read and decode; 0: one for each core.
+
+    Returns:
+        False if this very pack is there already.
+
+    Raises:
+        FrameError: a frame is missing or not a picture.
+        ValueError: another pack lies at ``output`` or beside it.
+        OSError: a file cannot be read or written, as where the disk is full.
+    """
+    frames = {_key(path, home): (tracklet, i) for tracklet in tracklets for i, path in enumerate(tracklet.paths)}
+    info = PackInfo(dataset, size, len(frames), _digest(frames))
+    if output.exists():
+        _refuse_other(open_pack(output).info, info, output)
+        return False
+    part = output.with_name(f"{output.name}.part")
+    try:
+        with lmdb.open(str(part), subdir=False, map_size=_MAP_BYTES, readahead=False) as environment:
+            _fill(environment, part, info, frames, workers)
+    except lmdb.Error as error:
+        raise OSError(f"{part}: {error}. Once this is fixed, the same command goes on where it stopped.") from error
+    part.replace(output)
+    part.with_name(f"{part.name}-lock").unlink(missing_ok=True)
+    return True
+
+
+def _fill(
+    environment: lmdb.Environment,
+    part: Path,
+    info: PackInfo,
+    frames: Mapping[bytes, tuple[Tracklet, int]],
+    workers: int,
+) -> None:
+    with environment.begin(write=True) as transaction:
+        if not transaction.put(_INFO_KEY, json.dumps(asdict(info)).encode(), overwrite=False):
+            _refuse_other(_read_info(transaction, part), info, part)
+        missing = [key for key in frames if transaction.get(key) is None]
+
+    def record(key: bytes) -> tuple[bytes, bytes]:
+        tracklet, index = frames[key]
+        # Decoded in either case: a pack holds no frame that training would stumble over.
+        pixels = LooseFrames().read(tracklet, [index], info.size or (1, 1))
+        payload = pixels.tobytes() if info.size else Path(tracklet.paths[index]).read_bytes()
+        return key, _checksum(payload) + payload
+
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, ProgressBar("Packing", len(missing), "frame") as bar:
+        for start in range(0, len(missing), _BATCH):
+            records = list(pool.map(record, missing[start : start + _BATCH]))
+            # All of them or none, and on the disk before the next are read.
+            with environment.begin(write=True) as transaction:
+                transaction.cursor().putmulti(records)
+            bar.update(len(records))
+
+
+def verify_pack(file: Path) -> list[str]:
+    """Reads a whole pack; see :func:`open_pack` for what is raised.
+
+    Returns:
+        What is wrong, a line each: frames whose checksum does not agree, or that are not there.
+    """
+    pack = open_pack(file)
+    names, problems = [], []
+    with pack.reading() as transaction, ProgressBar("Verifying", pack.info.count, "frame") as bar:
+        for key, value in transaction.cursor():
+            if key != _INFO_KEY:
+                names.append(bytes(key))
+                if _checksum(value[_SUM_BYTES:]) != value[:_SUM_BYTES]:
+                    problems.append(f"frame {os.fsdecode(names[-1])}: its checksum does not agree with its bytes")
+                bar.update()
+    if _digest(names) != pack.info.names:
+        problems.append(f"{len(names):,} frames are there, not the {pack.info.count:,} that were packed")
+    return problems
+
+
+def _key(path: str, home: Path) -> bytes:
+    return os.fsencode(path.removeprefix(f"{home}/"))
+
+
+def _checksum(payload: bytes | memoryview) -> bytes:
+    return zlib.crc32(payload).to_bytes(_SUM_BYTES, "little")
+
+
+def _digest(keys: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"\0".join(sorted(keys))).hexdigest()
+
+
+def _refuse_other(found: PackInfo, wanted: PackInfo, file: Path) -> None:
+    if found != wanted:
+        raise ValueError(f"{file} is of other frames: {found}; wanted: {wanted}. Remove it, or name another --output.")
+
+
+def _read_info(transaction: lmdb.Transaction, file: Path) -> PackInfo:
+    content = transaction.get(_INFO_KEY)
+    fields = json.loads(bytes(content)) if content else {}
+    if fields.get("format") != _FORMAT:
+        raise ValueError(f"{file} is no pack of frames of this version: make it again (tools/pack_dataset.py).")
+    return PackInfo(**{**fields, "size": tuple(fields["size"]) if fields["size"] else None})
+
+
+def _open_to_read(file: Path) -> lmdb.Environment:
+    try:
+        # Reading ahead, since frames are many pages long and those of a clip lie close together. Without a lock file, a
+        # pack serves from a disk that is mounted read-only too; nobody writes to a complete one.
+        environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=True)
+    except lmdb.Error as error:
+        raise ValueError(f"{file} cannot be opened as a pack: {error}") from error
+    expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+    if file.stat().st_size < expected:
+        # Reading beyond its end would kill the process.
+        environment.close()
+        raise ValueError(f"{file} has fewer than its {expected:,} bytes: it was cut off; copy it or make it again.")
+    return environment
