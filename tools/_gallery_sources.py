@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from xreid_plugin.data.boxes import Boxes
 from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.footage import FileFrames, FootageError
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import Modality, Tracklet
 from xreid_plugin.data.tracklet_input import TrackletInput, VideoTracklet
+from xreid_plugin.data.video import Boxes
 from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them
 from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.gallery.store import Batch, FrameRef, Record

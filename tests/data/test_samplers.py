@@ -1,6 +1,5 @@
 import itertools
 import logging
-import re
 from collections import Counter
 
 import pytest
@@ -114,16 +113,6 @@ def test_a_pass_has_each_identity_at_most_once_and_drops_only_the_remainder(sett
         assert len(set(seen)) == a_pass * identities
 
 
-def test_dropped_identities_come_back_in_other_passes():
-    training_set = TrainingSet([(2, 2)] * 5)
-    # Two batches of two a pass leave one of the five out; 40 passes that all leave out the same one do not happen.
-    seen = Counter(
-        training_set.pids[i] for batch in batches(training_set.sampler(2, 1), 80) for i in positions(batch)[:2]
-    )
-    assert set(seen) == set(range(5))
-    assert max(seen.values()) <= 40
-
-
 def test_passes_differ_in_order_tracklets_and_seeds():
     training_set = TrainingSet([(6, 6)] * 6)
     first, second = batches(training_set.sampler(6, 2), 2)
@@ -166,12 +155,6 @@ def test_the_seed_decides(make):
 
 
 @pytest.mark.parametrize("make", [cross_modality, random_tracklets])
-def test_a_sampler_can_be_run_through_again(make):
-    sampler = make(0)
-    assert batches(sampler, 3) == batches(sampler, 3)
-
-
-@pytest.mark.parametrize("make", [cross_modality, random_tracklets])
 @pytest.mark.parametrize("start", [0, 1, 2, 5])
 def test_start_skips_exactly_that_many_batches(make, start):
     sampler = make(0)
@@ -205,50 +188,20 @@ def test_each_rank_has_whole_identities_with_both_blocks(in_world):
             assert [training_set.pids[i] for i in infrared] == [training_set.pids[i] for i in visible]
 
 
-@given(st.integers(-3, 60), st.integers(1, 4), st.integers(1, 3))
-def test_sizes_that_do_not_divide_are_refused_with_one_that_does(batch_size, instances, world_size):
-    training_set = TrainingSet([(1, 1)] * 30)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comm, "get_world_size", lambda: world_size)
-        if batch_size > 0 and batch_size % (2 * instances * world_size) == 0:
-            training_set.sampler(0, instances, batch_size=batch_size)
-            return
-        with pytest.raises(ValueError, match=rf"SOLVER\.IMS_PER_BATCH is {batch_size}; it must be a multiple") as error:
-            CrossModalityIdentitySampler(
-                pids=training_set.pids,
-                modalities=training_set.modalities,
-                batch_size=batch_size,
-                num_instances=instances,
-                seed=0,
-            )
-        assert f"DATALOADER.NUM_INSTANCE ({instances}) × {world_size} processes" in str(error.value)
-        suggested = int(re.search(r"such as (\d+)\.$", str(error.value)).group(1))
-        training_set.sampler(0, instances, batch_size=suggested)
-
-
-def test_a_number_of_instances_below_one_is_refused():
-    with pytest.raises(ValueError, match=r"DATALOADER\.NUM_INSTANCE is 0; it must be at least 1"):
-        TrainingSet([(1, 1)]).sampler(1, 0, batch_size=2)
-
-
 @pytest.mark.parametrize("world_size", [1, 2, 3])
-def test_too_few_identities_are_refused_with_a_size_that_works(world_size, in_world):
-    training_set = TrainingSet([(1, 1)] * 5 + [(1, 0)] * 9)
+def test_sizes_that_do_not_divide_and_too_few_identities_are_refused(world_size, in_world):
+    training_set = TrainingSet([(1, 1)] * 6 + [(1, 0)] * 9)
     in_world(0, world_size)
-    with pytest.raises(
-        ValueError, match="A batch needs 6 identities with both modalities, but the training set has 5"
-    ) as error:
-        training_set.sampler(6, 2)
-    suggested = int(re.search(r"to at most (\d+)\.$", str(error.value)).group(1))
-    training_set.sampler(0, 2, batch_size=suggested)
-    with pytest.raises(ValueError, match="A batch needs"):
-        training_set.sampler(0, 2, batch_size=suggested + 4 * world_size)
-
-
-def test_a_training_set_without_pairs_is_refused_without_a_size():
-    with pytest.raises(ValueError, match="the training set has 0") as error:
-        TrainingSet([(2, 0), (0, 3)]).sampler(1, 2)
-    assert "at most" not in str(error.value)
+    for size in range(-3, 25):
+        if size > 0 and size % (2 * 2 * world_size) == 0:
+            training_set.sampler(0, 2, batch_size=size)
+        else:
+            with pytest.raises(ValueError, match=r"SOLVER\.IMS_PER_BATCH"):
+                training_set.sampler(0, 2, batch_size=size)
+    with pytest.raises(ValueError, match=r"SOLVER\.IMS_PER_BATCH to at most 24"):
+        training_set.sampler(12, 2)
+    with pytest.raises(ValueError, match=r"DATALOADER\.NUM_INSTANCE"):
+        training_set.sampler(1, 0, batch_size=2)
 
 
 @given(st.integers(1, 40), st.data())
@@ -270,11 +223,9 @@ def test_random_tracklets_are_ordered_anew_and_none_is_lost():
 
 def test_random_tracklets_refuse_batches_that_cannot_be(in_world):
     in_world(0, 2)
-    with pytest.raises(ValueError, match=r"it must be a multiple of 2 \(1 clip × 2 processes\), such as 6\.$"):
-        RandomTrackletSampler(num_tracklets=19, batch_size=5, seed=0)
-    RandomTrackletSampler(num_tracklets=19, batch_size=6, seed=0)
-    with pytest.raises(ValueError, match=r"has only 19 tracklets; lower it to at most 18\.$"):
-        RandomTrackletSampler(num_tracklets=19, batch_size=20, seed=0)
+    for size in (5, 20):
+        with pytest.raises(ValueError, match=r"SOLVER\.IMS_PER_BATCH"):
+            RandomTrackletSampler(num_tracklets=19, batch_size=size, seed=0)
     RandomTrackletSampler(num_tracklets=19, batch_size=18, seed=0)
 
 

@@ -54,25 +54,6 @@ def test_a_run_goes_on_without_bad_frames_and_tells(damaged, tmp_path):
     assert results["protocol"]["substituted_frames"] > 0
 
 
-def test_a_frame_that_leads_out_of_the_dataset_ends_a_run_that_would_substitute(small_set, tmp_path):
-    root = tmp_path / "copy"
-    shutil.copytree(small_set, root)
-    # The first frame of a training tracklet is in the clips that make the first prototypes.
-    tracklet = HITSZVCM(root).train[0]
-    frame = Path(tracklet.paths[0])
-    frame.rename(tmp_path / "elsewhere.jpg")
-    frame.symlink_to(tmp_path / "elsewhere.jpg")
-    places = ["DATASETS.ROOT", str(root), "OUTPUT_DIR", str(tmp_path / "run")]
-    refused = run_tool("train_net", *CONFIG, *RUN, *places, "INPUT.BAD_FRAMES", "substitute")
-    assert refused.returncode == 2, refused.stdout + refused.stderr
-    assert "Traceback" not in refused.stderr
-    assert re.fullmatch(
-        rf"train_net: Frame {frame} of tracklet {tracklet.name} is refused: it is a link to {tmp_path}/elsewhere\.jpg, "
-        rf"outside {root}: .*check_dataset\.py .*\.",
-        refused.stderr.strip().splitlines()[-1],
-    )
-
-
 def children(pid):
     """The processes that a process has started."""
     listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

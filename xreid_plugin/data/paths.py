@@ -40,17 +40,17 @@ class FramePaths(Sequence[str]):
     Pickled together, views of one array carry it once.
     """
 
-    __slots__ = ("_first", "_folder", "_names", "_stop")
+    __slots__ = ("_first", "_names", "_prefix", "_stop")
 
-    def __init__(self, folder: str, names: NDArray[np.bytes_], first: int = 0, stop: int | None = None) -> None:
+    def __init__(self, prefix: str, names: NDArray[np.bytes_], first: int = 0, stop: int | None = None) -> None:
         """
         Args:
-            folder: what all names are relative to; empty for whole paths.
-            names: (N,) bytes of equal width.
+            prefix: what all paths begin with.
+            names: (N,) bytes of equal width, the rest of each path.
             first: the tracklet's first row.
             stop: the row after its last; None for the end of the array.
         """
-        self._folder = folder
+        self._prefix = prefix
         self._names = names
         self._first = first
         self._stop = len(names) if stop is None else stop
@@ -58,7 +58,10 @@ class FramePaths(Sequence[str]):
     @classmethod
     def of(cls, folder: str | Path, names: Iterable[str]) -> "FramePaths":
         """Paths in an array of their own; ``names``, at least one, are relative to the folder."""
-        return cls(str(folder), np.array([os.fsencode(name) for name in names]))
+        known = list(names)
+        common = os.path.commonprefix(known)  # noqa: RUF071  (characters, not folders, are meant)
+        below = common[: common.rfind("/") + 1]
+        return cls((f"{folder}/" if folder else "") + below, np.array([os.fsencode(n[len(below) :]) for n in known]))
 
     def __len__(self) -> int:
         return self._stop - self._first
@@ -85,19 +88,19 @@ class FramePaths(Sequence[str]):
         return repr(list(self))
 
     def _path(self, row: int) -> str:
-        name = os.fsdecode(self._names[row])
-        return f"{self._folder}{os.sep}{name}" if self._folder else name
+        return self._prefix + os.fsdecode(self._names[row])
 
 
 def share_paths(tracklets: Iterable[Tracklet]) -> list[Tracklet]:
     """The same tracklets, the paths of all in one array."""
-    kept = list(tracklets)
-    paths = [t.paths if isinstance(t.paths, FramePaths) else FramePaths.of("", t.paths) for t in kept]
+    # One by one, so that the strings of a tracklet are gone before those of the next are made.
+    kept = [t if isinstance(t.paths, FramePaths) else t._replace(paths=FramePaths.of("", t.paths)) for t in tracklets]
+    paths = [tracklet.paths for tracklet in kept if isinstance(tracklet.paths, FramePaths)]
     if not paths:
         return []
     names = np.concatenate([part._names[part._first : part._stop] for part in paths])
     stops = np.cumsum([len(part) for part in paths]).tolist()
     return [
-        tracklet._replace(paths=FramePaths(part._folder, names, stop - len(part), stop))
+        tracklet._replace(paths=FramePaths(part._prefix, names, stop - len(part), stop))
         for tracklet, part, stop in zip(kept, paths, stops, strict=True)
     ]
