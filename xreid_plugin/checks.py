@@ -18,7 +18,7 @@ from fastreid.utils import comm
 from fastreid.utils.registry import Registry
 
 from xreid_plugin.config import KEYS, ONE_OR_MORE, POSITIVE, SHARE, ZERO_OR_MORE, Range
-from xreid_plugin.data.build import datasets_of_tracklets
+from xreid_plugin.data.datasets.base import tracklet_dataset
 from xreid_plugin.data.samplers import CrossModalityIdentitySampler
 from xreid_plugin.host import resolve_device
 from xreid_plugin.modeling.clip_config import TowerShape, tiled_size, tower_shape
@@ -138,8 +138,8 @@ def _names(cfg: CfgNode) -> Iterator[Fault]:
         yield "MODEL.LOSSES.NAME", "be losses that are registered, one or more"
     for key in ("DATASETS.NAMES", "DATASETS.TESTS"):
         names = attrgetter(key)(cfg)
-        if not names or any(name not in datasets_of_tracklets() for name in names):
-            yield key, f"be of {', '.join(sorted(datasets_of_tracklets()))}"
+        if not names or any(tracklet_dataset(name) is None for name in names):
+            yield key, "name datasets of tracklets, such as HITSZVCM or BUPTCampus"
 
 
 def _is_in(registry: Registry, name: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.measure import Work
 from benchmarks.report import Case, read_size
-from xreid_plugin.data.path_table import share_paths
+from xreid_plugin.data.paths import share_paths
 from xreid_plugin.data.tracklet import Modality, Tracklet
 
 # Frames of a tracklet, the mean of HITSZ-VCM, which has 22,000 of them.

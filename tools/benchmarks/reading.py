@@ -17,10 +17,9 @@ from torchvision import transforms
 from benchmarks.measure import Work
 from benchmarks.report import Case, read_size
 from xreid_plugin.data.clips import ClipRequest, TrainClips
-from xreid_plugin.data.frame_files import LooseFrames
+from xreid_plugin.data.frame_reader import LooseFrames
 from xreid_plugin.data.frames import random_in_chunks
-from xreid_plugin.data.pack.reader import PackedFrames
-from xreid_plugin.data.pack.writer import pack_tracklets
+from xreid_plugin.data.pack import PackedFrames, pack_tracklets
 from xreid_plugin.data.tracklet import IMAGES, TARGETS, Modality, Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
 

@@ -75,7 +75,7 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
         return {**batch, FAULTS: faults} if self.substitute else batch
 
     @staticmethod
-    def collate_fn(batch: dict[str, Any]) -> dict[str, Any]:
+    def collate_fn(batch: Any) -> Any:
         """The batch as it is; the loader takes this function in place of its own, which joins items."""
         return batch
 
