@@ -59,14 +59,11 @@ def test_pixels_are_those_of_the_files_in_the_order_asked_for(tmp_path, packed_s
         assert np.array_equal(clip, loose(tracklet)[order])
 
 
-def test_packed_files_serve_any_size_and_decoded_frames_their_own(tmp_path):
+def test_packed_files_serve_any_size(tmp_path):
     dataset, file = pack_set(tmp_path, None)
     tracklet = dataset.train[0]
     for size in ((16, 8), (5, 9), (3, 2)):
         assert np.array_equal(PackedFrames(file, dataset.home).read(tracklet, range(12), size), loose(tracklet, size))
-    pack(dataset, tmp_path / "decoded.pack", SIZE)
-    with pytest.raises(FrameError, match=r"decoded\.pack"):
-        PackedFrames(tmp_path / "decoded.pack", dataset.home).read(tracklet, [0], (16, 8))
 
 
 @KINDS

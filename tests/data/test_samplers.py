@@ -125,12 +125,6 @@ def test_passes_differ_in_order_tracklets_and_seeds():
     assert len(set(every_seed)) == len(every_seed)
 
 
-def test_every_tracklet_has_its_turn():
-    training_set = TrainingSet([(5, 3), (1, 4), (2, 2)])
-    drawn = {i for batch in batches(training_set.sampler(3, 2), 60) for i in positions(batch)}
-    assert drawn == set(range(len(training_set.pids)))
-
-
 def test_identities_that_lack_a_modality_are_left_out_and_counted(caplog):
     training_set = TrainingSet([(2, 2), (3, 0), (2, 1), (0, 2)])
     with caplog.at_level(logging.INFO, logger="xreid_plugin.data.samplers"):
@@ -213,12 +207,6 @@ def test_random_tracklets_come_once_a_pass(num_tracklets, data):
         seen = [i for batch in part for i in positions(batch)]
         assert len(set(seen)) == len(seen) == a_pass * batch_size
         assert set(seen) <= set(range(num_tracklets))
-
-
-def test_random_tracklets_are_ordered_anew_and_none_is_lost():
-    drawn = [positions(batch) for batch in batches(random_tracklets(0), 40)]
-    assert drawn[0] != drawn[2]
-    assert {i for batch in drawn for i in batch} == set(range(19))
 
 
 def test_random_tracklets_refuse_batches_that_cannot_be(in_world):

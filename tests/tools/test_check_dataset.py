@@ -41,23 +41,6 @@ def test_a_missing_frame_exits_1(main, tmp_path, capsys):
     assert str(frame) in output
 
 
-def test_a_truncated_frame_exits_1_when_frames_are_decoded(main, tmp_path, capsys):
-    frame = small_vcm(tmp_path).write() / "Train/0007/rgb/D3/5.jpg"
-    frame.write_bytes(frame.read_bytes()[:-60])
-    arguments = ["--dataset", "HITSZVCM", "--root", str(tmp_path), "--no-counts"]
-    assert main(arguments) == 0
-    assert main([*arguments, "--deep"]) == 1
-    assert f"{frame}: " in capsys.readouterr().out
-
-
-def test_a_query_without_match_exits_1(main, tmp_path, capsys):
-    tree = small_vcm(tmp_path)
-    tree.track("test", VISIBLE, 600, 1)
-    tree.write()
-    assert main(["--dataset", "HITSZVCM", "--root", str(tmp_path), "--no-counts"]) == 1
-    assert "FAILURE: V2I queries without a match in the gallery: 1" in capsys.readouterr().out
-
-
 def test_unreadable_lists_and_shared_identities_exit_2(main, tmp_path, capsys):
     tree = small_vcm(tmp_path)
     tree.track("train", VISIBLE, 504, 1)

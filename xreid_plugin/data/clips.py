@@ -172,12 +172,8 @@ class TestClips(_Clips[int]):
     ) -> None:
         """
         Args:
-            tracklets: the tracklets whose clips are wanted.
-            size: (H, W) in pixels.
-            num_frames: T.
+            tracklets: the tracklets whose clips are wanted; size, num_frames, reader and substitute: as in training.
             mode: "even" or "dense", as TEST.FRAMES.
-            reader: source of the frames; None reads the tracklets' files.
-            substitute: go on without bad frames, as INPUT.BAD_FRAMES says; else they are an error.
             drop_unreadable: with ``substitute``, whether a tracklet without a readable frame has blank clips.
 
         Raises:
@@ -227,6 +223,6 @@ def _block(shape: tuple[int, ...]) -> torch.Tensor:
     """Memory for a batch, uint8, not initialised; in a loader's worker, memory that the parent process sees as well."""
     if get_worker_info() is None:
         return torch.empty(shape, dtype=torch.uint8)
-    # As torch's own collating does it: share_memory_() would copy, a third of the time of the whole batch.
+    # As torch's own collating does it: share_memory_() would copy.
     shared = torch.UntypedStorage._new_shared(math.prod(shape))
     return torch.empty(0, dtype=torch.uint8).set_(shared).view(shape)

@@ -24,7 +24,7 @@ from weakref import WeakValueDictionary
 import lmdb
 import numpy as np
 
-from xreid_plugin.data.frame_reader import FrameError, LooseFrames, decode, read_clip
+from xreid_plugin.data.frame_reader import LooseFrames, decode, read_clip
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.progress import ProgressBar
 
@@ -125,10 +125,8 @@ class PackedFrames:
         self.home = home
 
     def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """See :class:`~xreid_plugin.data.frame_reader.FrameReader`; ``size`` is the pack's, if it holds pixels."""
+        """See :class:`~xreid_plugin.data.frame_reader.FrameReader`."""
         packed = self.pack.info.size
-        if packed not in (None, size):
-            raise FrameError(f"{self.pack.file} has frames {describe_size(packed)}, not {size[0]}x{size[1]}.")
         with self.pack.reading() as transaction:
 
             def picture(index: int) -> np.ndarray:
