@@ -2,14 +2,16 @@
 
 Examples:
     python tools/compare.py projects/XReID/configs/vcm.yml configs/baselines/*.yml --seeds 0 1 2 --output logs/compare
-    python tools/compare.py projects/XReID/configs/ablations/[1-5]*.yml --output logs/ablation TEST.RERANK.ENABLED True
+    python tools/compare.py projects/XReID/configs/ablations/table5/*.yml --output logs/table5 --seeds 0 1 2
     python tools/compare.py xreid=projects/XReID/configs/vcm.yml configs/baselines/bot_r18.yml --output logs/small \\
         --overlay projects/XReID/configs/synthetic.yml --overlay configs/from-scratch.yml
     python tools/compare.py projects/XReID/configs/vcm.yml configs/baselines/*.yml --output logs/compare --only-report
+    python tools/compare.py --list-published
 
 A configuration is named after its file, or by NAME=FILE. Each run is a process of its own that writes to
 DIR/NAME/seedK. The same command, given again, skips finished runs and continues interrupted ones.
-DIR/report.md, results.csv, cmc.png and map.png are written at the end.
+DIR/report.md, results.csv, cmc.png and map.png are written at the end; the report has the published figures of
+projects/XReID/published.yml beside the measured ones, if the test set is a full HITSZ-VCM or BUPTCampus.
 Exit status: 0 done, 1 a run has no results, 2 wrong usage, 130 interrupted.
 """
 
@@ -20,11 +22,13 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import UsageError, run_tool, tool_parser
 from _options import add_imports
 
+PUBLISHED = Path(__file__).resolve().parents[1] / "projects/XReID/published.yml"
 TRAIN_NET = Path(__file__).resolve().with_name("train_net.py")
 USAGE = "%(prog)s CONFIG... [--seeds N...] --output DIR [--overlay FILE]... [options] [KEY VALUE]..."
 
@@ -45,22 +49,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(command: str, args: argparse.Namespace) -> int:
+    if args.list_published:
+        _list_published()
+        return 0
     configs, overrides = _split(args.words)
     if not configs:
         raise UsageError("name a configuration, such as projects/XReID/configs/vcm.yml")
+    if args.output is None:
+        raise UsageError("name an --output")
     import xreid_plugin  # noqa: F401  (fixes the host)
-    from xreid_plugin.comparison.plan import plan
     from xreid_plugin.comparison.report import write_report
-    from xreid_plugin.comparison.run import execute_all
+    from xreid_plugin.comparison.runs import execute_all, plan
 
     runs = plan(configs, args.seeds, args.output, args.overlay, overrides)
     if not args.only_report:
         execute_all(runs, TRAIN_NET, partial(print, flush=True), args.imports)
-    print(f"\n{write_report(runs, args.output, command)}\nWritten to {args.output}/report.md")
+    print(f"\n{write_report(runs, args.output, command, _published())}\nWritten to {args.output}/report.md")
     missing = sum(not run.is_done for run in runs)
     if missing:
         print(f"{missing} of {len(runs)} runs have no results; the same command goes on with them.")
     return int(missing > 0)
+
+
+def _published() -> dict[str, Any]:
+    import yaml
+
+    content: dict[str, Any] = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
+    return content
+
+
+def _list_published() -> None:
+    from tabulate import tabulate
+
+    for table in _published()["tables"]:
+        number = f", table {table['table']}" if "table" in table else ""
+        print(f"{table['dataset']}{number} ({table['source']}), percent\n")
+        headers = ["method", *(f"{way} {name}" for way in ("I2V", "V2I") for name in table["metrics"]), "configuration"]
+        rows = [[row["method"], *row["I2V"], *row["V2I"], row.get("config", "")] for row in table["rows"]]
+        print(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=".1f", missingval="-") + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,7 +104,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_imports(add)
     add = parser.add_argument_group("output").add_argument
-    add("--output", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
+    add("--output", type=Path, metavar="DIR", help="folder of the runs and the report")
+    add(
+        "--list-published",
+        action="store_true",
+        help="print the published figures, and nothing else",
+    )
     add("--only-report", action="store_true", help="train nothing: report the results of earlier runs")
     return parser
 

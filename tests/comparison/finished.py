@@ -2,7 +2,7 @@
 
 import json
 
-from xreid_plugin.comparison.plan import Run
+from xreid_plugin.comparison.runs import Run
 
 LAST_EPOCH = 2
 PROTOCOL = {"frames": "even", "size": [48, 24], "same_camera": "exclude"}

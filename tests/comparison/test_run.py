@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tests.comparison.finished import finished, planned
-from xreid_plugin.comparison.run import execute, execute_all, last_line, read_usage
+from xreid_plugin.comparison.runs import Usage, execute, execute_all
 
 RESULTS = '{"figures": {"I2V/mAP": 12.5}}'
 
@@ -28,13 +28,13 @@ def finish(tmp_path):
 def test_a_run_is_given_its_configuration_and_overrides(tmp_path, stand_in):
     run = planned(tmp_path)
     assert execute(run, stand_in(f"print(sys.argv[1:]); {finish(tmp_path)}")) == 0
-    assert last_line(run) == str(["--config-file", str(run.config_file), "SEED", "0"])
+    assert run.last_line == str(["--config-file", str(run.config_file), "SEED", "0"])
 
 
 def test_a_run_is_given_the_modules_that_are_imported(tmp_path, stand_in):
     run = planned(tmp_path)
     assert execute(run, stand_in(f"print(sys.argv[3:]); {finish(tmp_path)}"), ["own.py", "own.losses"]) == 0
-    assert last_line(run) == str(["--import", "own.py", "--import", "own.losses", "SEED", "0"])
+    assert run.last_line == str(["--import", "own.py", "--import", "own.losses", "SEED", "0"])
 
 
 def test_a_run_with_a_checkpoint_is_resumed(tmp_path, stand_in):
@@ -43,15 +43,15 @@ def test_a_run_with_a_checkpoint_is_resumed(tmp_path, stand_in):
     assert execute(run, interrupted) == 3
     assert run.can_resume
     assert execute(run, stand_in(f"print('--resume' in sys.argv); {finish(tmp_path)}")) == 0
-    assert last_line(run) == "True"
+    assert run.last_line == "True"
 
 
 def test_usage_adds_up_over_attempts(tmp_path, stand_in):
     run = planned(tmp_path)
     execute(run, stand_in("ballast = bytearray(96 << 20); sys.exit(3)"))
-    first = read_usage(run)
+    first = Usage.of(run)
     execute(run, stand_in(finish(tmp_path)))
-    second = read_usage(run)
+    second = Usage.of(run)
     assert first.peak_bytes >= 96 << 20
     assert second.peak_bytes == first.peak_bytes
     assert second.seconds > first.seconds > 0
@@ -61,7 +61,7 @@ def test_usage_adds_up_over_attempts(tmp_path, stand_in):
 def test_on_a_gpu_the_peak_is_what_the_training_log_says(tmp_path, stand_in):
     run = planned(tmp_path)
     execute(run, stand_in("print('iteration 1  3.5 GiB'); print('iteration 2  4.0 GiB'); print('done')"))
-    usage = read_usage(run)
+    usage = Usage.of(run)
     assert usage.on_gpu
     assert usage.peak_bytes == 4 * 2**30
 

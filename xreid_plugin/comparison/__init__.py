@@ -1,0 +1,1 @@
+"""Several configurations and seeds side by side."""

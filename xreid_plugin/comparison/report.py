@@ -1,86 +1,350 @@
-"""The report of a comparison: report.md, results.csv, cmc.png and map.png in its folder."""
+"""The report of a comparison: rows over seeds, tables, what is published, plots (report.md, results.csv, two PNG)."""
 
-from collections.abc import Sequence
+import csv
+import io
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from tabulate import tabulate
 
 from xreid_plugin.comparison.cost import Cost, cost_of_run
-from xreid_plugin.comparison.plan import Run
-from xreid_plugin.comparison.plots import plot_cmc, plot_map
-from xreid_plugin.comparison.results import Row, protocol_differences, rows_of
-from xreid_plugin.comparison.run import last_line
-from xreid_plugin.comparison.tables import cost_table, csv_text, retrieval_table
+from xreid_plugin.comparison.runs import Run, Usage
+from xreid_plugin.evaluation.ranking import METRICS
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.visualization.curves import draw_cmc, finish_cmc
+
+RERANKED = "-reranked"
+# Okabe and Ito's palette without its yellow, which is faint on white: which colour-blind readers can tell apart.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES = ("-", "--", ":", "-.")
+_DIRECTIONS = {"I2V": "infrared → visible", "V2I": "visible → infrared"}
+_WIDTH = 8.0  # inches: 100 dots an inch make the 800 pixels that it is read at
+_DPI = 200
 
 
-def write_report(runs: Sequence[Run], output: Path, command: str) -> str:
+@dataclass(frozen=True)
+class Statistic:
+    """A metric over seeds: its mean, and the deviation of the sample (divided by n - 1), None for one seed."""
+
+    mean: float
+    deviation: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Statistic":
+        """The statistic of at least one value."""
+        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f}" + ("" if self.deviation is None else f" ± {self.deviation:.2f}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A configuration in the report; what depends on results is empty or None where no run is done.
+
+    Attributes:
+        name: the configuration's name.
+        done: its runs that have results.
+        missing: its runs that have none.
+        metrics: metrics over the runs that are done, in percent, by names such as "I2V/mAP".
+        curves: by direction, the CMC in percent at ranks 1, 2, ...
+        protocol: the protocol of the first run that is done.
+        usage: the mean time and the greatest peak of the runs that are done.
+        cost: cost of the model.
+    """
+
+    name: str
+    done: Sequence[Run]
+    missing: Sequence[Run]
+    metrics: Mapping[str, Statistic]
+    curves: Mapping[str, Sequence[Statistic]]
+    protocol: Mapping[str, Any]
+    usage: Usage | None = None
+    cost: Cost | None = None
+
+    @classmethod
+    def of(cls, name: str, runs: Sequence[Run]) -> "Row":
+        """Reads what a configuration's runs have written; measures the model's cost on the first that is done."""
+        done, missing = ([run for run in runs if run.is_done is wanted] for wanted in (True, False))
+        if not done:
+            return cls(name, done, missing, {}, {}, {})
+        contents = [json.loads(run.results.read_text()) for run in done]
+        used = [Usage.of(run) for run in done]
+        seconds, peak = statistics.fmean(usage.seconds for usage in used), max(usage.peak_bytes for usage in used)
+        first = contents[0]
+        return cls(
+            name,
+            done,
+            missing,
+            {key: Statistic.of([content["figures"][key] for content in contents]) for key in first["figures"]},
+            {
+                key: [Statistic.of(at) for at in zip(*(content["curves"][key] for content in contents), strict=True)]
+                for key in first["curves"]
+            },
+            first["protocol"],
+            Usage(seconds, peak, used[0].on_gpu),
+            cost_of_run(done[0].folder),
+        )
+
+    @property
+    def directions(self) -> list[str]:
+        """The raw rankings among the metrics, such as "I2V"."""
+        return [key.removesuffix("/mAP") for key in self.metrics if key.endswith("/mAP") and "-" not in key]
+
+
+def write_report(runs: Sequence[Run], output: Path, command: str, published: Mapping[str, Any]) -> str:
     """Reads what the runs have written, measures each model once, and writes the report.
 
     Args:
-        runs: the runs of the comparison, done or not.
+        runs: the runs of the comparison, those of a configuration one after another.
         output: the comparison's folder.
         command: the command that made it, for the report.
+        published: the content of published.yml.
 
     Returns:
         The report's Markdown.
     """
-    rows = rows_of(runs, costs_of(runs))
+    rows = [Row.of(name, list(group)) for name, group in groupby(runs, key=lambda run: run.name)]
     done = [row for row in rows if row.done]
     output.mkdir(parents=True, exist_ok=True)
     if done:
         plot_cmc(done, output / "cmc.png")
         plot_map(done, output / "map.png")
-    text = markdown(rows, command)
+    text = markdown(rows, command, published)
     replace_atomically(output / "results.csv", lambda part: part.write_text(csv_text(rows)))
     replace_atomically(output / "report.md", lambda part: part.write_text(text))
     return text
 
 
-def costs_of(runs: Sequence[Run]) -> dict[str, Cost]:
-    """The cost of each configuration's model, by the configuration's name; measured on its first run that is done."""
-    first: dict[str, Run] = {}
-    for run in runs:
-        if run.is_done:
-            first.setdefault(run.name, run)
-    return {name: cost_of_run(run.folder) for name, run in first.items()}
-
-
-def markdown(rows: Sequence[Row], command: str) -> str:
+def markdown(rows: Sequence[Row], command: str, published: Mapping[str, Any]) -> str:
     """The report as Markdown; it refers to the pictures beside it."""
     done = [row for row in rows if row.done]
     parts = ["# Comparison", f"Made by `{command}`.", "## Retrieval", retrieval_table(rows)]
     parts.append("In percent, of each run's last epoch: the mean over seeds, ± the deviation of the sample.")
-    if any(row.missing for row in rows):
-        parts.append("\n".join(["**Runs without results:**", "", *_failures(rows)]))
-    differences = protocol_differences(rows)
-    if differences:
-        warning = "**These rows were evaluated under different protocols, and their figures may not be compared:**"
+    failed = [f"- {run.name}, seed {run.seed}: {run.last_line} (see {run.log})" for row in rows for run in row.missing]
+    if failed:
+        parts.append("\n".join(["**Runs without results:**", "", *failed]))
+    if differences := protocol_differences(done):
+        warning = "**These rows were evaluated under different protocols, and their metrics may not be compared:**"
         parts.append("\n".join([warning, "", *(f"- {line}" for line in differences)]))
     elif done:
-        parts.append("All rows were evaluated under one protocol: " + _protocol(done[0]) + ".")
+        protocol = {key: value for key, value in done[0].protocol.items() if not isinstance(value, dict | list)}
+        shared = ", ".join(f"{key} {value}" for key, value in protocol.items())
+        parts.append(f"All rows were evaluated under one protocol: {shared}.")
+    if beside := published_table(done, published):
+        parts += ["## Beside what is published", beside]
+        parts.append("Measured, then (published, difference). All: `python tools/compare.py --list-published`.")
     if done:
         parts += ["![CMC curves](cmc.png)", "![Mean average precision](map.png)"]
-    parts += ["## Cost", cost_table(rows), _cost_note(done)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+        parts += ["## Cost", cost_table(rows), _cost_note(done[0])]
+    return "\n\n".join(parts) + "\n"
 
 
-def _failures(rows: Sequence[Row]) -> list[str]:
-    return [f"- {run.name}, seed {run.seed}: {last_line(run)} (see {run.log})" for row in rows for run in row.missing]
+def protocol_differences(done: Sequence[Row]) -> list[str]:
+    """A line for each part of the protocol in which rows differ; their metrics may then not be compared."""
+    return [
+        f"{key}: " + "; ".join(f"{row.name} {json.dumps(row.protocol.get(key))}" for row in done)
+        for key in dict.fromkeys(key for row in done for key in row.protocol)
+        if len({json.dumps(row.protocol.get(key), sort_keys=True) for row in done}) > 1
+    ]
 
 
-def _protocol(row: Row) -> str:
-    return ", ".join(f"{key} {value}" for key, value in row.protocol.items() if not isinstance(value, dict | list))
+def published_table(done: Sequence[Row], published: Mapping[str, Any]) -> str:
+    """A Markdown table of the rows whose configuration has published figures for the test set that they were ranked on.
+
+    Empty where there are none: a set counts as a dataset's own if its lists name as many tracklets as a full copy's, so
+    synthetic sets and parts of a copy never do.
+    """
+    body = []
+    for row in done:
+        dataset = row.protocol.get("dataset")
+        full = published["test_sets"].get(dataset)
+        sets = row.protocol.get("sets", {})
+        if full is None or any(
+            sets.get(name, {}).get(modality, {}).get("listed") != count
+            for name, counts in full.items()
+            for modality, count in counts.items()
+        ):
+            continue
+        config = row.done[0].config_file.resolve().with_suffix("").as_posix()
+        for table in published["tables"]:
+            for entry in table["rows"] if table["dataset"] == dataset else ():
+                if config.endswith(f"/{entry.get('config')}"):
+                    label = f"table {table['table']}, {entry['method']}"
+                    body += [[way, row.name, label, *_beside(row, way, table, entry)] for way in row.directions]
+    headers = ["direction", "model", "published as", "Rank-1", "Rank-5", "Rank-20", "mAP"]
+    return tabulate(body, headers=headers, tablefmt="pipe", disable_numparse=True) if body else ""
 
 
-def _cost_note(done: Sequence[Row]) -> str:
-    cost = next((row.cost for row in done if row.cost is not None), None)
-    usage = next((row.usage for row in done if row.usage is not None), None)
-    if cost is None or usage is None:
-        return ""
-    device = "the CPU" if cost.device == "cpu" else cost.device
-    memory = "torch's on the GPU" if usage.on_gpu else "resident in the training process, without its loader's workers"
-    threads = f", {cost.threads} threads" if cost.device == "cpu" else ""
+def _beside(row: Row, direction: str, table: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
+    figures = dict(zip(table["metrics"], entry[direction], strict=True))
+    cells = []
+    for name in ("Rank-1", "Rank-5", "Rank-20", "mAP"):
+        measured, there = row.metrics[f"{direction}/{name}"].mean, figures.get(name)
+        cells.append("-" if there is None else f"{measured:.1f} ({there:.1f}, {measured - there:+.1f})")
+    return cells
+
+
+def retrieval_table(rows: Sequence[Row]) -> str:
+    """A Markdown table, a row per direction and configuration: the mean over seeds ± their deviation, in percent."""
+    directions = list(dict.fromkeys(direction for row in rows for direction in row.directions)) or ["-"]
+    names = {name: f"/{name}" for name in METRICS}
+    if any(key.endswith(f"{RERANKED}/mAP") for row in rows for key in row.metrics):
+        names["mAP, re-ranked"] = f"{RERANKED}/mAP"
+    body = [
+        [direction, row.name, _seeds(row), *(str(row.metrics.get(direction + key, "-")) for key in names.values())]
+        for direction in directions
+        for row in rows
+    ]
+    return tabulate(body, headers=["direction", "model", "seeds", *names], tablefmt="pipe", disable_numparse=True)
+
+
+def _seeds(row: Row) -> str:
+    count = str(len(row.done)) if row.done else "failed"
+    return f"{count} of {len(row.done) + len(row.missing)}" if row.done and row.missing else count
+
+
+def cost_table(rows: Sequence[Row]) -> str:
+    """A Markdown table of what each model costs, and what its training used."""
+    headers = ["model", "parameters (M)", "GFLOPs a clip", "clips/s", "peak memory (GiB)", "minutes a run"]
+    body = []
+    for row in rows:
+        cells = ["-"] * 5
+        if row.cost is not None and row.usage is not None:
+            cost, usage = row.cost, row.usage
+            numbers = cost.parameters / 1e6, cost.flops_per_clip / 1e9
+            cells = [*(f"{number:.2f}" for number in numbers), f"{cost.clips_per_second:.1f}"]
+            cells += [f"{usage.peak_bytes / 2**30:.2f}", f"{usage.seconds / 60:.1f}"]
+        body.append([row.name, *cells])
+    return tabulate(body, headers=headers, tablefmt="pipe", disable_numparse=True, colalign=("left", *("right",) * 5))
+
+
+def _cost_note(row: Row) -> str:
+    assert row.cost is not None
+    assert row.usage is not None
+    threads = f", {row.cost.threads} threads" if row.cost.device == "cpu" else ""
+    memory = "torch's on the GPU" if row.usage.on_gpu else "resident in the training process, without its workers"
     return (
         "Parameters are the whole model's, with what only training uses. A multiplication with its addition counts as "
-        f"two FLOPs. Clips a second: embedding batches of {cost.batch} on {device}{threads}, the median of a few "
-        f"passes. Peak memory: {memory}. Time and memory depend on the machine and on what else it is doing."
+        f"two FLOPs. Clips a second: embedding batches of {row.cost.batch} on {row.cost.device}{threads}. "
+        f"Peak memory: {memory}."
     )
+
+
+def csv_text(rows: Sequence[Row]) -> str:
+    """One line per configuration, in full precision; what is not known is empty.
+
+    A metric has two columns, such as "I2V/mAP" and "I2V/mAP deviation", in percent.
+    """
+    names = list(dict.fromkeys(key for row in rows for key in row.metrics))
+    costs = ["parameters", "flops_per_clip", "clips_per_second", "peak_bytes", "seconds_per_run"]
+    buffer = io.StringIO()
+    columns = [column for key in names for column in (key, f"{key} deviation")]
+    table = csv.DictWriter(buffer, ["model", "runs_done", "runs_missing", *columns, *costs], lineterminator="\n")
+    table.writeheader()
+    for row in rows:
+        line: dict[str, Any] = {"model": row.name, "runs_done": len(row.done), "runs_missing": len(row.missing)}
+        for key, statistic in row.metrics.items():
+            line |= {key: statistic.mean, f"{key} deviation": statistic.deviation}
+        if row.cost is not None and row.usage is not None:
+            line |= {name: getattr(row.cost, name) for name in costs[:3]}
+            line |= {"peak_bytes": row.usage.peak_bytes, "seconds_per_run": row.usage.seconds}
+        table.writerow(line)
+    return buffer.getvalue()
+
+
+def plot_cmc(rows: Sequence[Row], path: Path) -> None:
+    """One panel per direction: the CMC of each configuration, its deviation over seeds as a band."""
+    directions = _directions(rows)
+    figure = _figure(height=4.2)
+    panels = figure.subplots(1, len(directions), sharey=True, squeeze=False)[0]
+    for panel, direction in zip(panels, directions, strict=True):
+        for number, row in enumerate(rows):
+            if direction in row.curves:
+                means = [point.mean for point in row.curves[direction]]
+                spread = [point.deviation or 0.0 for point in row.curves[direction]]
+                draw_cmc(panel, means, spread, label=row.name, **_line_style(number))
+        panel.set_title(_DIRECTIONS.get(direction, direction))
+        panel.grid(alpha=0.3)
+    for panel in panels:
+        finish_cmc(panel)
+        panel.label_outer()
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
+    _save(figure, path)
+
+
+def plot_map(rows: Sequence[Row], path: Path) -> None:
+    """One panel per direction: the mAP of each configuration, and beside it the re-ranked one if there is one."""
+    directions = _directions(rows)
+    kinds = [(kind, suffix) for kind, suffix in (("as ranked", ""), ("re-ranked", RERANKED)) if _any(rows, suffix)]
+    figure = _figure(height=1.6 + 0.32 * len(rows) * len(kinds))
+    panels = figure.subplots(1, len(directions), sharex=True, sharey=True, squeeze=False)[0]
+    thickness = 0.8 / len(kinds)
+    places = np.arange(len(rows))
+    for panel, direction in zip(panels, directions, strict=True):
+        for number, ((kind, suffix), colour) in enumerate(zip(kinds, _COLOURS, strict=False)):
+            statistics = [row.metrics.get(f"{direction}{suffix}/mAP") for row in rows]
+            offset = (number - (len(kinds) - 1) / 2) * thickness
+            _draw_bars(panel, places + offset, statistics, thickness, label=kind, color=colour)
+        panel.set_title(_DIRECTIONS.get(direction, direction))
+        panel.set_xlabel("mAP (%)")
+        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.set_yticks(places, [row.name for row in rows])
+        panel.grid(axis="x", alpha=0.3)
+        panel.set_axisbelow(True)
+    # The first row on top, and space for the numbers at the ends of the bars.
+    panels[0].invert_yaxis()
+    panels[0].set_xlim(0, panels[0].get_xlim()[1] * 1.25)
+    if len(kinds) > 1:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    _save(figure, path)
+
+
+def _line_style(number: int) -> dict[str, Any]:
+    """Colour and marker of a row; rows that repeat a colour differ in their dashes."""
+    dashes, colour = divmod(number, len(_COLOURS))
+    return {
+        "color": _COLOURS[colour],
+        "marker": _MARKERS[colour],
+        "linestyle": _DASHES[dashes % len(_DASHES)],
+        "linewidth": 1.6,
+        "markersize": 4,
+    }
+
+
+def _draw_bars(panel: Axes, places: Any, statistics: list[Statistic | None], thickness: float, **style: Any) -> None:
+    means = [statistic.mean if statistic else 0.0 for statistic in statistics]
+    spread = [(statistic.deviation or 0.0) if statistic else 0.0 for statistic in statistics]
+    bars = panel.barh(places, means, 0.9 * thickness, xerr=spread if any(spread) else None, capsize=2, **style)
+    labels = [f"{statistic.mean:.1f}" if statistic else "" for statistic in statistics]
+    panel.bar_label(bars, labels, padding=3, fontsize=9)
+
+
+def _any(rows: Sequence[Row], suffix: str) -> bool:
+    return any(f"{direction}{suffix}/mAP" in row.metrics for row in rows for direction in row.directions)
+
+
+def _directions(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(direction for row in rows for direction in row.directions))
+
+
+def _figure(height: float) -> Figure:
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    replace_atomically(path, lambda part: figure.savefig(part, format="png"))

@@ -1,0 +1,157 @@
+import csv
+import importlib.util
+import io
+import math
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from tests.comparison.finished import PROTOCOL, finished, planned
+from xreid_plugin.comparison.report import (
+    Row,
+    Statistic,
+    cost_table,
+    csv_text,
+    protocol_differences,
+    published_table,
+    retrieval_table,
+    write_report,
+)
+
+PUBLISHED = yaml.safe_load(Path("projects/XReID/published.yml").read_text())
+
+
+def rows_of(runs):
+    return [Row.of(name, list(group)) for name, group in groupby(runs, key=lambda run: run.name)]
+
+
+def cells(table):
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("values", "mean", "deviation", "text"),
+    # (1 + 1 + 0 + 4) / (4 - 1) = 2
+    [([4.0], 4, None, "4.00"), ([9.0, 9.0, 10.0, 12.0], 10, math.sqrt(2), "10.00 ± 1.41")],
+)
+def test_statistic_is_the_mean_and_the_deviation_of_the_sample(values, mean, deviation, text):
+    statistic = Statistic.of(values)
+    assert (statistic.mean, str(statistic)) == (mean, text)
+    assert statistic.deviation == (deviation if deviation is None else pytest.approx(deviation))
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return rows_of(
+        [
+            finished(tmp_path, "a", 0, rank1=10.0, mean_precision=20.0, reranked=50.0),
+            finished(tmp_path, "a", 1, rank1=12.0, mean_precision=24.0, reranked=50.0),
+            finished(tmp_path, "b", 0, rank1=30.0, mean_precision=40.0),
+            planned(tmp_path, "b", 1),
+            planned(tmp_path, "c", 0),
+        ]
+    )
+
+
+def test_a_row_gathers_the_seeds_of_a_configuration(rows):
+    first, _, third = rows
+    assert first.directions == ["I2V", "V2I"]
+    assert first.metrics["I2V/mAP"] == Statistic(22.0, pytest.approx(math.sqrt(8)))
+    # At rank 3: (10 + 2 + 12 + 2) / 2.
+    assert first.curves["I2V"][2].mean == 13.0
+    # A minute and two; a GiB and two.
+    assert (first.usage.seconds, first.usage.peak_bytes) == (90.0, 2 * 2**30)
+    assert (third.metrics, third.usage, third.cost, third.directions) == ({}, None, None, [])
+
+
+def test_tables(rows):
+    header, _, *body = cells(retrieval_table(rows))
+    assert header[3:] == ["Rank-1", "Rank-5", "Rank-10", "Rank-20", "mAP", "mINP", "mAP, re-ranked"]
+    assert [row[:3] for row in body[:3]] == [["I2V", "a", "2"], ["I2V", "b", "1 of 2"], ["I2V", "c", "failed"]]
+    # Deviations of (10, 12) and (20, 24): the halves of their differences times the root of two.
+    assert (body[0][3], body[0][7], body[0][9]) == ("11.00 ± 1.41", "22.00 ± 2.83", "50.00 ± 0.00")
+    assert body[1][3:] == ["30.00", "35.00", "40.00", "45.00", "40.00", "1.00", "-"]
+    _, _, *costs = cells(cost_table(rows))
+    assert costs[0] == ["a", "1.50", "2.00", "12.5", "2.00", "1.5"]
+    assert costs[2] == ["c", *"-----"]
+    a, b, c = csv.DictReader(io.StringIO(csv_text(rows)))
+    assert (a["I2V/mAP"], float(a["I2V/mAP deviation"]), a["peak_bytes"]) == ("22.0", 8**0.5, str(2 * 2**30))
+    assert (b["runs_missing"], b["V2I/Rank-1 deviation"], b["I2V-reranked/mAP"]) == ("1", "", "")
+    assert set(c.values()) == {"c", "0", "1", ""}
+
+
+def test_protocols_that_differ_are_told_by_what_differs(tmp_path):
+    one = finished(tmp_path, "a", rank1=1.0, mean_precision=1.0)
+    other = finished(tmp_path, "b", rank1=1.0, mean_precision=1.0, protocol={**PROTOCOL, "same_camera": "keep"})
+    assert protocol_differences(rows_of([one, other])) == ['same_camera: a "exclude"; b "keep"']
+    assert protocol_differences(rows_of([one])) == []
+
+
+def full_vcm(infrared=5159):
+    sets = {"I2V query": {"infrared": {"listed": infrared}}, "I2V gallery": {"visible": {"listed": 5643}}}
+    return {**PROTOCOL, "dataset": "HITSZVCM", "sets": sets}
+
+
+def configured(tmp_path, config, protocol):
+    run = finished(tmp_path, "run", rank1=70.0, mean_precision=60.0, protocol=protocol)
+    return rows_of([replace(run, config_file=tmp_path / "configs" / f"{config}.yml")])
+
+
+def test_published_figures_stand_beside_those_of_the_full_test_set(tmp_path):
+    _, _, *body = cells(published_table(configured(tmp_path, "ablations/table5/5_sii_cii", full_vcm()), PUBLISHED))
+    assert body == [
+        ["I2V", "run", "table 5, SII and CII", "70.0 (72.0, -2.0)", "-", "-", "60.0 (59.6, +0.4)"],
+        ["V2I", "run", "table 5, SII and CII", "71.0 (74.5, -3.5)", "-", "-", "61.0 (58.9, +2.1)"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "protocol"),
+    [("vcm", full_vcm(200)), ("vcm", {**full_vcm(), "dataset": "Own"}), ("vcm", PROTOCOL), ("bupt", full_vcm())],
+)
+def test_published_figures_stand_beside_no_others(tmp_path, config, protocol):
+    assert published_table(configured(tmp_path, config, protocol), PUBLISHED) == ""
+
+
+def test_published_rows_are_whole():
+    for table in PUBLISHED["tables"]:
+        for row in table["rows"]:
+            for direction in ("I2V", "V2I"):
+                assert len(row[direction]) == len(table["metrics"])
+                assert all(value is None or 0 < value < 100 for value in row[direction])
+
+
+def test_published_figures_are_listed(load_compare, capsys):
+    assert load_compare.main(["--list-published"]) == 0
+    printed = capsys.readouterr().out
+    assert "arXiv 2511.17964" in printed
+    assert "73.4" in next(line for line in printed.splitlines() if line.startswith("| X-ReID"))
+
+
+@pytest.fixture
+def load_compare(monkeypatch):
+    monkeypatch.syspath_prepend("tools")
+    spec = importlib.util.spec_from_file_location("compare", "tools/compare.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_report_names_failures_and_has_two_pictures(tmp_path):
+    runs = [finished(tmp_path, "a", seed, rank1=10.0, mean_precision=9.0) for seed in range(2)]
+    runs.append(planned(tmp_path, "b"))
+    runs[2].folder.mkdir(parents=True)
+    runs[2].log.write_text("first\nno such loss\n")
+    text = write_report(runs, tmp_path / "out", "the command", PUBLISHED)
+    assert "no such loss" in text
+    assert "published" not in text
+    assert text == (tmp_path / "out/report.md").read_text()
+    for name in ("cmc.png", "map.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            picture.load()
+            # Twice the 800 that it is read at.
+            assert picture.width == 1600

@@ -1,0 +1,255 @@
+"""The runs of a comparison: every configuration under every seed, each in a folder and a process of its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from fastreid.config import CfgNode
+
+from xreid_plugin.config import get_cfg
+from xreid_plugin.engine.config_checks import check_config
+from xreid_plugin.files import replace_atomically
+
+# Keys that the comparison sets itself, run by run.
+OWN_KEYS = ("SEED", "OUTPUT_DIR")
+# The end of a line in training's log on CUDA.
+_CUDA_MEMORY = re.compile(r"([\d.]+) GiB$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with its last evaluation.
+
+    Attributes:
+        name: the configuration's name in the report.
+        seed: the seed of weights, samplers and augmentation.
+        config_file: the file that tools/train_net.py is given.
+        folder: the folder that the run writes to.
+        overrides: KEY VALUE ... for the command line of tools/train_net.py.
+        settings: the whole configuration as YAML but for OUTPUT_DIR, to check that a folder's content is this run's.
+        last_epoch: the epoch whose evaluation counts, from 1.
+    """
+
+    name: str
+    seed: int
+    config_file: Path
+    folder: Path
+    overrides: tuple[str, ...]
+    settings: str
+    last_epoch: int
+
+    @property
+    def results(self) -> Path:
+        """Metrics of the last epoch; there once the run is done."""
+        return self.folder / f"results_epoch_{self.last_epoch}.json"
+
+    @property
+    def log(self) -> Path:
+        """Everything that the run has printed."""
+        return self.folder / "console.txt"
+
+    @property
+    def note(self) -> Path:
+        """What the folder is for: the run's settings."""
+        return self.folder / "comparison.yaml"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last epoch has been evaluated."""
+        return self.results.is_file()
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether there is a checkpoint to continue from."""
+        return (self.folder / "last_checkpoint").is_file()
+
+    @property
+    def last_line(self) -> str:
+        """The last line of the log: after a failure, the error."""
+        lines = self.log.read_text(errors="replace").split("\n") if self.log.is_file() else []
+        return next((line.strip() for line in reversed(lines) if line.strip()), "nothing was printed")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a run has used, over all its attempts.
+
+    Attributes:
+        seconds: wall time, including the start of the process and the evaluations.
+        peak_bytes: most memory at a time: torch's on the GPU, or else resident in the training process, without its
+            loader's workers.
+        on_gpu: whether it is torch's on the GPU.
+    """
+
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    on_gpu: bool = False
+
+    @classmethod
+    def of(cls, run: Run) -> "Usage":
+        """What the run has used so far; zero before its first attempt."""
+        path = run.folder / "usage.json"
+        return cls(**json.loads(path.read_text())) if path.is_file() else cls()
+
+
+def plan(
+    configs: Sequence[tuple[str, Path]],
+    seeds: Sequence[int],
+    output: Path,
+    overlays: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+) -> list[Run]:
+    """All runs of a comparison, configuration by configuration.
+
+    Args:
+        configs: names, all different, with YAML files.
+        seeds: the seeds, at least 0 and all different.
+        output: the comparison's folder; a run's is OUTPUT/NAME/seedK.
+        overlays: YAML files whose own keys, not those of their ``_BASE_``, are laid over every configuration, in order.
+        overrides: KEY VALUE ..., laid over them.
+
+    Raises:
+        ValueError: names or seeds repeat, a configuration cannot be compared, or a run's folder holds something else.
+        KeyError: an unknown key.
+        OSError: a file cannot be read.
+    """
+    names = [name for name, _ in configs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Two configurations have one name among {', '.join(names)}; rename one, as in other=FILE.")
+    if len(set(seeds)) < len(seeds) or min(seeds, default=0) < 0:
+        raise ValueError(f"--seeds are {', '.join(map(str, seeds))}; they must be different and at least 0.")
+    if set(OWN_KEYS) & set(overrides[::2]):
+        raise ValueError(f"{' and '.join(OWN_KEYS)} differ from run to run: give --seeds and --output instead.")
+    runs = []
+    for name, config in configs:
+        cfg, keys = _merged(config, overlays, overrides)
+        changes = [text for key in keys for text in (key, repr(_value(cfg, key)))]
+        for seed in seeds:
+            cfg.SEED = seed
+            folder = output / name / f"seed{seed}"
+            given = (*changes, *overrides, "SEED", str(seed), "OUTPUT_DIR", repr(str(folder)))
+            runs.append(Run(name, seed, config, folder, given, cfg.dump(), cfg.SOLVER.MAX_EPOCH))
+            _check_folder(runs[-1])
+    return runs
+
+
+def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) -> tuple[CfgNode, list[str]]:
+    """The configuration of a run but for SEED, and the keys that the overlays set."""
+    cfg = get_cfg()
+    cfg.merge_from_file(str(config))
+    layers = [own_keys(overlay) for overlay in overlays]
+    for layer in layers:
+        cfg.merge_from_other_cfg(CfgNode(layer))
+    cfg.merge_from_list(list(overrides))
+    cfg.OUTPUT_DIR = ""
+    check_config(cfg)
+    if cfg.TEST.EVAL_PERIOD <= 0:
+        raise ValueError(f"{config}: TEST.EVAL_PERIOD is {cfg.TEST.EVAL_PERIOD}, so that nothing is evaluated; set 1.")
+    if len(cfg.DATASETS.TESTS) != 1:
+        raise ValueError(f"{config}: DATASETS.TESTS is {tuple(cfg.DATASETS.TESTS)}; compare on one test set at a time.")
+    return cfg, list(dict.fromkeys(key for layer in layers for key, _ in _flat(layer)))
+
+
+def own_keys(overlay: Path) -> dict[str, Any]:
+    """The nested keys that a YAML file sets itself, without those of its ``_BASE_``, OUTPUT_DIR and SEED."""
+    keys = yaml.safe_load(overlay.read_text(encoding="utf-8"))
+    if not isinstance(keys, dict):
+        raise ValueError(f"{overlay} is no YAML mapping of keys.")
+    return {key: value for key, value in keys.items() if key not in ("_BASE_", *OWN_KEYS)}
+
+
+def _check_folder(run: Run) -> None:
+    """Refuses a run's folder that other settings have made."""
+    if not run.folder.is_dir() or not any(run.folder.iterdir()):
+        return
+    remedy = "Choose another --output, or remove that folder."
+    if not run.note.is_file():
+        raise ValueError(f"{run.folder} holds something that is not a run of a comparison. {remedy}")
+    before, now = (dict(_flat(yaml.safe_load(text))) for text in (run.note.read_text(), run.settings))
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if keys:
+        changed = "; ".join(f"{key} {before.get(key)} → {now.get(key)}" for key in keys[:5])
+        raise ValueError(f"{run.folder} was run with other settings ({changed}). {remedy}")
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _value(cfg: CfgNode, key: str) -> Any:
+    value: Any = cfg
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None], imports: Sequence[str] = ()) -> None:
+    """Executes what is not done, and says so in a line or two a run.
+
+    Args:
+        runs: the runs of the comparison.
+        train_net: the tool that trains.
+        say: is called with each line.
+        imports: modules of the user's own, for its ``--import``.
+    """
+    for number, run in enumerate(runs, 1):
+        label = f"[{number}/{len(runs)}] {run.name}, seed {run.seed}"
+        if run.is_done:
+            say(f"{label}: done before")
+            continue
+        say(f"{label}: {'going on from its last checkpoint' if run.can_resume else 'training'}, see {run.log}")
+        code = execute(run, train_net, imports)
+        if code:
+            say(f"{label}: failed with exit code {code}: {run.last_line}")
+            continue
+        metrics = json.loads(run.results.read_text())["figures"]
+        maps = "  ".join(f"{key} {value:.2f}" for key, value in metrics.items() if key.endswith("/mAP"))
+        say(f"{label}: done in {Usage.of(run).seconds:.0f} s  {maps}")
+
+
+def execute(run: Run, train_net: Path, imports: Sequence[str] = ()) -> int:
+    """Trains and evaluates, from the run's last checkpoint if it has one.
+
+    What the run prints is appended to ``run.log``; what it used is added to what earlier attempts did.
+
+    Returns:
+        The exit code; a run that ends well without its results has failed too, with 1.
+    """
+    more = ["--resume"] if run.can_resume else []
+    more += [word for name in imports for word in ("--import", name)]
+    run.folder.mkdir(parents=True, exist_ok=True)
+    replace_atomically(run.note, lambda part: part.write_text(run.settings))
+    command = [sys.executable, str(train_net), "--config-file", str(run.config_file), *more, *run.overrides]
+    start = time.monotonic()
+    with run.log.open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        try:
+            # The resource module counts all children together, so its peak would be that of the largest so far.
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    process.returncode = os.waitstatus_to_exitcode(status)
+    # Linux counts in KiB, macOS in bytes.
+    _add_usage(run, time.monotonic() - start, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    return process.returncode or int(not run.is_done)
+
+
+def _add_usage(run: Run, seconds: float, resident: int) -> None:
+    before = Usage.of(run)
+    on_gpu = [round(float(gib) * 2**30) for gib in _CUDA_MEMORY.findall(run.log.read_text(errors="replace"))]
+    usage = Usage(before.seconds + seconds, max(on_gpu or (before.peak_bytes, resident)), bool(on_gpu))
+    replace_atomically(run.folder / "usage.json", lambda part: part.write_text(json.dumps(asdict(usage)) + "\n"))
