@@ -29,6 +29,7 @@ from xreid_plugin.engine.checkpoint import TRAINING_ONLY
 from xreid_plugin.engine.inference import Embedder
 from xreid_plugin.engine.precision import autocast
 from xreid_plugin.engine.restore import restore
+from xreid_plugin.engine.unseen_cameras import NO_CAMERA
 from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.host import resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint
@@ -65,15 +66,14 @@ class TrackletPredictor:
             raise ValueError(f'The device is "{device}", but torch finds no GPU here; give cpu or auto.')
         restored = restore(source, str(self.device), settings)
         self.cfg, self._model, self.checkpoint = restored
-        self.cameras = restored.cameras
-        cfg = self.cfg
+        self.cameras, cfg = restored.cameras, restored.cfg
         if cfg.TEST.FRAMES not in ("even", "dense"):
             raise ValueError(f'TEST.FRAMES is "{cfg.TEST.FRAMES}"; it must be "even" or "dense".')
         self._embedder = Embedder(self._model, cfg.TEST.FLIP.ENABLED, autocast(cfg))
         self._one_at_a_time = threading.Lock()
         self._size: tuple[int, int] = tuple(cfg.INPUT.SIZE_TEST)
         blank = torch.zeros((1, cfg.INPUT.CLIP.FRAMES, 3, *self._size), dtype=torch.uint8)
-        self.dimensions = int(self._run(blank, [self._no_camera]).shape[1])
+        self.dimensions = int(self._run(blank, [None]).shape[1])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -110,7 +110,7 @@ class TrackletPredictor:
         indices, embeddings = [], []
         for clips, of_clips in self._batches([footage for footage, _ in inputs]):
             indices.append(torch.tensor(of_clips))
-            embeddings.append(self._run(clips, [self._camera(inputs[index][1]) for index in of_clips]))
+            embeddings.append(self._run(clips, [inputs[index][1] for index in of_clips]))
         means = tracklet_means(list(zip(indices, embeddings, strict=True)), len(inputs))
         finite = means.isfinite().all(1)
         if not finite.all():
@@ -138,17 +138,10 @@ class TrackletPredictor:
         if numbers:
             yield block[: len(numbers)], numbers
 
-    def _run(self, clips: torch.Tensor, cameras: Sequence[int]) -> torch.Tensor:
+    def _run(self, clips: torch.Tensor, cameras: Sequence[int | None]) -> torch.Tensor:
         """The embeddings of a batch, (B, F) float32 on the CPU."""
+        numbers = torch.tensor([camera if camera in self.cameras else NO_CAMERA for camera in cameras])
         # Threads had better not share autocast's context and the allocator of a GPU.
         with self._one_at_a_time, torch.inference_mode():
-            batch = {IMAGES: clips.to(self.device), CAMIDS: torch.tensor(cameras).to(self.device)}
+            batch = {IMAGES: clips.to(self.device), CAMIDS: numbers.to(self.device)}
             return self._embedder(batch).cpu()
-
-    @property
-    def _no_camera(self) -> int:
-        """A number that no camera has."""
-        return min(self.cameras, default=0) - 1
-
-    def _camera(self, camera: int | None) -> int:
-        return camera if camera is not None and self.knows_camera(camera) else self._no_camera

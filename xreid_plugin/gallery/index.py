@@ -33,8 +33,7 @@ LEAST_ROWS = 1000
 # An index is rebuilt once this share of the rows was added after it.
 LARGEST_TAIL = 0.25
 CANDIDATES_PER_NEIGHBOUR = 4
-RECALL_AT = 10
-SAMPLE = 200
+RECALL_AT, SAMPLE = 10, 200
 _TRAINING_ROWS_PER_LIST = 48
 # Of the graph, per row. For 50,000 rows, 200 candidates took six times as long, and found no more.
 _LINKS, _CANDIDATES_FOR_LINKS = 32, 40

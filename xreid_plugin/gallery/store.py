@@ -41,8 +41,7 @@ from xreid_plugin.gallery.index import (
 
 DATABASE, EMBEDDINGS = "gallery.sqlite", "embeddings.f32"
 _SCHEMA = (
-    "CREATE TABLE manifest (state TEXT NOT NULL)",
-    "INSERT INTO manifest VALUES ('')",
+    "CREATE TABLE manifest (id INTEGER PRIMARY KEY, state TEXT NOT NULL)",
     "CREATE TABLE tracklets (row INTEGER PRIMARY KEY, identity TEXT NOT NULL, source TEXT NOT NULL, camera INTEGER, "
     "time REAL, modality TEXT, frames TEXT NOT NULL)",
 )
@@ -272,4 +271,4 @@ def _read(database: sqlite3.Connection) -> Manifest:
 
 
 def _write(database: sqlite3.Connection, manifest: Manifest) -> None:
-    database.execute("UPDATE manifest SET state = ?", (json.dumps(asdict(manifest)),))
+    database.execute("INSERT OR REPLACE INTO manifest VALUES (0, ?)", (json.dumps(asdict(manifest)),))
