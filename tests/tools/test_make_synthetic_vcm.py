@@ -36,17 +36,12 @@ def test_a_set_and_its_preview_are_written(run, tmp_path, layout, file, people):
     ("arguments", "message"),
     [
         (["--output", "OCCUPIED"], "no synthetic set"),
-        (["--output", "OCCUPIED", "--overwrite"], "no synthetic set"),
-        (["--output", "OCCUPIED/note/set"], "note"),
-        (["--output", "OCCUPIED/new", "--cameras", "1"], "cameras"),
         (["--output", "OCCUPIED/new", "--frames", "5", "9"], "fewest"),
-        (["--output", "OCCUPIED/new", "--frames", "20", "19"], "most"),
         (["--output", "OCCUPIED/new", "--size", "96", "23"], "width"),
         (["--output", "OCCUPIED/new", "--workers", "0", *SMALL], "workers"),
         (["--output", "OCCUPIED/new", "--layout", "bupt", "--cameras", "7"], "cameras"),
         (["--output", "OCCUPIED/new", "--train-identities", "200000"], "at most"),
         (["--preview", "OCCUPIED/sheet.jpg"], ".png"),
-        (["--preview", "OCCUPIED/absent/sheet.png", *SMALL], "absent"),
         ([], "--output"),
     ],
 )

@@ -5,9 +5,12 @@ import re
 from itertools import chain, pairwise
 
 import cv2
+import numpy as np
 import pytest
 
 from xreid_plugin.data.synthetic import SyntheticSettings, write_bupt, write_vcm
+from xreid_plugin.data.synthetic.plan import plan_tracklets
+from xreid_plugin.data.tracklet import Modality
 
 SETTINGS = SyntheticSettings(train_identities=3, test_identities=2, cameras=3, tracklets=3, frames=(12, 13))
 SMALL = {
@@ -95,9 +98,7 @@ def test_bupt_lists_and_json_agree_with_the_files(bupt):
     lists = {name: lines_of(bupt / f"{name}.txt") for name in ("train", "train_auxiliary", "query", "gallery")}
     for pid, modality, camera, tracklet in chain(*lists.values()):
         assert all((pid, one, camera, tracklet) in known for one in modality.split("/"))
-    assert {name: len({line[0] for line in lines}) for name, lines in lists.items()} == {
-        **{"train": 3, "train_auxiliary": 1, "query": 2, "gallery": 2}
-    }
+    assert [len({line[0] for line in lines}) for lines in lists.values()] == [3, 1, 2, 2]
     assert {line[1] for line in lists["query"]} == {"IR", "RGB"}
     for pid, _, camera, tracklet in lists["query"]:
         mine = [line for line in lists["gallery"] if line[0] == pid]
@@ -110,6 +111,16 @@ def test_equal_settings_give_equal_bytes_whatever_the_processes_and_their_hash_s
     monkeypatch.setenv("PYTHONHASHSEED", "123")  # Workers inherit it.
     write_bupt(SyntheticSettings(**SMALL), tmp_path / "two", workers=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_the_order_of_a_list_does_not_tell_which_tracklets_match(paired):
+    plans = plan_tracklets(SyntheticSettings(), range(1, 401), 1, paired=paired)
+    infrared, visible = ([plan.pid for plan in plans if plan.modality is modality] for modality in Modality)
+    assert sorted(infrared) == sorted(visible) == list(range(1, 401))
+    # Four standard errors of the correlation of 400 independent pairs.
+    for one, other in ((infrared, visible), (infrared, range(400)), (visible, range(400))):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 4 / 400**0.5
 
 
 def test_only_a_synthetic_set_is_replaced_and_only_by_a_whole_one(tmp_path):

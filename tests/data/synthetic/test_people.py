@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xreid_plugin.data.synthetic import SyntheticSettings
-from xreid_plugin.data.synthetic.camera import View, draw_camera, draw_view
 from xreid_plugin.data.synthetic.clothes import MIN_CONTRAST, PATTERNS, Material, draw_palette, make_texture
 from xreid_plugin.data.synthetic.person import ANKLE_HEIGHT, OUTFITS, draw_person, walk
 from xreid_plugin.data.synthetic.plan import MOST_IDENTITIES
@@ -63,25 +62,3 @@ def test_bones_keep_their_lengths_and_the_lower_ankle_its_height(pid, phase):
     assert thigh == pytest.approx(0.52 * person.body.leg)
     assert shin == pytest.approx(0.48 * person.body.leg - ANKLE_HEIGHT)
     assert ANKLE_HEIGHT - 1e-9 <= joints["ankles"][..., 1].min() <= ANKLE_HEIGHT + person.gait.bounce + 1e-9
-
-
-def test_projection_from_the_front_from_both_sides_and_from_above():
-    point = np.array([[[0.2, 1.0, 0.1]]])  # To the right, up, ahead.
-    for yaw, pitch, expected in [
-        (0, 0, (26, 80)),
-        (np.pi / 2, 0, (25, 80)),
-        (-np.pi / 2, 0, (23, 80)),
-        (0, 0.5, (26, 80.5)),
-    ]:
-        view = View(yaw, pitch, np.array([10.0]), np.array([[24.0, 90.0]]))
-        assert view.project(point)[0, 0] == pytest.approx(expected)
-        assert view.project(point[:, 0])[0] == pytest.approx(expected)
-
-
-def test_a_person_stays_in_the_frame_and_the_surroundings_move_against_the_walk():
-    for seed in range(40):
-        rng, camera = np.random.default_rng(seed), 1 + seed % 4
-        view, travelled = draw_view(rng, draw_camera(SyntheticSettings(), camera), 1.05, 24, (96, 48), 0.05)
-        assert (view.origin[:, 1] <= 96).all()
-        assert (view.origin[:, 1] - view.scale >= 0).all()
-        assert (np.sign(travelled[1:]) == np.sign(view.yaw)).all()

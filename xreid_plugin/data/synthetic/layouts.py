@@ -88,10 +88,10 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
             plan_tracklets(settings, pids, tracklets, paired=True)
             for pids, tracklets in zip(_identities(settings), (settings.tracklets, settings.tracklets, 1), strict=True)
         )
-        # The other half of a query's pair is on disk and in the JSON, but in no list.
+        # A pair is listed by its visible half; the half of a query's pair that does not ask is in no list.
         lists = {
-            "train": [_bupt_line(plan, "RGB/IR") for plan in train[::2]],
-            "train_auxiliary": [_bupt_line(plan, "RGB/IR") for plan in extra[::2]],
+            "train": [_bupt_line(plan, "RGB/IR") for plan in train if plan.modality],
+            "train_auxiliary": [_bupt_line(plan, "RGB/IR") for plan in extra if plan.modality],
             "query": [_bupt_line(plan) for plan in test if plan.number == 0 and plan.modality == plan.pid % 2],
             "gallery": [_bupt_line(plan) for plan in test if plan.number > 0],
         }

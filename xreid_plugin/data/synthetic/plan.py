@@ -13,7 +13,9 @@ SHORTEST_USED = 12  # Frames: HITSZ-VCM's protocol drops tracklets below this le
 MOST_IDENTITIES = 46_000  # To train and to test on: there are enough outfits for them and a quarter more.
 
 # Independent sources of randomness: adding a draw to one leaves all others as they were.
-Stream = IntEnum("Stream", ["OUTFITS", "PERSON", "CAMERA", "SCENE", "PLAN", "SHORT", "WALK", "SENSOR"], start=0)
+Stream = IntEnum(
+    "Stream", ["OUTFITS", "PERSON", "CAMERA", "SCENE", "PLAN", "SHORT", "WALK", "SENSOR", "ORDER"], start=0
+)
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,10 @@ class TrackletPlan:
 def plan_tracklets(
     settings: SyntheticSettings, pids: Sequence[int], tracklets: int, *, paired: bool = False
 ) -> list[TrackletPlan]:
-    """Plans ``tracklets`` of either modality for every identity.
+    """Plans ``tracklets`` of either modality for every identity, in an order that tells nothing of who is who.
 
-    Unpaired, as in HITSZ-VCM, all are walks of their own, partly under other cameras; an identity's infrared tracklets
-    come before its visible ones. Paired, as in BUPTCampus, both sensors of a camera see every walk at once; infrared
-    and visible plans alternate, two and two sharing camera, number, length and walk.
+    Unpaired, as in HITSZ-VCM, all are walks of their own, partly under other cameras. Paired, as in BUPTCampus, both
+    sensors of a camera see every walk at once: two and two plans share camera, number, length and walk.
     """
     # An identity visits fewer cameras than it has tracklets: some camera sees it twice.
     visited = settings.cameras if paired else min(settings.cameras, max(2, ceil(tracklets * 2 / 3)))
@@ -89,4 +90,6 @@ def plan_tracklets(
     for pick in rng.permutation(len(eligible))[: ceil(settings.short_share * len(plans))].tolist():
         length = int(rng.integers(SHORTEST_USED // 2, SHORTEST_USED))
         plans[eligible[pick]] = replace(plans[eligible[pick]], frames=length)
-    return [replace(plan, modality=modality) for plan in plans for modality in Modality] if paired else plans
+    if paired:
+        plans += [replace(plan, modality=Modality.VISIBLE) for plan in plans]
+    return [plans[place] for place in settings.rng(Stream.ORDER, pids[0]).permutation(len(plans)).tolist()]

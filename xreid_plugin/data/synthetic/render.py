@@ -101,11 +101,7 @@ def _panorama(settings: SyntheticSettings, camera: int, modality: Modality) -> N
 
 
 def write_preview(settings: SyntheticSettings, file: Path, identities: int = 8) -> None:
-    """Writes a sheet with a row for each of the first identities: visible frames on the left, infrared on the right.
-
-    Raises:
-        ValueError: the name does not end in .png.
-    """
+    """Writes a PNG file with a row for each of the first identities: visible frames, then infrared ones."""
     if file.suffix.lower() != ".png":
         raise ValueError(f"a preview is a PNG file: {file} must end in .png")
     rows = []
