@@ -8,7 +8,6 @@ from fastreid.config import CfgNode
 
 from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.host import build_model
 from xreid_plugin.modeling.xreid import XReID
 
@@ -76,47 +75,3 @@ def test_every_model_builds(path):
 def test_runs_do_not_write_into_one_another():
     folders = [merged(path).OUTPUT_DIR for path in RUNNABLE]
     assert len(set(folders)) == len(folders)
-
-
-def test_recipe_is_the_methods():
-    cfg = merged(VCM)
-    solver = cfg.SOLVER
-    assert (solver.OPT, solver.BASE_LR, solver.BIAS_LR_FACTOR) == ("Adam", 5e-6, 2)
-    assert (solver.WEIGHT_DECAY, solver.WEIGHT_DECAY_BIAS, solver.WEIGHT_DECAY_NORM) == (1e-4, 1e-4, 1e-4)
-    assert (solver.MAX_EPOCH, solver.ITERS_PER_EPOCH) == (30, 300)
-    assert (solver.WARMUP_METHOD, solver.WARMUP_FACTOR, solver.WARMUP_ITERS) == ("linear", 0.1, 10 * 300)
-    # After the warm-up the rate stays: no step lies before the end.
-    assert (solver.SCHED, solver.STEPS) == ("MultiStepLR", [])
-    # 2 modalities × P = 4 identities × K = 2 clips.
-    assert (solver.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCE) == (2 * 4 * 2, 2)
-
-    assert cfg.INPUT.SIZE_TRAIN == cfg.INPUT.SIZE_TEST == [288, 144]
-    assert cfg.INPUT.CLIP.FRAMES == 10
-    assert (cfg.INPUT.FLIP.ENABLED, cfg.INPUT.FLIP.PROB) == (True, 0.5)
-    assert (cfg.INPUT.REA.ENABLED, cfg.INPUT.REA.PROB, cfg.INPUT.REA.PER) == (True, 0.5, "frame")
-    assert cfg.INPUT.REA.AREA == [0.02, 0.2]
-    # ImageNet's, in grey levels.
-    assert pytest.approx([255 * mean for mean in (0.485, 0.456, 0.406)]) == cfg.MODEL.PIXEL_MEAN
-    assert pytest.approx([255 * std for std in (0.229, 0.224, 0.225)]) == cfg.MODEL.PIXEL_STD
-
-
-def test_learning_rates_are_the_recipes():
-    cfg = merged(VCM)
-    model = built(cfg)
-    assert model.backbone.grid == (18, 9)
-    optimizer = build_optimizer(cfg, model)
-    rates = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
-    trained = {name: rates[id(p)] for name, p in model.named_parameters() if p.requires_grad}
-    assert len(trained) == len(rates)
-    for name, rate in trained.items():
-        fast = name.startswith("mii.") or name.endswith("classifier.weight")
-        assert rate == pytest.approx(5e-6 * (10 if fast else 1) * (2 if name.endswith("bias") else 1)), name
-    assert {group["weight_decay"] for group in optimizer.param_groups} == {1e-4}
-
-
-def test_bupt_differs_from_vcm_in_its_data_alone():
-    vcm, bupt = merged(VCM), merged(BUPT)
-    assert (vcm.DATASETS.NAMES, vcm.DATASETS.TESTS) == (("HITSZVCM",), ("HITSZVCM",))
-    assert (bupt.DATASETS.NAMES, bupt.DATASETS.TESTS) == (("BUPTCampus",), ("BUPTCampus",))
-    bupt.DATASETS, bupt.OUTPUT_DIR = vcm.DATASETS, vcm.OUTPUT_DIR
-    assert bupt == vcm

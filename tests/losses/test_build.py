@@ -31,12 +31,13 @@ def random(*shape, seed):
 def make_outputs(**changes):
     features = {
         "targets": TARGETS,
+        "modalities": torch.tensor([0, 0, 1, 1]),
         "tower_feature": random(4, 6, seed=1),
-        "metric_features": {
-            name: random(4, 4, seed=seed) for seed, name in enumerate(["class", "projected", "sii", "lii", "cii"])
-        },
-        "clip_logits": {name: random(4, 2, seed=9 + seed) for seed, name in enumerate(["tower", "sii", "lii", "cii"])},
-        "frame_logits": {name: random(4, FRAMES, 2, seed=seed) for seed, name in enumerate(["tower", "sii", "lii"])},
+        "metric_features": {name: random(4, 4, seed=seed) for seed, name in enumerate(["class", "projected", "mii"])},
+        "clip_logits": {name: random(4, 2, seed=9 + seed) for seed, name in enumerate(["tower", "mii"])},
+        "frame_logits": {name: random(4, FRAMES, 2, seed=seed) for seed, name in enumerate(["tower", "mii"])},
+        "sequences": {name: random(4, 4, seed=20 + seed) for seed, name in enumerate(["sii", "lii"])},
+        "counterparts": {name: random(4, 4, seed=30 + seed) for seed, name in enumerate(["sii", "lii"])},
         "prototypes": Prototypes(visible=torch.eye(2, 6), infrared=torch.eye(2, 6).flip(1)),
     }
     return ClipOutputs(**(features | changes))
@@ -63,8 +64,7 @@ def test_the_papers_four_terms_have_names_of_their_own_and_keep_their_order():
         "loss_triplet",
         "loss_ce_clip",
         "loss_ce_frame",
-        "loss_cmcl_align",
-        "loss_cmcl_transfer",
+        "loss_cmcl",
     ]
 
 
@@ -72,18 +72,18 @@ def test_clip_level_cross_entropy_weighs_a_quarter_a_branch():
     # Logits of (0, log 3) give 1/4 to identity 0 and 3/4 to identity 1; the clips hold two of each.
     logits = torch.tensor([0.0, math.log(3)]).expand(4, 2)
     one = (math.log(4) + math.log(4 / 3)) / 2
-    outputs = make_outputs(clip_logits=dict.fromkeys(["tower", "sii", "lii", "cii"], logits))
-    assert_close(values_of(make_cfg("CrossEntropyLoss"), outputs)["loss_ce_clip"].item(), 0.25 * 4 * one)
+    outputs = make_outputs(clip_logits=dict.fromkeys(["tower", "mii"], logits))
+    assert_close(values_of(make_cfg("CrossEntropyLoss"), outputs)["loss_ce_clip"].item(), 0.25 * 2 * one)
     fewer = make_outputs(clip_logits={"tower": logits})
     assert_close(values_of(make_cfg("CrossEntropyLoss"), fewer)["loss_ce_clip"].item(), 0.25 * one)
 
 
-def test_frame_level_cross_entropy_weighs_one_nth_a_frame():
+def test_frame_level_cross_entropy_is_the_mean_over_frames_times_one_nth():
     outputs = make_outputs()
     expected = 0.0
     for logits in outputs.frame_logits.values():
-        for frame in range(FRAMES):
-            expected += F.cross_entropy(logits[:, frame], TARGETS).item() / FRAMES
+        costs = [F.cross_entropy(logits[clip, t], TARGETS[clip]).item() for clip in range(4) for t in range(FRAMES)]
+        expected += sum(costs) / len(costs) / FRAMES
     assert_close(values_of(make_cfg("CrossEntropyLoss"), outputs)["loss_ce_frame"].item(), expected)
 
 
@@ -99,14 +99,25 @@ def test_cpcl_reads_each_memory_once_at_a_twentieth():
     assert_close(values_of(make_cfg("CPCL"), outputs)["loss_cpcl"], expected)
 
 
-def test_cmcl_teaches_the_mean_of_the_logits_that_inference_keeps():
+def test_without_collaboration_a_clip_meets_its_own_modality_alone():
+    outputs, cfg = make_outputs(), make_cfg("CPCL")
+    cfg.MODEL.CPC.COLLABORATION = False
+    memories = outputs.prototypes
+    expected = cpcl_loss(outputs.tower_feature, TARGETS, *memories, 0.05, own_modality=outputs.modalities)
+    assert_close(values_of(cfg, outputs)["loss_cpcl"], expected)
+
+
+def test_cmcl_is_summed_over_branches():
     outputs = make_outputs()
-    logits = outputs.clip_logits
-    plain = (logits["tower"] + logits["sii"] + logits["lii"]) / 3
-    align, transfer = cmcl_loss(outputs.metric_features["cii"], logits["cii"], plain, 4.0)
-    values = values_of(make_cfg("CMCL"), outputs)
-    assert_close(values["loss_cmcl_align"], align)
-    assert_close(values["loss_cmcl_transfer"], transfer)
+    expected = sum(cmcl_loss(outputs.sequences[name], outputs.counterparts[name]) for name in ("sii", "lii"))
+    assert_close(values_of(make_cfg("CMCL"), outputs)["loss_cmcl"], expected)
+
+
+def test_the_total_is_the_plain_sum_of_equation_10():
+    outputs = make_outputs()
+    terms = [values_of(make_cfg(name), outputs) for name in ALL]
+    together = computed_terms(build_losses(make_cfg(*ALL)), outputs)
+    assert_close(sum(together.values()), sum(value for term in terms for value in term.values()))
 
 
 def test_weights_multiply():
@@ -115,58 +126,39 @@ def test_weights_multiply():
     cfg = make_cfg(*ALL)
     losses = cfg.MODEL.LOSSES
     losses.CPCL.SCALE, losses.TRI.SCALE, losses.CE.CLIP_SCALE, losses.CE.FRAME_SCALE = 2.0, 3.0, 0.5, 7.0
-    losses.CMCL.ALIGN, losses.CMCL.TRANSFER = 11.0, 13.0
+    losses.CMCL.SCALE = 11.0
     factors = {
         "loss_cpcl": 2,
         "loss_triplet": 3,
         "loss_ce_clip": 2,
         "loss_ce_frame": 7,
-        "loss_cmcl_align": 11,
-        "loss_cmcl_transfer": 13,
+        "loss_cmcl": 11,
     }
     for name, value in values_of(cfg, outputs).items():
         assert_close(value, factors[name] * plain[name], msg=name)
 
 
-def test_margin_and_temperatures_come_from_the_configuration():
+def test_margin_temperature_and_negatives_come_from_the_configuration():
     outputs = make_outputs()
-    cfg = make_cfg("TripletLoss", "CPCL", "CMCL")
+    cfg = make_cfg("TripletLoss", "CPCL")
     cfg.MODEL.LOSSES.TRI.MARGIN = 50.0
     cfg.MODEL.CPC.TEMPERATURE = 0.5
-    cfg.MODEL.LOSSES.CMCL.TEMPERATURE = 1.5
+    cfg.MODEL.CPC.NEGATIVES = "batch"
     values = values_of(cfg, outputs)
-    # A margin beyond all distances opens every hinge, so that each of five features costs that much more.
+    # A margin beyond all distances opens every hinge, so that each of three features costs that much more.
     expected = sum(triplet_loss(feature, TARGETS, 60.0).item() - 10 for feature in outputs.metric_features.values())
     assert_close(values["loss_triplet"].item(), expected)
-    assert_close(values["loss_cpcl"], cpcl_loss(outputs.tower_feature, TARGETS, *outputs.prototypes, 0.5))
-    plain = torch.stack([outputs.clip_logits[name] for name in ("tower", "sii", "lii")]).mean(0)
-    cii = outputs.metric_features["cii"], outputs.clip_logits["cii"]
-    assert_close(values["loss_cmcl_transfer"], cmcl_loss(*cii, plain, 1.5)[1])
+    expected = cpcl_loss(outputs.tower_feature, TARGETS, *outputs.prototypes, 0.5, negatives="batch")
+    assert_close(values["loss_cpcl"], expected)
 
 
 def test_unknown_terms_are_told_with_the_known_ones():
-    with pytest.raises(ValueError, match=r'MODEL\.LOSSES\.NAME.*"CircleLoss".*CMCL, CPCL.*CrossEntropyLoss'):
+    with pytest.raises(ValueError, match=r"MODEL\.LOSSES\.NAME.*CircleLoss.*CMCL"):
         build_losses(make_cfg("CPCL", "CircleLoss"))
-
-
-def test_no_terms_at_all():
-    with pytest.raises(ValueError, match=r"MODEL\.LOSSES\.NAME is empty"):
-        build_losses(make_cfg())
-
-
-def test_a_term_whose_part_of_the_model_is_off():
-    cfg = make_cfg(*ALL)
-    cfg.MODEL.CPC.ENABLED = False
-    with pytest.raises(ValueError, match=r"CPCL.*MODEL\.CPC\.ENABLED is False"):
-        build_losses(cfg)
-    cfg = make_cfg(*ALL)
-    cfg.MODEL.MII.CII.ENABLED = False
-    with pytest.raises(ValueError, match=r"CMCL.*MODEL\.MII\.CII\.ENABLED is False"):
-        build_losses(cfg)
 
 
 def test_two_losses_that_give_a_term_of_one_name_are_refused():
     losses = build_losses(make_cfg(*ALL))
-    assert len(computed_terms(losses, make_outputs())) == 6
-    with pytest.raises(ValueError, match="term named loss_triplet: one would not count"):
+    assert len(computed_terms(losses, make_outputs())) == 5
+    with pytest.raises(ValueError, match="loss_triplet"):
         computed_terms([*losses, lambda outputs: {"loss_triplet": torch.tensor(1.0)}], make_outputs())

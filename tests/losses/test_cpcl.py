@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.losses.cpcl import cpcl_loss
+
+IR, VIS = int(Modality.INFRARED), int(Modality.VISIBLE)
 
 
 def random(*shape, seed=0):
@@ -37,16 +40,46 @@ def test_memories_are_told_apart_and_clips_are_averaged():
     assert_close(mixed.item(), math.log1p(math.exp(2)) + math.log1p(math.exp(-2)))
 
 
-def test_it_is_the_formula():
+def plain_cpcl(features, targets, memories, temperature, negatives, own):
+    """Equations 3 and 4 with loops: mean over the clips that meet a memory, summed over the two memories."""
+    total = 0.0
+    for modality, memory in memories.items():
+        costs = []
+        for feature, target, of in zip(features, targets.tolist(), own, strict=True):
+            if of is not None and of != modality:
+                continue
+            columns = range(len(memory)) if negatives == "all" else sorted(set(targets.tolist()))
+            scores = {j: float(feature @ memory[j] / feature.norm()) / temperature for j in columns}
+            costs.append(math.log(sum(map(math.exp, scores.values()))) - scores[target])
+        total += sum(costs) / len(costs)
+    return total
+
+
+@pytest.mark.parametrize("negatives", ["all", "batch"])
+@pytest.mark.parametrize("collaboration", [True, False])
+def test_it_is_equations_3_and_4(negatives, collaboration):
     features, visible, infrared = random(6, 5), random(4, 5, seed=1), random(4, 5, seed=2)
     visible, infrared = visible / visible.norm(dim=1, keepdim=True), infrared / infrared.norm(dim=1, keepdim=True)
-    targets = torch.tensor([0, 3, 1, 1, 2, 0])
-    expected = 0.0
-    for memory in (visible, infrared):
-        for feature, target in zip(features, targets, strict=True):
-            scores = [float(feature @ row / feature.norm()) / 0.05 for row in memory]
-            expected += (math.log(sum(map(math.exp, scores))) - scores[target]) / 6
-    assert_close(cpcl_loss(features, targets, visible, infrared).item(), expected)
+    targets = torch.tensor([0, 3, 1, 1, 3, 0])
+    modalities = torch.tensor([IR, IR, IR, VIS, VIS, VIS])
+    own = [None] * 6 if collaboration else modalities.tolist()
+    expected = plain_cpcl(features, targets, {VIS: visible, IR: infrared}, 0.05, negatives, own)
+    loss = cpcl_loss(
+        features,
+        targets,
+        visible,
+        infrared,
+        negatives=negatives,
+        own_modality=None if collaboration else modalities,
+    )
+    assert_close(loss.item(), expected)
+
+
+def test_a_memory_that_no_clip_meets_costs_nothing():
+    features, memory = random(2, 3), torch.eye(2, 3, dtype=torch.float64)
+    targets, visible = torch.tensor([0, 1]), torch.tensor([VIS, VIS])
+    alone = cpcl_loss(features, targets, memory, memory.flip(0), own_modality=visible)
+    assert_close(alone, cpcl_loss(features, targets, memory, memory) / 2)
 
 
 def test_the_norm_of_a_feature_does_not_count():

@@ -12,16 +12,16 @@ import torch
 from torch import nn
 
 from tests.modeling.tiny_model import make_model
-from xreid_plugin.modeling.attention import CrossAttentionBlock
 from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks
+from xreid_plugin.modeling.mii import CrossAttentionBlock
 
 CPU = torch.device("cpu")
 
 
 def test_blocks_of_tower_and_interactions_are_found():
     names = [type(block).__name__ for block in transformer_blocks(make_model())]
-    # The tower's four; SII's two, LII's and CII's one.
-    assert names == ["ResidualAttentionBlock"] * 4 + ["CrossAttentionBlock"] * 4
+    # The tower's four, SII's, LII's and CII's.
+    assert names == ["ResidualAttentionBlock"] * 4 + ["CrossAttentionBlock"] * 2 + ["FirstPlaceBlock"]
 
 
 def test_a_model_without_blocks_stays_as_it_is(caplog):
@@ -36,7 +36,7 @@ import logging, torch
 from contextlib import nullcontext
 from torch import nn
 from tests.modeling.tiny_model import make_model
-from xreid_plugin.modeling.attention import CrossAttentionBlock
+from xreid_plugin.modeling.mii import CrossAttentionBlock
 from xreid_plugin.modeling.compilation import compile_blocks
 logging.basicConfig()
 block = CrossAttentionBlock(8, 2, 2.0)

@@ -6,12 +6,12 @@ from xreid_plugin.config import get_cfg
 from xreid_plugin.modeling.heads import FrameFeatures, HeadOutputs, XReIDHead
 
 D, E, N, CLIPS, FRAMES = 6, 4, 3, 4, 5
-BRANCHES = ("sii", "lii", "cii")
+BRANCHES = ("sii", "lii")
 
 
-def make_head(branches=BRANCHES):
+def make_head(branches=BRANCHES, **keys):
     torch.manual_seed(0)
-    head = XReIDHead(embed_dim=D, projected_dim=E, num_classes=N, branches=branches).double()
+    head = XReIDHead(embed_dim=D, projected_dim=E, num_classes=N, branches=branches, **keys).double()
     # Statistics and scales that tell the necks apart.
     for module in head.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
@@ -27,7 +27,7 @@ def make_features(branches=BRANCHES, clips=CLIPS, seed=1):
     def frames(dim):
         return torch.randn(clips, FRAMES, dim, dtype=torch.float64, generator=generator)
 
-    return FrameFeatures(frames(D), frames(E), {branch: frames(D) for branch in branches})
+    return FrameFeatures(frames(D), frames(E), {branch: frames(D) for branch in branches}, {})
 
 
 def running(norm, rows):
@@ -45,39 +45,44 @@ def mean_over_time(frames):
     return sum(frames[:, frame] for frame in range(frames.shape[1])) / frames.shape[1]
 
 
-@pytest.mark.parametrize("branches", [(), ("sii",), ("lii",), ("sii", "lii"), BRANCHES])
+def fused(features):
+    """Equation 8: the mean of the branches that are on."""
+    branches = list(features.interactions.values())
+    return sum(branches) / len(branches)
+
+
+@pytest.mark.parametrize("branches", [(), ("sii",), ("lii",), BRANCHES])
 @torch.no_grad()
-def test_embedding_is_the_concatenation_of_necked_means(branches):
-    head = make_head(branches).eval()
-    features = make_features([branch for branch in branches if branch != "cii"])
-    parts = [
-        running(head.tower.class_neck, mean_over_time(features.class_tokens)),
-        running(head.tower.projected_neck, mean_over_time(features.projected)),
-    ]
-    parts += [
-        running(head.interactions[branch].neck, mean_over_time(features.interactions[branch]))
-        for branch in ("sii", "lii")
-        if branch in branches
-    ]
+def test_embedding_is_z_and_the_necked_mean_of_the_branches(branches):
+    head, features = make_head(branches).eval(), make_features(branches)
+    tower = torch.cat([mean_over_time(features.class_tokens), mean_over_time(features.projected)], dim=1)
+    parts = [running(head.tower.neck, tower)]
+    if branches:
+        parts.append(running(head.interactions["mii"].neck, mean_over_time(fused(features))))
     embedding = head(features)
-    assert embedding.shape == (CLIPS, D + E + D * (len(parts) - 2))
+    assert embedding.shape == (CLIPS, D + E + (D if branches else 0))
     assert_close(embedding, torch.cat(parts, dim=1))
 
 
 @torch.no_grad()
-def test_embedding_never_holds_the_cross_modality_part():
-    head = make_head().eval()
-    features = make_features()
-    without = FrameFeatures(*features[:2], {branch: features.interactions[branch] for branch in ("sii", "lii")})
-    assert torch.equal(head(features), head(without))
+def test_concatenated_branches_keep_heads_of_their_own():
+    head, features = make_head(fusion="concat").eval(), make_features()
+    assert set(head.interactions) == set(BRANCHES)
+    embedding = head(features)
+    assert embedding.shape == (CLIPS, D + E + 2 * D)
+    for branch, part in zip(BRANCHES, embedding[:, D + E :].chunk(2, dim=1), strict=True):
+        assert_close(part, running(head.interactions[branch].neck, mean_over_time(features.interactions[branch])))
 
 
 @torch.no_grad()
-def test_order_of_the_parts_does_not_hang_on_the_order_of_the_branches():
-    head = make_head().eval()
-    features = make_features()
-    turned = FrameFeatures(*features[:2], dict(reversed(features.interactions.items())))
-    assert torch.equal(head(features), head(turned))
+def test_a_projected_tower_feature_leaves_the_class_token_out():
+    head, features = make_head(tower_feature="projected"), make_features()
+    p = mean_over_time(features.projected)
+    outputs = head.train()(features)
+    assert_close(outputs.tower_feature, batch(head.tower.neck, p))
+    assert list(outputs.metric_features) == ["projected", "mii"]
+    assert outputs.frame_logits["tower"].shape == (CLIPS, FRAMES, N)
+    assert head.eval()(features).shape == (CLIPS, E + D)
 
 
 @torch.no_grad()
@@ -86,35 +91,34 @@ def test_training_outputs_by_hand():
     features = make_features()
     outputs = head(features)
     assert isinstance(outputs, HeadOutputs)
-    tower = head.tower
+    tower, mii = head.tower, head.interactions["mii"]
     c, p = mean_over_time(features.class_tokens), mean_over_time(features.projected)
-    z = torch.cat([batch(tower.class_neck, c), batch(tower.projected_neck, p)], dim=1)
+    z = batch(tower.neck, torch.cat([c, p], dim=1))
     assert_close(outputs.tower_feature, z)
     assert_close(outputs.clip_logits["tower"], z @ tower.classifier.weight.t())
-    frames = torch.cat(
-        [
-            batch(tower.class_frame_neck, features.class_tokens.reshape(-1, D)),
-            batch(tower.projected_frame_neck, features.projected.reshape(-1, E)),
-        ],
-        dim=1,
-    )
-    expected = (frames @ tower.frame_classifier.weight.t()).reshape(CLIPS, FRAMES, N)
-    assert_close(outputs.frame_logits["tower"], expected)
+    rows = torch.cat([features.class_tokens.reshape(-1, D), features.projected.reshape(-1, E)], dim=1)
+    expected = batch(tower.frame_neck, rows) @ tower.frame_classifier.weight.t()
+    assert_close(outputs.frame_logits["tower"], expected.reshape(CLIPS, FRAMES, N))
 
     # The metric features stand before their necks.
-    assert list(outputs.metric_features) == ["class", "projected", *BRANCHES]
+    o = fused(features)
+    assert list(outputs.metric_features) == ["class", "projected", "mii"]
     assert_close(outputs.metric_features["class"], c)
     assert_close(outputs.metric_features["projected"], p)
-    assert list(outputs.clip_logits) == ["tower", *BRANCHES]
-    assert list(outputs.frame_logits) == ["tower", "sii", "lii"]
+    assert_close(outputs.metric_features["mii"], mean_over_time(o))
+    assert_close(outputs.clip_logits["mii"], batch(mii.neck, mean_over_time(o)) @ mii.classifier.weight.t())
+    expected = batch(mii.frame_neck, o.reshape(-1, D)) @ mii.classifier.weight.t()
+    assert_close(outputs.frame_logits["mii"], expected.reshape(CLIPS, FRAMES, N))
+    # CMCL looks at the branches before they are fused.
+    assert list(outputs.sequences) == list(BRANCHES)
     for branch in BRANCHES:
-        part, given = head.interactions[branch], features.interactions[branch]
-        mean = mean_over_time(given)
-        assert_close(outputs.metric_features[branch], mean)
-        assert_close(outputs.clip_logits[branch], batch(part.neck, mean) @ part.classifier.weight.t())
-        if branch != "cii":
-            rows = batch(part.frame_neck, given.reshape(-1, D)) @ part.classifier.weight.t()
-            assert_close(outputs.frame_logits[branch], rows.reshape(CLIPS, FRAMES, N))
+        assert_close(outputs.sequences[branch], mean_over_time(features.interactions[branch]))
+
+
+def test_without_a_branch_the_class_token_is_the_sequence():
+    features = make_features(())
+    assert list(features.sequences) == ["class"]
+    assert_close(features.sequences["class"], mean_over_time(features.class_tokens))
 
 
 @torch.no_grad()
@@ -123,14 +127,9 @@ def test_frame_and_clip_necks_keep_statistics_of_their_own():
     features = make_features()
     before = {name: buffer.clone() for name, buffer in head.named_buffers()}
     head(features)
-    c, p, sii = features.class_tokens, features.projected, features.interactions["sii"]
     expected = {
-        "tower.class_neck": mean_over_time(c),
-        "tower.class_frame_neck": c.reshape(-1, D),
-        "tower.projected_neck": mean_over_time(p),
-        "tower.projected_frame_neck": p.reshape(-1, E),
-        "interactions.sii.neck": mean_over_time(sii),
-        "interactions.sii.frame_neck": sii.reshape(-1, D),
+        "interactions.mii.neck": mean_over_time(fused(features)),
+        "interactions.mii.frame_neck": fused(features).reshape(-1, D),
     }
     for name, rows in expected.items():
         mean, variance = f"{name}.running_mean", f"{name}.running_var"
@@ -143,10 +142,9 @@ def test_biases_of_all_necks_are_frozen_at_zero():
     outputs = head(make_features())
     sum(logits.square().sum() for logits in [*outputs.clip_logits.values(), *outputs.frame_logits.values()]).backward()
     necks = [module for module in head.modules() if isinstance(module, torch.nn.BatchNorm1d)]
-    assert len(necks) == 4 + 2 + 2 + 1
+    assert len(necks) == 4
     for norm in necks:
         assert not norm.bias.requires_grad
-        assert norm.bias.grad is None
         assert not norm.bias.any()
         assert norm.weight.grad.abs().sum() > 0
 
@@ -154,23 +152,14 @@ def test_biases_of_all_necks_are_frozen_at_zero():
 def test_classifiers_have_no_bias_and_start_near_zero():
     head = XReIDHead(embed_dim=64, projected_dim=32, num_classes=40, branches=BRANCHES)
     classifiers = [module for module in head.modules() if isinstance(module, torch.nn.Linear)]
-    assert len(classifiers) == 2 + 3
+    # The tower has one for clips and one for frames, MII one for both.
+    assert len(classifiers) == 3
     for linear in classifiers:
         assert linear.bias is None
         # 40·64 or more draws: their spread is within a tenth of the one asked for.
         assert 0.0009 < linear.weight.std() < 0.0011
 
 
-@pytest.mark.parametrize("off", BRANCHES)
-def test_a_branch_that_is_off_has_no_parameters(off):
-    cfg = get_cfg()
-    cfg.MODEL.HEADS.NUM_CLASSES = N
-    cfg.MODEL.MII[off.upper()].ENABLED = False
-    head = XReIDHead(cfg, embed_dim=D, projected_dim=E)
-    assert set(head.interactions) == set(BRANCHES) - {off}
-    assert not any(off in name for name in head.state_dict())
-
-
 def test_a_model_without_identities():
-    with pytest.raises(ValueError, match=r"MODEL\.HEADS\.NUM_CLASSES is 0"):
+    with pytest.raises(ValueError, match=r"MODEL\.HEADS\.NUM_CLASSES"):
         XReIDHead(get_cfg(), embed_dim=D, projected_dim=E)

@@ -193,10 +193,16 @@ class TestClips(_Clips[int]):
 
     def __getitems__(self, requests: Sequence[int]) -> dict[str, Any]:
         """See :class:`_Clips`; with LENGTHS, (B,) int64."""
-        places = [self._place(clip_number) for clip_number in requests]
-        left = [len(self.tracklets[index].paths) - number * self.num_frames for index, number in places]
-        lengths = torch.tensor([min(count, self.num_frames) for count in left])
+        lengths = torch.tensor([frames.frames_before_repeats(self._chosen(clip_number)) for clip_number in requests])
         return {**super().__getitems__(requests), LENGTHS: lengths}
+
+    def _chosen(self, clip_number: int) -> np.ndarray:
+        """(T,) indices of the clip's frames in its tracklet."""
+        index, number = self._place(clip_number)
+        length = len(self.tracklets[index].paths)
+        if self.mode == "even":
+            return frames.even(length, self.num_frames)
+        return frames.dense(length, self.num_frames)[number]
 
     def _place(self, clip_number: int) -> tuple[int, int]:
         """Position of the clip's tracklet, and the clip's number within that tracklet."""
@@ -204,12 +210,10 @@ class TestClips(_Clips[int]):
         return index, clip_number - int(self._first_clip[index])
 
     def _write(self, clip: torch.Tensor, request: int, faults: ClipFaults) -> int:
-        index, number = self._place(request)
-        tracklet, length = self.tracklets[index], len(self.tracklets[index].paths)
-        dense = self.mode == "dense"
-        chosen = frames.dense(length, self.num_frames)[number] if dense else frames.even(length, self.num_frames)
+        index, _ = self._place(request)
+        tracklet = self.tracklets[index]
         try:
-            to_planes(self._read(tracklet, chosen, faults), clip)
+            to_planes(self._read(tracklet, self._chosen(request), faults), clip)
         except UnreadableTrackletError:
             if not self.drop_unreadable:
                 raise

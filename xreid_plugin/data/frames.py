@@ -7,10 +7,9 @@ import numpy as np
 
 
 def random_in_chunks(length: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """One frame at random from each of T equal chunks: the training choice (method: Recipe).
+    """One frame at random from each of T chunks: the training choice (method: Recipe).
 
-    A tracklet shorter than the clip has chunks without a frame of their own; those take the frame they start in, so
-    that frames repeat but never go back in time.
+    The tracklet is cut into T chunks of ceil(L / T) frames, its end filled up with its last frame.
 
     Args:
         length: L, at least 1.
@@ -20,27 +19,26 @@ def random_in_chunks(length: int, frames: int, rng: np.random.Generator) -> np.n
     Returns:
         (T,) indices, not decreasing.
     """
-    starts = _chunk_starts(length, frames)
-    ends = np.maximum(np.append(starts[1:], length), starts + 1)
-    return rng.integers(starts, ends)
+    chunk = -(-length // frames)
+    starts = np.arange(frames) * chunk
+    return np.minimum(rng.integers(starts, starts + chunk), length - 1)
 
 
 def even(length: int, frames: int) -> np.ndarray:
-    """The first frame of each of T equal chunks; the last frame fills up a tracklet shorter than T (method: Embedding).
+    """The first frame of each of T chunks, which are those of training (method: Recipe).
 
     Args:
         length: L, at least 1.
         frames: T, at least 1.
 
     Returns:
-        (T,) indices, not decreasing.
+        (T,) indices, not decreasing; the last frame fills up what is left.
     """
-    starts = _chunk_starts(length, frames)
-    return starts if length >= frames else np.minimum(np.arange(frames), length - 1)
+    return np.minimum(np.arange(frames) * -(-length // frames), length - 1)
 
 
 def dense(length: int, frames: int) -> np.ndarray:
-    """Every frame, in consecutive clips of T; the last frame fills up the last clip (method: Embedding).
+    """Every frame, in consecutive clips of T; the last clip is filled up by cycling through itself (method: Recipe).
 
     Args:
         length: L, at least 1.
@@ -50,20 +48,21 @@ def dense(length: int, frames: int) -> np.ndarray:
         (ceil(L / T), T) indices.
     """
     clips = num_dense_clips(length, frames)
-    return np.minimum(np.arange(clips * frames), length - 1).reshape(clips, frames)
+    last = (clips - 1) * frames
+    filled = last + np.arange(frames) % (length - last)
+    return np.concatenate([np.arange(last), filled]).reshape(clips, frames)
 
 
 def num_dense_clips(length: int, frames: int) -> int:
     """How many clips :func:`dense` makes: ceil(L / T)."""
-    _check(length, frames)
     return -(-length // frames)
 
 
-def _chunk_starts(length: int, frames: int) -> np.ndarray:
-    _check(length, frames)
-    return np.arange(frames) * length // frames
+def frames_before_repeats(chosen: np.ndarray) -> int:
+    """How many frames a clip has before it repeats its last one until its end, 1 to T.
 
-
-def _check(length: int, frames: int) -> None:
-    if length < 1 or frames < 1:
-        raise ValueError(f"A clip of {frames} frames cannot be taken from {length} frames: both must be at least 1.")
+    Args:
+        chosen: (T,) indices.
+    """
+    others = np.flatnonzero(chosen != chosen[-1])
+    return int(others[-1]) + 2 if len(others) else 1

@@ -9,7 +9,7 @@ from fastreid.engine.train_loop import HookBase
 from torch import nn
 
 from xreid_plugin.data.tracklet import Modality
-from xreid_plugin.engine.inference import extract_prototype_features
+from xreid_plugin.engine.inference import extract_sequences
 from xreid_plugin.engine.run_checkpoints import FINAL
 from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.prototypes import PrototypeMemory
@@ -38,7 +38,7 @@ class PrototypeHook(HookBase):
             model: the X-ReID model, not wrapped.
             memory: its prototypes.
             loader: one clip of every training tracklet.
-            refresh_epochs: epochs between two refreshes.
+            refresh_epochs: epochs between two extractions of the prototypes; 0: one, before the first epoch.
             log_period: iterations between two records of the similarities, which wait for the device.
         """
         self._model = model
@@ -48,20 +48,22 @@ class PrototypeHook(HookBase):
         self._log_period = log_period
 
     def before_epoch(self) -> None:
-        """Makes the prototypes anew of z of every training tracklet, but not where a run goes on in mid-epoch."""
-        if self.trainer.epoch % self._refresh_epochs or self.trainer.iter % self.trainer.iters_per_epoch:
+        """Extracts the prototypes from every training tracklet, but not where a run goes on in mid-epoch."""
+        first = self.trainer.iter == 0
+        due = first or (self._refresh_epochs > 0 and self.trainer.epoch % self._refresh_epochs == 0)
+        if not due or self.trainer.iter % self.trainer.iters_per_epoch:
             return
         start = time.perf_counter()
         with self.trainer.stop.interrupting(), self.trainer.autocast():
-            features, targets, modalities = extract_prototype_features(self._model, self._loader)
-        self._memory.refresh(features, targets, modalities)
+            sequences, targets, modalities = extract_sequences(self._model, self._loader)
+        self._model.extract_prototypes(sequences, targets, modalities, fit_neck=first)
         gap = (self._memory.of(Modality.INFRARED) * self._memory.of(Modality.VISIBLE)).sum(1).mean()
         # Between epochs the host's storage still stands at the last iteration, which is already written.
         self.trainer.storage.iter = self.trainer.iter
         self.trainer.storage.put_scalar("prototype/modality_cosine", gap.item(), smoothing_hint=False)
         seconds = time.perf_counter() - start
         if seconds >= TOLD_FROM_SECONDS:
-            logger.info(f"Prototypes: {len(features):,} tracklets refreshed in {duration(seconds)}")
+            logger.info(f"Prototypes: {len(sequences):,} tracklets refreshed in {duration(seconds)}")
 
     def after_step(self) -> None:
         """Blends in the batch that the model has just seen."""

@@ -74,17 +74,17 @@ def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityE
 
 
 @torch.inference_mode()
-def extract_prototype_features(model: XReID, loader: DeviceLoader) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """z of one clip of every training tracklet, in eval mode, so that no batch statistic moves (method: CPC 1).
+def extract_sequences(model: XReID, loader: DeviceLoader) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The tower's feature of one clip of every training tracklet, before the neck, in eval mode (method: CPC 1).
 
     Args:
         model: not wrapped.
         loader: one clip of every training tracklet, each rank a part.
 
     Returns:
-        Over all ranks, on the CPU: features (n, F) float32, targets (n,) int64, modalities (n,) int64.
+        Over all ranks, on the CPU: sequences (n, F) float32, targets (n,) int64, modalities (n,) int64.
     """
-    embed = InParts(lambda batch: model.prototype_features(batch[IMAGES], batch.get(LENGTHS)).float())
+    embed = InParts(lambda batch: model.sequence_features(batch[IMAGES], batch.get(LENGTHS)).float())
     rows: list[tuple[torch.Tensor, ...]] = []
     with inference_context(model):
         progress = Progress(loader, "Refreshing prototypes")

@@ -65,10 +65,10 @@ class CrossEntropyLoss:
         self.frame_scale = cfg.MODEL.LOSSES.CE.FRAME_SCALE
 
     def __call__(self, outputs: ClipOutputs) -> dict[str, torch.Tensor]:
-        """Cross-entropy summed over branches; a frame's counts 1/T."""
+        """Cross-entropy summed over heads; of frames, the mean over all B·T times 1/T."""
         clip = [F.cross_entropy(logits, outputs.targets) for logits in outputs.clip_logits.values()]
         frame = [
-            F.cross_entropy(logits.flatten(0, 1), outputs.targets.repeat_interleave(logits.shape[1]))
+            F.cross_entropy(logits.flatten(0, 1), outputs.targets.repeat_interleave(logits.shape[1])) / logits.shape[1]
             for logits in outputs.frame_logits.values()
         ]
         return {
@@ -79,7 +79,7 @@ class CrossEntropyLoss:
 
 @LOSS_REGISTRY.register()
 class TripletLoss:
-    """L_tri: batch-hard triplets of c̄, p̄, s̄, l̄ and x̄ (method: Total)."""
+    """L_tri: batch-hard triplets of c̄, p̄ and ō (method: Total)."""
 
     def __init__(self, cfg: Any) -> None:
         """Reads the host's MODEL.LOSSES.TRI.MARGIN and SCALE."""
@@ -94,41 +94,43 @@ class TripletLoss:
 
 @LOSS_REGISTRY.register()
 class CPCL:
-    """L_CPCL: both modalities' prototypes attract every clip (method: CPC 2)."""
+    """L_CPCL: both modalities' prototypes attract every clip (equations 3 and 4)."""
 
     def __init__(self, cfg: Any) -> None:
-        """Reads MODEL.CPC.TEMPERATURE and MODEL.LOSSES.CPCL.SCALE."""
-        if not cfg.MODEL.CPC.ENABLED:
+        """Reads MODEL.CPC.TEMPERATURE, NEGATIVES and COLLABORATION, and MODEL.LOSSES.CPCL.SCALE."""
+        cpc = cfg.MODEL.CPC
+        if not cpc.ENABLED:
             raise ValueError("MODEL.LOSSES.NAME has CPCL, but MODEL.CPC.ENABLED is False: set it, or drop CPCL.")
-        self.temperature = cfg.MODEL.CPC.TEMPERATURE
+        self.temperature = cpc.TEMPERATURE
+        self.negatives = cpc.NEGATIVES
+        self.collaboration = cpc.COLLABORATION
         self.scale = cfg.MODEL.LOSSES.CPCL.SCALE
 
     def __call__(self, outputs: ClipOutputs) -> dict[str, torch.Tensor]:
         """CPCL of the batch."""
         assert outputs.prototypes is not None
-        loss = cpcl_loss(outputs.tower_feature, outputs.targets, *outputs.prototypes, self.temperature)
+        loss = cpcl_loss(
+            outputs.tower_feature,
+            outputs.targets,
+            *outputs.prototypes,
+            self.temperature,
+            negatives=self.negatives,
+            own_modality=None if self.collaboration else outputs.modalities,
+        )
         return {"loss_cpcl": self.scale * loss}
 
 
 @LOSS_REGISTRY.register()
 class CMCL:
-    """L_CMCL: what CII reads across modalities agrees, and is handed on (method: CMCL)."""
+    """L_CMCL: what CII makes of a clip stays near the clip (equation 9), summed over the branches of MII."""
 
     def __init__(self, cfg: Any) -> None:
-        """Reads MODEL.LOSSES.CMCL."""
+        """Reads MODEL.LOSSES.CMCL.SCALE."""
         if not cfg.MODEL.MII.CII.ENABLED:
             raise ValueError("MODEL.LOSSES.NAME has CMCL, but MODEL.MII.CII.ENABLED is False: set it, or drop CMCL.")
-        self.align = cfg.MODEL.LOSSES.CMCL.ALIGN
-        self.transfer = cfg.MODEL.LOSSES.CMCL.TRANSFER
-        self.temperature = cfg.MODEL.LOSSES.CMCL.TEMPERATURE
+        self.scale = cfg.MODEL.LOSSES.CMCL.SCALE
 
     def __call__(self, outputs: ClipOutputs) -> dict[str, torch.Tensor]:
-        """Both parts, weighted."""
-        kept = [logits for branch, logits in outputs.clip_logits.items() if branch != "cii"]
-        align, transfer = cmcl_loss(
-            outputs.metric_features["cii"],
-            outputs.clip_logits["cii"],
-            torch.stack(kept).mean(0),
-            self.temperature,
-        )
-        return {"loss_cmcl_align": self.align * align, "loss_cmcl_transfer": self.transfer * transfer}
+        """CMCL of the batch."""
+        terms = [cmcl_loss(outputs.sequences[branch], rows) for branch, rows in outputs.counterparts.items()]
+        return {"loss_cmcl": self.scale * torch.stack(terms).sum()}

@@ -152,7 +152,7 @@ def load_clip_weights(tower: VisionTransformer, path: Path, *, quick_gelu: bool 
 
 
 def resize_positions(positions: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
-    """Resample a position embedding to another grid: bicubic, antialiased; the class token's row is kept.
+    """Resample a position embedding to another grid, bilinearly and without antialiasing [C]; the class row is kept.
 
     Args:
         positions: (1 + h·w, D) float32, the class token's row first, then the grid's, row by row.
@@ -165,13 +165,8 @@ def resize_positions(positions: Tensor, source: tuple[int, int], target: tuple[i
     if tuple(source) == tuple(target):
         return positions
     grid = positions[1:].T.reshape(1, -1, *source)
-    # torch 2.15 repeats the first row when the target is one column wide, but is right when it is one row high.
-    grid = _bicubic(grid.mT, (1, target[0])).mT if target[1] == 1 else _bicubic(grid, target)
-    return torch.cat([positions[:1], grid[0].flatten(1).T])
-
-
-def _bicubic(grid: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(grid, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)
+    resized = F.interpolate(grid, size=tuple(target), mode="bilinear", align_corners=False)
+    return torch.cat([positions[:1], resized[0].flatten(1).T])
 
 
 def _tower_prefix(tensors: dict[str, Tensor], path: Path) -> str:

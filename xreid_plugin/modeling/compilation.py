@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xreid_plugin.modeling.attention import CrossAttentionBlock
+from xreid_plugin.modeling.mii import CrossAttentionBlock, FirstPlaceBlock
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,8 @@ def transformer_blocks(model: nn.Module) -> Iterator[nn.Module]:
     """The blocks of open_clip's towers and of MII, in the model's order."""
     from open_clip.transformer import ResidualAttentionBlock
 
-    return (module for module in model.modules() if isinstance(module, ResidualAttentionBlock | CrossAttentionBlock))
+    kinds = (ResidualAttentionBlock, CrossAttentionBlock, FirstPlaceBlock)
+    return (module for module in model.modules() if isinstance(module, kinds))
 
 
 def _try(block: nn.Module, device: torch.device, autocast: AbstractContextManager[Any]) -> None:

@@ -27,7 +27,7 @@ def embedding_facts(cfg: Any) -> dict[str, Any]:
         **{key: model[key] for key in _RELEVANT},
         "BACKBONE": backbone,
         "HEADS": {key: value for key, value in model["HEADS"].items() if key != "NUM_CLASSES"},
-        "MII": {"HEADS": model["MII"]["HEADS"], "SII": model["MII"]["SII"], "LII": model["MII"]["LII"]},
+        "MII": {key: model["MII"][key] for key in ("HEADS", "FUSION", "SII", "LII")},
         "size": list(cfg.INPUT.SIZE_TEST),
         "frames_per_clip": cfg.INPUT.CLIP.FRAMES,
         "frames": cfg.TEST.FRAMES,

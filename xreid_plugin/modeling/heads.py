@@ -1,6 +1,6 @@
 """Necks, classifiers and the embedding (method: Backbone, MII, Total, Embedding).
 
-Shapes: B clips, T frames, D token channels, E projected channels, N identities.
+Shapes: B clips, T frames, D token channels, E projected channels, F channels of the tower's feature z, N identities.
 """
 
 from collections.abc import Callable
@@ -13,17 +13,25 @@ from torch import nn
 
 
 class FrameFeatures(NamedTuple):
-    """Frame-level features of a batch of clips; a branch that is switched off is absent from ``interactions``.
+    """What the tower and MII make of a batch of clips.
 
     Attributes:
         class_tokens: (B, T, D) float, c_t.
         projected: (B, T, E) float, p_t.
-        interactions: by branch, (B, T, D) float: "sii" s_t, "lii" l_t, and in training "cii" x_t.
+        interactions: by branch that is on, (B, T, D) float: "sii" s_t, "lii" l_t.
+        counterparts: in training with CII, by the name in :attr:`sequences`, (B, D) float: O.
     """
 
     class_tokens: torch.Tensor
     projected: torch.Tensor
     interactions: dict[str, torch.Tensor]
+    counterparts: dict[str, torch.Tensor]
+
+    @property
+    def sequences(self) -> dict[str, torch.Tensor]:
+        """ō of each branch that is on, (B, D); c̄ as "class" where none is, so that CII has something to work on. [D]"""
+        branches = self.interactions or {"class": self.class_tokens}
+        return {branch: frames.mean(1) for branch, frames in branches.items()}
 
     def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "FrameFeatures":
         """The same change applied to every tensor."""
@@ -31,6 +39,7 @@ class FrameFeatures(NamedTuple):
             change(self.class_tokens),
             change(self.projected),
             {branch: change(frames) for branch, frames in self.interactions.items()},
+            {branch: change(rows) for branch, rows in self.counterparts.items()},
         )
 
 
@@ -41,6 +50,8 @@ class HeadOutputs(NamedTuple):
     metric_features: dict[str, torch.Tensor]
     clip_logits: dict[str, torch.Tensor]
     frame_logits: dict[str, torch.Tensor]
+    sequences: dict[str, torch.Tensor]
+    counterparts: dict[str, torch.Tensor]
 
 
 def neck(dim: int) -> nn.BatchNorm1d:
@@ -57,69 +68,60 @@ def classifier(dim: int, num_classes: int) -> nn.Linear:
     return linear
 
 
-class TowerHead(nn.Module):
-    """The head of the tower's own features: z, the feature that CPC works on, and its classifiers."""
+class BranchHead(nn.Module):
+    """Necks and classifiers of one feature, for clips and for single frames. [C]
 
-    def __init__(self, embed_dim: int, projected_dim: int, num_classes: int) -> None:
+    Clips and frames have a neck each. The tower's have a classifier each too, those of MII share one.
+    """
+
+    def __init__(self, dim: int, num_classes: int, shared_classifier: bool) -> None:
         """
         Args:
-            embed_dim: D.
-            projected_dim: E.
+            dim: channels of the feature.
             num_classes: N.
+            shared_classifier: one classifier for clips and frames.
         """
         super().__init__()
-        self.class_neck = neck(embed_dim)
-        self.projected_neck = neck(projected_dim)
-        self.class_frame_neck = neck(embed_dim)
-        self.projected_frame_neck = neck(projected_dim)
-        self.classifier = classifier(embed_dim + projected_dim, num_classes)
-        self.frame_classifier = classifier(embed_dim + projected_dim, num_classes)
-
-    def feature(self, features: FrameFeatures) -> torch.Tensor:
-        """z = [BN(c̄) ; BN(p̄)], (B, D + E)."""
-        c, p = features.class_tokens.mean(1), features.projected.mean(1)
-        return torch.cat([self.class_neck(c), self.projected_neck(p)], dim=1)
-
-    def frame_logits(self, features: FrameFeatures) -> torch.Tensor:
-        """Logits of z_t, (B, T, N)."""
-        c = self.class_frame_neck(features.class_tokens.flatten(0, 1))
-        p = self.projected_frame_neck(features.projected.flatten(0, 1))
-        return self.frame_classifier(torch.cat([c, p], dim=1)).unflatten(0, features.class_tokens.shape[:2])
-
-
-class InteractionHead(nn.Module):
-    """The head of one interaction of MII. Clips and frames share the classifier, not the neck. [C]"""
-
-    def __init__(self, embed_dim: int, num_classes: int, per_frame: bool) -> None:
-        """
-        Args:
-            embed_dim: D.
-            num_classes: N.
-            per_frame: classify single frames too.
-        """
-        super().__init__()
-        self.neck = neck(embed_dim)
-        self.frame_neck = neck(embed_dim) if per_frame else None
-        self.classifier = classifier(embed_dim, num_classes)
+        self.neck = neck(dim)
+        self.frame_neck = neck(dim)
+        self.classifier = classifier(dim, num_classes)
+        self.frame_classifier = None if shared_classifier else classifier(dim, num_classes)
 
     def frame_logits(self, frames: torch.Tensor) -> torch.Tensor:
-        """(B, T, D) to (B, T, N)."""
-        assert self.frame_neck is not None
-        return self.classifier(self.frame_neck(frames.flatten(0, 1))).unflatten(0, frames.shape[:2])
+        """(B, T, dim) to (B, T, N)."""
+        classify = self.classifier if self.frame_classifier is None else self.frame_classifier
+        return classify(self.frame_neck(frames.flatten(0, 1))).unflatten(0, frames.shape[:2])
 
 
 @REID_HEADS_REGISTRY.register()
 class XReIDHead(nn.Module):
-    """X-ReID's necks and classifiers in training, its embedding in evaluation."""
+    """X-ReID's necks and classifiers in training, its embedding in evaluation.
+
+    Attributes:
+        tower: head of z, the feature that CPC works on.
+        interactions: heads of MII's output: "mii" of the branches' mean, or one a branch.
+        feature_dim: F.
+    """
 
     @configurable
-    def __init__(self, *, embed_dim: int, projected_dim: int, num_classes: int, branches: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        projected_dim: int,
+        num_classes: int,
+        branches: tuple[str, ...],
+        fusion: str = "mean",
+        tower_feature: str = "both",
+    ) -> None:
         """
         Args:
             embed_dim: D.
             projected_dim: E.
             num_classes: N, at least 1.
-            branches: the branches of MII, out of "sii", "lii" and "cii".
+            branches: the branches of MII in time, out of "sii" and "lii".
+            fusion: "mean" makes one feature of them, "concat" leaves each to itself.
+            tower_feature: "both", z is of c̄ and p̄; "projected", of p̄ alone.
 
         Raises:
             ValueError: no identities.
@@ -127,9 +129,13 @@ class XReIDHead(nn.Module):
         super().__init__()
         if num_classes < 1:
             raise ValueError("MODEL.HEADS.NUM_CLASSES is 0: build the model through the trainer, which counts them.")
-        self.tower = TowerHead(embed_dim, projected_dim, num_classes)
+        self.fusion = fusion
+        self.tower_feature = tower_feature
+        self.feature_dim = projected_dim + (embed_dim if tower_feature == "both" else 0)
+        self.tower = BranchHead(self.feature_dim, num_classes, shared_classifier=False)
+        fused = ("mii",) if fusion == "mean" and branches else branches
         self.interactions = nn.ModuleDict(
-            {branch: InteractionHead(embed_dim, num_classes, per_frame=branch != "cii") for branch in branches}
+            {name: BranchHead(embed_dim, num_classes, shared_classifier=True) for name in fused}
         )
 
     @classmethod
@@ -140,35 +146,49 @@ class XReIDHead(nn.Module):
             "embed_dim": embed_dim,
             "projected_dim": projected_dim,
             "num_classes": cfg.MODEL.HEADS.NUM_CLASSES,
-            "branches": tuple(name for name in ("sii", "lii", "cii") if mii[name.upper()].ENABLED),
+            "branches": tuple(name for name in ("sii", "lii") if mii[name.upper()].ENABLED),
+            "fusion": mii.FUSION,
+            "tower_feature": cfg.MODEL.HEADS.TOWER_FEATURE,
         }
 
     def forward(self, features: FrameFeatures) -> HeadOutputs | torch.Tensor:
         """In training :class:`HeadOutputs`, in evaluation :meth:`embedding`."""
         if not self.training:
             return self.embedding(features)
-        z = self.tower.feature(features)
-        metric = {"class": features.class_tokens.mean(1), "projected": features.projected.mean(1)}
+        tower_frames = self.tower_frames(features)
+        z = self.tower.neck(tower_frames.mean(1))
+        metric = {"class": features.class_tokens.mean(1)} if self.tower_feature == "both" else {}
+        metric["projected"] = features.projected.mean(1)
         clip_logits = {"tower": self.tower.classifier(z)}
-        frame_logits = {"tower": self.tower.frame_logits(features)}
-        for branch, frames in features.interactions.items():
-            head = self._interaction(branch)
-            metric[branch] = frames.mean(1)
-            clip_logits[branch] = head.classifier(head.neck(metric[branch]))
-            if head.frame_neck is not None:
-                frame_logits[branch] = head.frame_logits(frames)
-        return HeadOutputs(z, metric, clip_logits, frame_logits)
+        frame_logits = {"tower": self.tower.frame_logits(tower_frames)}
+        for name, frames in self._fused(features).items():
+            head = self._interaction(name)
+            metric[name] = frames.mean(1)
+            clip_logits[name] = head.classifier(head.neck(metric[name]))
+            frame_logits[name] = head.frame_logits(frames)
+        return HeadOutputs(z, metric, clip_logits, frame_logits, features.sequences, features.counterparts)
+
+    def tower_frames(self, features: FrameFeatures) -> torch.Tensor:
+        """[c_t ; p_t], or p_t alone: (B, T, F). Its mean over T is the tower's sequence feature before the neck."""
+        if self.tower_feature == "projected":
+            return features.projected
+        return torch.cat([features.class_tokens, features.projected], dim=2)
 
     def embedding(self, features: FrameFeatures) -> torch.Tensor:
-        """e = [BN(c̄) ; BN(p̄) ; BN(s̄) ; BN(l̄)], (B, 2816) at the paper's size (method: Embedding).
+        """e = [z ; BN(ō)], (B, 2048) at the paper's size (method: Embedding).
 
-        Not normalised: dense evaluation averages clips before it normalises.
+        With a fusion by "concat" it is [z ; BN(s̄) ; BN(l̄)], 2,816 numbers. Not normalised: dense evaluation averages
+        clips before it normalises.
         """
-        parts = [self.tower.feature(features)]
-        for branch in ("sii", "lii"):
-            if branch in features.interactions:
-                parts.append(self._interaction(branch).neck(features.interactions[branch].mean(1)))
+        parts = [self.tower.neck(self.tower_frames(features).mean(1))]
+        parts += [self._interaction(name).neck(frames.mean(1)) for name, frames in self._fused(features).items()]
         return torch.cat(parts, dim=1)
 
-    def _interaction(self, branch: str) -> InteractionHead:
-        return cast(InteractionHead, self.interactions[branch])
+    def _fused(self, features: FrameFeatures) -> dict[str, torch.Tensor]:
+        """What MII hands on, (B, T, D) by the name of its head: o_t, the mean of the branches, or each (equation 8)."""
+        if self.fusion == "concat" or not features.interactions:
+            return features.interactions
+        return {"mii": torch.stack(list(features.interactions.values())).mean(0)}
+
+    def _interaction(self, name: str) -> BranchHead:
+        return cast(BranchHead, self.interactions[name])

@@ -1,6 +1,6 @@
 """CPC's memory: one prototype per identity and modality (paper: CPC; method: CPC).
 
-Shapes: N identities, B clips, F = D + E channels of the feature z. Identities are labels 0..N-1.
+Shapes: N identities, B clips, F channels of the feature z. Identities are labels 0..N-1.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from xreid_plugin.data.tracklet import Modality
-
-UPDATES = ("joint", "intra", "swap")
 
 
 class PrototypeSimilarity(NamedTuple):
@@ -47,17 +45,9 @@ class PrototypeMemory(nn.Module):
             num_classes: N.
             dim: F.
             momentum: μ, the share of the old prototype that an update keeps, 0 to 1.
-            update: which clips update a memory: "joint", those of both modalities; "intra", of its own; "swap", of the
-                other.
-
-        Raises:
-            ValueError: another ``update``, or a momentum outside 0 to 1.
+            update: which clips update a memory: "swap", of the other modality; "intra", of its own; "joint", of both.
         """
         super().__init__()
-        if update not in UPDATES:
-            raise ValueError(f'MODEL.CPC.UPDATE is "{update}"; it must be one of {", ".join(UPDATES)}.')
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"MODEL.CPC.MOMENTUM is {momentum}; it must be between 0 and 1, such as 0.1.")
         self.momentum = momentum
         self.rule = update
         self.register_buffer("infrared", torch.zeros(num_classes, dim))
@@ -103,7 +93,7 @@ class PrototypeMemory(nn.Module):
 
     @torch.no_grad()
     def update(self) -> PrototypeSimilarity | None:
-        """Blends in, per identity and memory, the observed clip that is least like the prototype (method: CPC 3).
+        """Blends in, per identity and memory, the observed clip that is least like the prototype (equations 1 and 2).
 
         m ← μ·m + (1 − μ)·u*, then normalised; of two equally unlike clips the first counts. Identities that no clip may
         update stay as they are.

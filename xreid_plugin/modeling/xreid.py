@@ -12,32 +12,20 @@ from fastreid.modeling.backbones import build_backbone
 from fastreid.modeling.heads.build import REID_HEADS_REGISTRY
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from torch import nn
+from torch.nn import functional as F
 
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, LENGTHS, MODALITIES, TARGETS
 from xreid_plugin.losses.build import LossTerm, build_losses, computed_terms
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
-from xreid_plugin.modeling.cii import CrossModalityInteraction
 from xreid_plugin.modeling.clip_vit import ClipVisionTower
 from xreid_plugin.modeling.gather import GlobalBatch
 from xreid_plugin.modeling.heads import FrameFeatures, XReIDHead
-from xreid_plugin.modeling.lii import LongTermInteraction
+from xreid_plugin.modeling.mii import build_interactions
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 from xreid_plugin.modeling.repeats import DistinctFrames
-from xreid_plugin.modeling.sii import ShortTermInteraction
 
-
-def build_interactions(cfg: Any, dim: int) -> nn.ModuleDict:
-    """The interactions of MII that the configuration enables, by branch: "sii", "lii", "cii"."""
-    mii = cfg.MODEL.MII
-    shared = {"dim": dim, "num_heads": mii.HEADS, "mlp_ratio": mii.MLP_RATIO}
-    interactions = nn.ModuleDict()
-    if mii.SII.ENABLED:
-        interactions["sii"] = ShortTermInteraction(**shared, stride=mii.SII.STRIDE, depth=mii.SII.DEPTH)
-    if mii.LII.ENABLED:
-        interactions["lii"] = LongTermInteraction(**shared, stride=mii.LII.STRIDE)
-    if mii.CII.ENABLED:
-        interactions["cii"] = CrossModalityInteraction(**shared)
-    return interactions
+# Of models that were saved before the paper's full method was at hand.
+_LEGACY_PART = "heads.tower.class_neck.weight"
 
 
 @META_ARCH_REGISTRY.register()
@@ -85,21 +73,20 @@ class XReID(nn.Module):
         self.detach = detach
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(1, 3, 1, 1), persistent=False)
+        self.register_load_state_dict_pre_hook(_refuse_legacy)
 
     @classmethod
     def from_config(cls, cfg: Any) -> dict[str, Any]:
         """Constructor arguments; the parts come from the host's registries by their names in ``cfg``."""
         backbone = build_backbone(cfg)
         embed_dim, projected_dim = backbone.embed_dim, backbone.projected_dim
-        head_class = REID_HEADS_REGISTRY.get(cfg.MODEL.HEADS.NAME)
+        heads = REID_HEADS_REGISTRY.get(cfg.MODEL.HEADS.NAME)(cfg, embed_dim=embed_dim, projected_dim=projected_dim)
         cpc = cfg.MODEL.CPC
         return {
             "backbone": backbone,
             "mii": build_interactions(cfg, embed_dim),
-            "heads": head_class(cfg, embed_dim=embed_dim, projected_dim=projected_dim),
-            "prototypes": PrototypeMemory(
-                cfg.MODEL.HEADS.NUM_CLASSES, embed_dim + projected_dim, cpc.MOMENTUM, cpc.UPDATE
-            )
+            "heads": heads,
+            "prototypes": PrototypeMemory(cfg.MODEL.HEADS.NUM_CLASSES, heads.feature_dim, cpc.MOMENTUM, cpc.UPDATE)
             if cpc.ENABLED
             else None,
             "losses": build_losses(cfg),
@@ -130,13 +117,15 @@ class XReID(nn.Module):
                 return self.heads(features)
             modalities = batch[MODALITIES].to(self.device)
             gather = GlobalBatch(modalities)
-            targets = gather(batch[TARGETS].to(self.device))
+            targets, all_modalities = gather(batch[TARGETS].to(self.device)), gather(modalities)
             outputs = self.heads(features.map(gather))
             if self.prototypes is not None:
                 # z cannot leave this function otherwise: the host's step takes nothing but losses from a model. What
                 # is kept waits for the update after the backward pass; the memories themselves do not change here.
-                self.prototypes.observe(outputs.tower_feature, targets, gather(modalities))
-            clip_outputs = ClipOutputs(targets=targets, prototypes=self._prototypes(), **outputs._asdict())
+                self.prototypes.observe(outputs.tower_feature, targets, all_modalities)
+            clip_outputs = ClipOutputs(
+                targets=targets, modalities=all_modalities, prototypes=self._prototypes(), **outputs._asdict()
+            )
             return computed_terms(self.losses, clip_outputs)
 
     def frame_features(
@@ -151,26 +140,53 @@ class XReID(nn.Module):
         """
         tokens, projected = self._encode(images, camids, lengths)
         read = tokens.detach() if self.detach else tokens
-        features = FrameFeatures(
-            tokens[:, :, 0],
-            projected,
-            {branch: part(read) for branch, part in self.mii.items() if branch != "cii" or self.training},
-        )
+        branches = {branch: part(read) for branch, part in self.mii.items() if branch != "cii"}
+        features = FrameFeatures(tokens[:, :, 0], projected, branches, {})
+        if self.training and "cii" in self.mii:
+            counterparts = {branch: self.mii["cii"](sequence, read) for branch, sequence in features.sequences.items()}
+            features = features._replace(counterparts=counterparts)
         return features.map(self._in_full)
 
     @torch.no_grad()
-    def prototype_features(self, images: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
-        """z of clips for the prototypes: without camera embedding and without the interactions (method: CPC 1).
+    def sequence_features(self, images: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+        """The tower's features of clips for the prototypes, before the neck: without camera embedding and without MII.
 
         Args:
             images: (B, T, 3, H, W) uint8, RGB.
             lengths: see :meth:`frame_features`.
 
         Returns:
-            (B, D + E) float.
+            (B, F) float.
         """
         tokens, projected = self._encode(images, None, lengths)
-        return self.heads.tower.feature(FrameFeatures(tokens[:, :, 0], projected, {}).map(self._in_full))
+        features = FrameFeatures(tokens[:, :, 0], projected, {}, {}).map(self._in_full)
+        return self.heads.tower_frames(features).mean(1)
+
+    @torch.no_grad()
+    def extract_prototypes(
+        self, sequences: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor, fit_neck: bool
+    ) -> None:
+        """Makes the prototypes anew, of z of every training tracklet (method: CPC 1).
+
+        Args:
+            sequences: (n, F) float, what :meth:`sequence_features` gives for all training tracklets, over all ranks.
+            targets: (n,) int64.
+            modalities: (n,) int64, values of Modality.
+            fit_neck: set the neck's running mean and variance to those of the sequences first. An untrained neck is
+                the identity, while training's z is whitened: without this the first prototypes would lie in another
+                space than the clips that are compared with them. [D]
+        """
+        assert self.prototypes is not None
+        neck = self.heads.tower.neck
+        if fit_neck:
+            # On the CPU, where the order of a sum is one and the same on every rank.
+            variance, mean = torch.var_mean(sequences.float().cpu(), dim=0)
+            neck.running_mean.copy_(mean)
+            neck.running_var.copy_(variance)
+        z = F.batch_norm(
+            sequences.to(self.device), neck.running_mean, neck.running_var, neck.weight, neck.bias, eps=neck.eps
+        )
+        self.prototypes.refresh(z, targets, modalities)
 
     def _encode(
         self, images: torch.Tensor, camids: torch.Tensor | None, lengths: torch.Tensor | None
@@ -199,3 +215,11 @@ class XReID(nn.Module):
         if self.prototypes is None:
             return None
         return Prototypes(visible=self.prototypes.visible, infrared=self.prototypes.infrared)
+
+
+def _refuse_legacy(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    if f"{prefix}{_LEGACY_PART}" in state:
+        raise ValueError(
+            "These weights are of an earlier version of this plugin, whose method was another "
+            f"(they have '{_LEGACY_PART}', which it no longer has): train anew."
+        )
