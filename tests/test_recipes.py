@@ -13,6 +13,7 @@ from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.host import build_model
+from xreid_plugin.modeling.xreid import XReID
 
 CONFIGS = Path(__file__).parents[1] / "projects/XReID/configs"
 VCM, BUPT, PUBLIC_CODE = (CONFIGS / f"{name}.yml" for name in ("vcm", "bupt", "vcm_public_code"))
@@ -167,7 +168,7 @@ def test_vcm_at_its_real_size():
     # Its initialisation looks at the numbers that it draws.
     cfg.MODEL.BACKBONE.CAMERA_EMBEDDING = False
     with FakeTensorMode():
-        model = build_model(cfg)
+        model = XReID(cfg)
         assert model.backbone.grid == (18, 9)
         batch = {
             "images": torch.empty(16, 10, 3, 288, 144, dtype=torch.uint8),
