@@ -20,7 +20,7 @@ CAMERAS = torch.tensor([3, 8])
 
 @pytest.fixture(scope="module")
 def model():
-    return make_model().eval()
+    return make_model(**{"MODEL.MII.SII.DEPTH": 2}).eval()
 
 
 @pytest.fixture(scope="module")
