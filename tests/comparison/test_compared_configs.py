@@ -1,10 +1,8 @@
-import itertools
 import re
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from fastreid.engine.hooks import LayerFreeze
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from fastreid.solver.build import build_optimizer as host_optimizer
@@ -16,55 +14,12 @@ from xreid_plugin.host import build_model
 
 ROOT = Path(__file__).parents[2]
 BASELINES = ROOT / "configs/baselines"
-ABLATIONS = ROOT / "projects/XReID/configs/ablations"
-VCM = ROOT / "projects/XReID/configs/vcm.yml"
 
 
 def merged(path):
     cfg = get_cfg()
     cfg.merge_from_file(str(path))
     return cfg
-
-
-def flat(nested, prefix=""):
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def changes(path, base):
-    """Keys in which the configurations differ, but for OUTPUT_DIR, with the values of ``path``."""
-    of_path, of_base = (dict(flat(yaml.safe_load(merged(file).dump()))) for file in (path, base))
-    assert of_path["OUTPUT_DIR"] != of_base["OUTPUT_DIR"]
-    return {key: value for key, value in of_path.items() if value != of_base[key] and key != "OUTPUT_DIR"}
-
-
-@pytest.mark.parametrize("part", ["SII", "LII"])
-@pytest.mark.parametrize("stride", [1, 2, 3, 4, 5])
-def test_a_stride_is_the_only_change(part, stride):
-    expected = {f"MODEL.MII.{part}.STRIDE": stride} if stride != 1 else {}
-    assert changes(ABLATIONS / f"{part.lower()}_stride_{stride}.yml", VCM) == expected
-
-
-def test_the_ablation_adds_one_part_a_step():
-    steps = ["1_tower", "2_cpc", "3_sii", "4_lii", "5_cii_cmcl"]
-    added = [
-        {"MODEL.CPC.ENABLED": True, "MODEL.LOSSES.NAME": ["CPCL", "TripletLoss", "CrossEntropyLoss"]},
-        {"MODEL.MII.SII.ENABLED": True},
-        {"MODEL.MII.LII.ENABLED": True},
-        {"MODEL.MII.CII.ENABLED": True, "MODEL.LOSSES.NAME": ["CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL"]},
-    ]
-    paths = [ABLATIONS / f"{step}.yml" for step in steps]
-    assert [changes(after, before) for before, after in itertools.pairwise(paths)] == added
-    assert changes(paths[-1], VCM) == {}
-    assert sorted(path.stem for path in ABLATIONS.glob("[0-9]*.yml")) == steps
-
-
-def test_the_clip_baseline_is_the_ablations_tower():
-    # MII has no parameters there whose rate could be another.
-    assert set(changes(BASELINES / "clip_vit_b16.yml", ABLATIONS / "1_tower.yml")) == {"SOLVER.LR_FACTORS"}
 
 
 @pytest.mark.parametrize("path", sorted(BASELINES.glob("*.yml")), ids=lambda path: path.stem)

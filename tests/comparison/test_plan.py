@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from xreid_plugin.comparison.runs import own_keys, plan
+from xreid_plugin.comparison.runs import NOTE, own_keys, plan
 from xreid_plugin.config import get_cfg
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def test_own_keys_leave_out_what_a_comparison_sets():
 
 def claim(run):
     run.folder.mkdir(parents=True)
-    run.note.write_text(run.settings)
+    (run.folder / NOTE).write_text(run.settings)
 
 
 def test_a_folder_of_the_same_settings_is_gone_on_with(tmp_path):

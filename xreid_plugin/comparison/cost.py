@@ -3,8 +3,6 @@
 import json
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,6 @@ class Cost:
         flops_per_clip: floating-point operations of embedding one clip, a multiplication and an addition as two; only
             matrix products, convolutions and attention count.
         clips_per_second: clips embedded per second in batches of ``batch``, without reading them.
-        batch: clips in a batch.
         device: "cpu", or the GPU's name.
         threads: threads of the CPU's arithmetic.
     """
@@ -48,11 +45,7 @@ class Cost:
 
 
 def cost_of_run(folder: Path) -> Cost:
-    """The cost of a trained run's model: measured once, then read from ``cost.json`` in its folder.
-
-    Args:
-        folder: the run's folder, which holds the complete configuration as ``config.yaml``.
-    """
+    """The cost of a trained run's model, by its config.yaml: measured once, then read from cost.json in its folder."""
     path = folder / "cost.json"
     if path.is_file():
         return Cost(**json.loads(path.read_text()))
@@ -68,18 +61,13 @@ def measure(cfg: Any) -> Cost:
     """Builds the model of a complete configuration, with fresh weights, and measures it."""
     model = build_model(cfg).eval()
     device = next(model.parameters()).device
-    batch_size = cfg.TEST.IMS_PER_BATCH
+    size = cfg.TEST.IMS_PER_BATCH
     with autocast(cfg):
         flops = flops_of(model, random_clips(cfg, 1))
-        rate = clips_per_second(model, random_clips(cfg, batch_size), device)
-    return Cost(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        flops_per_clip=flops,
-        clips_per_second=rate,
-        batch=batch_size,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        threads=torch.get_num_threads(),
-    )
+        rate = clips_per_second(model, random_clips(cfg, size), device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return Cost(parameters, flops, rate, size, name, torch.get_num_threads())
 
 
 def random_clips(cfg: Any, count: int) -> dict[str, torch.Tensor]:
@@ -91,27 +79,16 @@ def random_clips(cfg: Any, count: int) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def flops_of(model: nn.Module, batch: Any) -> int:
-    """Floating-point operations of a forward pass: two for each multiplication with its addition.
-
-    Args:
-        model: the model, in eval mode.
-        batch: what it is called with.
-    """
-    with _countable_attention(), FlopCounterMode(display=False) as counter:
-        model(batch)
-    return counter.get_total_flops()
-
-
-@contextmanager
-def _countable_attention() -> Iterator[None]:
-    """Attention as matrix products: torch's counter sees nothing of the fused kernels that MultiheadAttention takes."""
+    """Floating-point operations of a forward pass in eval mode: two for each multiplication with its addition."""
     fused = torch.backends.mha.get_fastpath_enabled()
+    # Attention as matrix products: torch's counter sees nothing of the fused kernels that MultiheadAttention takes.
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            model(batch)
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+    return counter.get_total_flops()
 
 
 @torch.inference_mode()

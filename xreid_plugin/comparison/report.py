@@ -14,7 +14,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from tabulate import tabulate
 
 from xreid_plugin.comparison.cost import Cost, cost_of_run
@@ -24,13 +23,15 @@ from xreid_plugin.files import replace_atomically
 from xreid_plugin.visualization.curves import draw_cmc, finish_cmc
 
 RERANKED = "-reranked"
+COST_NOTE = (
+    "Parameters are the whole model's, with what only training uses. A multiplication with its addition counts as two "
+    "FLOPs. Clips a second: embedding without reading. Peak memory: torch's on a GPU, else the training process's own."
+)
 # Okabe and Ito's palette without its yellow, which is faint on white: which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES = ("-", "--", ":", "-.")
 _DIRECTIONS = {"I2V": "infrared → visible", "V2I": "visible → infrared"}
-_WIDTH = 8.0  # inches: 100 dots an inch make the 800 pixels that it is read at
-_DPI = 200
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def markdown(rows: Sequence[Row], command: str, published: Mapping[str, Any]) ->
         parts.append("Measured, then (published, difference). All: `python tools/compare.py --list-published`.")
     if done:
         parts += ["![CMC curves](cmc.png)", "![Mean average precision](map.png)"]
-        parts += ["## Cost", cost_table(rows), _cost_note(done[0])]
+        parts += ["## Cost", cost_table(rows), COST_NOTE]
     return "\n\n".join(parts) + "\n"
 
 
@@ -230,18 +231,6 @@ def cost_table(rows: Sequence[Row]) -> str:
     return tabulate(body, headers=headers, tablefmt="pipe", disable_numparse=True, colalign=("left", *("right",) * 5))
 
 
-def _cost_note(row: Row) -> str:
-    assert row.cost is not None
-    assert row.usage is not None
-    threads = f", {row.cost.threads} threads" if row.cost.device == "cpu" else ""
-    memory = "torch's on the GPU" if row.usage.on_gpu else "resident in the training process, without its workers"
-    return (
-        "Parameters are the whole model's, with what only training uses. A multiplication with its addition counts as "
-        f"two FLOPs. Clips a second: embedding batches of {row.cost.batch} on {row.cost.device}{threads}. "
-        f"Peak memory: {memory}."
-    )
-
-
 def csv_text(rows: Sequence[Row]) -> str:
     """One line per configuration, in full precision; what is not known is empty.
 
@@ -264,87 +253,60 @@ def csv_text(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
-def plot_cmc(rows: Sequence[Row], path: Path) -> None:
+def plot_cmc(done: Sequence[Row], path: Path) -> None:
     """One panel per direction: the CMC of each configuration, its deviation over seeds as a band."""
-    directions = _directions(rows)
-    figure = _figure(height=4.2)
-    panels = figure.subplots(1, len(directions), sharey=True, squeeze=False)[0]
-    for panel, direction in zip(panels, directions, strict=True):
-        for number, row in enumerate(rows):
-            if direction in row.curves:
-                means = [point.mean for point in row.curves[direction]]
-                spread = [point.deviation or 0.0 for point in row.curves[direction]]
-                draw_cmc(panel, means, spread, label=row.name, **_line_style(number))
-        panel.set_title(_DIRECTIONS.get(direction, direction))
+    figure, panels = _panels(done, height=4.2)
+    for direction, panel in panels.items():
+        for number, row in enumerate(done):
+            points = row.curves.get(direction, ())
+            dashes, colour = divmod(number, len(_COLOURS))
+            style = {"color": _COLOURS[colour], "marker": _MARKERS[colour], "linestyle": _DASHES[dashes % len(_DASHES)]}
+            spread = [point.deviation or 0.0 for point in points]
+            draw_cmc(panel, [point.mean for point in points], spread, label=row.name, markersize=4, **style)
+        panel.set_xlabel("rank")
         panel.grid(alpha=0.3)
-    for panel in panels:
-        finish_cmc(panel)
-        panel.label_outer()
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
-    _save(figure, path)
+    # The panels share their limits.
+    finish_cmc(next(iter(panels.values())))
+    _save(figure, panel, path)
 
 
-def plot_map(rows: Sequence[Row], path: Path) -> None:
+def plot_map(done: Sequence[Row], path: Path) -> None:
     """One panel per direction: the mAP of each configuration, and beside it the re-ranked one if there is one."""
-    directions = _directions(rows)
-    kinds = [(kind, suffix) for kind, suffix in (("as ranked", ""), ("re-ranked", RERANKED)) if _any(rows, suffix)]
-    figure = _figure(height=1.6 + 0.32 * len(rows) * len(kinds))
-    panels = figure.subplots(1, len(directions), sharex=True, sharey=True, squeeze=False)[0]
-    thickness = 0.8 / len(kinds)
-    places = np.arange(len(rows))
-    for panel, direction in zip(panels, directions, strict=True):
-        for number, ((kind, suffix), colour) in enumerate(zip(kinds, _COLOURS, strict=False)):
-            statistics = [row.metrics.get(f"{direction}{suffix}/mAP") for row in rows]
-            offset = (number - (len(kinds) - 1) / 2) * thickness
-            _draw_bars(panel, places + offset, statistics, thickness, label=kind, color=colour)
-        panel.set_title(_DIRECTIONS.get(direction, direction))
-        panel.set_xlabel("mAP (%)")
-        panel.xaxis.set_major_locator(MaxNLocator(5))
-        panel.set_yticks(places, [row.name for row in rows])
+    names = {"as ranked": "/mAP", "re-ranked": f"{RERANKED}/mAP"}
+    kinds = [(label, end) for label, end in names.items() if any(f"I2V{end}" in row.metrics for row in done)]
+    figure, panels = _panels(done, height=1.6 + 0.32 * len(done) * len(kinds))
+    thickness, places = 0.8 / len(kinds), np.arange(len(done))
+    for direction, panel in panels.items():
+        for number, (label, end) in enumerate(kinds):
+            found = [row.metrics.get(direction + end, Statistic(0.0, None)) for row in done]
+            means, spread = ([getattr(one, name) or 0.0 for one in found] for name in ("mean", "deviation"))
+            at = places + (number - (len(kinds) - 1) / 2) * thickness
+            style = {"label": label, "color": _COLOURS[number], "xerr": spread if any(spread) else None, "capsize": 2}
+            bars = panel.barh(at, means, 0.9 * thickness, **style)
+            panel.bar_label(bars, [f"{mean:.1f}" if mean else "" for mean in means], padding=3, fontsize=9)
+        panel.set_yticks(places, [row.name for row in done])
+        panel.set(xlabel="mAP (%)", axisbelow=True)
         panel.grid(axis="x", alpha=0.3)
-        panel.set_axisbelow(True)
-    # The first row on top, and space for the numbers at the ends of the bars.
-    panels[0].invert_yaxis()
-    panels[0].set_xlim(0, panels[0].get_xlim()[1] * 1.25)
-    if len(kinds) > 1:
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
-    _save(figure, path)
+    # The first row on top, and space for the numbers at the ends of the bars; both panels share them.
+    panel.invert_yaxis()
+    panel.set_xlim(0, panel.get_xlim()[1] * 1.25)
+    _save(figure, panel, path)
 
 
-def _line_style(number: int) -> dict[str, Any]:
-    """Colour and marker of a row; rows that repeat a colour differ in their dashes."""
-    dashes, colour = divmod(number, len(_COLOURS))
-    return {
-        "color": _COLOURS[colour],
-        "marker": _MARKERS[colour],
-        "linestyle": _DASHES[dashes % len(_DASHES)],
-        "linewidth": 1.6,
-        "markersize": 4,
-    }
-
-
-def _draw_bars(panel: Axes, places: Any, statistics: list[Statistic | None], thickness: float, **style: Any) -> None:
-    means = [statistic.mean if statistic else 0.0 for statistic in statistics]
-    spread = [(statistic.deviation or 0.0) if statistic else 0.0 for statistic in statistics]
-    bars = panel.barh(places, means, 0.9 * thickness, xerr=spread if any(spread) else None, capsize=2, **style)
-    labels = [f"{statistic.mean:.1f}" if statistic else "" for statistic in statistics]
-    panel.bar_label(bars, labels, padding=3, fontsize=9)
-
-
-def _any(rows: Sequence[Row], suffix: str) -> bool:
-    return any(f"{direction}{suffix}/mAP" in row.metrics for row in rows for direction in row.directions)
-
-
-def _directions(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(direction for row in rows for direction in row.directions))
-
-
-def _figure(height: float) -> Figure:
-    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, layout="constrained")
+def _panels(done: Sequence[Row], height: float) -> tuple[Figure, dict[str, Axes]]:
+    """A figure of 800 pixels at 100 dots an inch, with a panel for each direction; all share their axes."""
+    directions = dict.fromkeys(direction for row in done for direction in row.directions)
+    figure = Figure(figsize=(8.0, height), dpi=200, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure
+    axes = figure.subplots(1, len(directions), sharex=True, sharey=True, squeeze=False)[0]
+    panels = dict(zip(directions, axes, strict=True))
+    for direction, panel in panels.items():
+        panel.set_title(_DIRECTIONS.get(direction, direction))
+    return figure, panels
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, panel: Axes, path: Path) -> None:
+    handles, labels = panel.get_legend_handles_labels()
+    if labels != ["as ranked"]:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
     replace_atomically(path, lambda part: figure.savefig(part, format="png"))

@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from xreid_plugin.files import replace_atomically
 
 # Keys that the comparison sets itself, run by run.
 OWN_KEYS = ("SEED", "OUTPUT_DIR")
+# File in a run's folder that says what it is for: the run's settings.
+NOTE = "comparison.yaml"
 # The end of a line in training's log on CUDA.
 _CUDA_MEMORY = re.compile(r"([\d.]+) GiB$", re.MULTILINE)
 
@@ -55,11 +59,6 @@ class Run:
     def log(self) -> Path:
         """Everything that the run has printed."""
         return self.folder / "console.txt"
-
-    @property
-    def note(self) -> Path:
-        """What the folder is for: the run's settings."""
-        return self.folder / "comparison.yaml"
 
     @property
     def is_done(self) -> bool:
@@ -131,7 +130,7 @@ def plan(
     runs = []
     for name, config in configs:
         cfg, keys = _merged(config, overlays, overrides)
-        changes = [text for key in keys for text in (key, repr(_value(cfg, key)))]
+        changes = [text for key in keys for text in (key, repr(reduce(getitem, key.split("."), cfg)))]
         for seed in seeds:
             cfg.SEED = seed
             folder = output / name / f"seed{seed}"
@@ -171,9 +170,9 @@ def _check_folder(run: Run) -> None:
     if not run.folder.is_dir() or not any(run.folder.iterdir()):
         return
     remedy = "Choose another --output, or remove that folder."
-    if not run.note.is_file():
+    if not (run.folder / NOTE).is_file():
         raise ValueError(f"{run.folder} holds something that is not a run of a comparison. {remedy}")
-    before, now = (dict(_flat(yaml.safe_load(text))) for text in (run.note.read_text(), run.settings))
+    before, now = (dict(_flat(yaml.safe_load(text))) for text in ((run.folder / NOTE).read_text(), run.settings))
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if keys:
         changed = "; ".join(f"{key} {before.get(key)} → {now.get(key)}" for key in keys[:5])
@@ -188,22 +187,8 @@ def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", value
 
 
-def _value(cfg: CfgNode, key: str) -> Any:
-    value: Any = cfg
-    for part in key.split("."):
-        value = value[part]
-    return value
-
-
 def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None], imports: Sequence[str] = ()) -> None:
-    """Executes what is not done, and says so in a line or two a run.
-
-    Args:
-        runs: the runs of the comparison.
-        train_net: the tool that trains.
-        say: is called with each line.
-        imports: modules of the user's own, for its ``--import``.
-    """
+    """Executes what is not done, and says so in a line or two a run; see :func:`execute`."""
     for number, run in enumerate(runs, 1):
         label = f"[{number}/{len(runs)}] {run.name}, seed {run.seed}"
         if run.is_done:
@@ -224,13 +209,18 @@ def execute(run: Run, train_net: Path, imports: Sequence[str] = ()) -> int:
 
     What the run prints is appended to ``run.log``; what it used is added to what earlier attempts did.
 
+    Args:
+        run: a run that is not done.
+        train_net: the tool that trains.
+        imports: modules of the user's own, for its ``--import``.
+
     Returns:
         The exit code; a run that ends well without its results has failed too, with 1.
     """
     more = ["--resume"] if run.can_resume else []
     more += [word for name in imports for word in ("--import", name)]
     run.folder.mkdir(parents=True, exist_ok=True)
-    replace_atomically(run.note, lambda part: part.write_text(run.settings))
+    replace_atomically(run.folder / NOTE, lambda part: part.write_text(run.settings))
     command = [sys.executable, str(train_net), "--config-file", str(run.config_file), *more, *run.overrides]
     start = time.monotonic()
     with run.log.open("ab") as log:
