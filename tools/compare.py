@@ -6,7 +6,6 @@ Examples:
     python tools/compare.py xreid=projects/XReID/configs/vcm.yml configs/baselines/bot_r18.yml --output logs/small \\
         --overlay projects/XReID/configs/synthetic.yml --overlay configs/from-scratch.yml
     python tools/compare.py projects/XReID/configs/vcm.yml configs/baselines/*.yml --output logs/compare --only-report
-    python tools/compare.py --list-published
 
 A configuration is named after its file, or by NAME=FILE. Each run is a process of its own that writes to
 DIR/NAME/seedK. The same command, given again, skips finished runs and continues interrupted ones.
@@ -49,14 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(command: str, args: argparse.Namespace) -> int:
-    if args.list_published:
-        _list_published()
-        return 0
     configs, overrides = _split(args.words)
     if not configs:
         raise UsageError("name a configuration, such as projects/XReID/configs/vcm.yml")
-    if args.output is None:
-        raise UsageError("name an --output")
     import xreid_plugin  # noqa: F401  (fixes the host)
     from xreid_plugin.comparison.report import write_report
     from xreid_plugin.comparison.runs import execute_all, plan
@@ -78,15 +72,20 @@ def _published() -> dict[str, Any]:
     return content
 
 
-def _list_published() -> None:
-    from tabulate import tabulate
+class _ListPublished(argparse.Action):
+    """Prints the tables of published.yml and ends, as --help does."""
 
-    for table in _published()["tables"]:
-        number = f", table {table['table']}" if "table" in table else ""
-        print(f"{table['dataset']}{number} ({table['source']}), percent\n")
-        headers = ["method", *(f"{way} {name}" for way in ("I2V", "V2I") for name in table["metrics"]), "configuration"]
-        rows = [[row["method"], *row["I2V"], *row["V2I"], row.get("config", "")] for row in table["rows"]]
-        print(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=".1f", missingval="-") + "\n")
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from tabulate import tabulate
+
+        for table in _published()["tables"]:
+            number = f", table {table['table']}" if "table" in table else ""
+            print(f"{table['dataset']}{number} ({table['source']}), percent\n")
+            names = [f"{way} {name}" for way in ("I2V", "V2I") for name in table["metrics"]]
+            rows = [[row["method"], *row["I2V"], *row["V2I"], row.get("config", "")] for row in table["rows"]]
+            headers = ["method", *names, "configuration"]
+            print(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=".1f", missingval="-") + "\n")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,10 +103,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_imports(add)
     add = parser.add_argument_group("output").add_argument
-    add("--output", type=Path, metavar="DIR", help="folder of the runs and the report")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder of the runs and the report")
     add(
         "--list-published",
-        action="store_true",
+        action=_ListPublished,
+        nargs=0,
         help="print the published figures, and nothing else",
     )
     add("--only-report", action="store_true", help="train nothing: report the results of earlier runs")

@@ -126,7 +126,9 @@ def test_published_rows_are_whole():
 
 
 def test_published_figures_are_listed(load_compare, capsys):
-    assert load_compare.main(["--list-published"]) == 0
+    with pytest.raises(SystemExit) as end:
+        load_compare.main(["--list-published"])
+    assert end.value.code == 0
     printed = capsys.readouterr().out
     assert "arXiv 2511.17964" in printed
     assert "73.4" in next(line for line in printed.splitlines() if line.startswith("| X-ReID"))

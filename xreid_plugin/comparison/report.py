@@ -281,7 +281,12 @@ def plot_map(done: Sequence[Row], path: Path) -> None:
             found = [row.metrics.get(direction + end, Statistic(0.0, None)) for row in done]
             means, spread = ([getattr(one, name) or 0.0 for one in found] for name in ("mean", "deviation"))
             at = places + (number - (len(kinds) - 1) / 2) * thickness
-            style = {"label": label, "color": _COLOURS[number], "xerr": spread if any(spread) else None, "capsize": 2}
+            style: dict[str, Any] = {
+                "label": label,
+                "color": _COLOURS[number],
+                "xerr": spread if any(spread) else None,
+                "capsize": 2,
+            }
             bars = panel.barh(at, means, 0.9 * thickness, **style)
             panel.bar_label(bars, [f"{mean:.1f}" if mean else "" for mean in means], padding=3, fontsize=9)
         panel.set_yticks(places, [row.name for row in done])
