@@ -186,3 +186,15 @@ def test_dense_clips_hold_every_frame_once(module):
     clips = model.dense_clips(lengths, 10)
     assert sum(lengths) == clips[LENGTHS].sum() == 7 * 24 + 18
     assert len(clips[IMAGES]) == sum(-(-length // 10) for length in lengths)
+
+
+@pytest.mark.slow
+def test_both_sides_of_the_models_work_run(module):
+    model = module("model")
+    features = [model.embed(2, 1, plainly).run() for plainly in (False, True)]
+    # bfloat16 beside float32.
+    assert torch.nn.functional.cosine_similarity(*features).min() > 0.99
+    for plainly in (False, True):
+        model.train(4, 1, 1, "bfloat16", plainly)
+    dense = model.evaluate(1, 10), model.evaluate(1, 10, plainly=True)
+    assert [sum(map(len, work.run())) for work in dense] == [3, 3]

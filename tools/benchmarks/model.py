@@ -89,7 +89,7 @@ def refresh_cases(sizes: Sequence[str] | None = None) -> list[Case]:
 
 
 def embed(clips: int, frames: int, plainly: bool = False) -> Work:
-    """Clips' z as a refresh makes them: inference mode, bfloat16, MODEL.CPC.REFRESH_BATCH clips at a time.
+    """Clips' features for the prototypes: inference mode, bfloat16, MODEL.CPC.REFRESH_BATCH clips at a time.
 
     Plainly: in float32, at the batch of training, with a graph that is not needed.
     """
@@ -98,12 +98,12 @@ def embed(clips: int, frames: int, plainly: bool = False) -> Work:
 
     def plain() -> torch.Tensor:
         parts = [model.frame_features(part, None) for part in images.split(BATCH)]
-        return torch.cat([model.heads.tower.feature(part).detach() for part in parts])
+        return torch.cat([model.heads.tower_frames(part).mean(1).detach() for part in parts])
 
     @torch.inference_mode()
     def fast() -> torch.Tensor:
         with torch.autocast(DEVICE.type, torch.bfloat16):
-            return torch.cat([model.prototype_features(part) for part in images.split(cfg.MODEL.CPC.REFRESH_BATCH)])
+            return torch.cat([model.sequence_features(part) for part in images.split(cfg.MODEL.CPC.REFRESH_BATCH)])
 
     work = Work(plain if plainly else fast)
     work.run()
