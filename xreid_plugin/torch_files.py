@@ -1,4 +1,4 @@
-"""Reading what ``torch.save`` wrote, without running code from it and without unpacking more than the file holds.
+"""Reading what ``torch.save`` wrote, without running code from it.
 
 Imports nothing else of this package, so that the host, once fixed, can read its checkpoints here too.
 """
@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,10 +18,6 @@ NOTE = "last_checkpoint"
 
 class WeightFileError(ValueError):
     """A checkpoint or file of weights that is refused or cannot be read; the message is one line with the remedy."""
-
-
-# By how many bytes the compressed parts of a TorchScript archive may exceed the file's size once unpacked.
-ROOM_FOR_CODE = 1 << 26
 
 
 def load_torch_file(path: Path, mapped: bool = False) -> Any:
@@ -41,14 +37,12 @@ def load_torch_file(path: Path, mapped: bool = False) -> Any:
         with warnings.catch_warnings():
             # Torch warns about oddities in a file before it fails on them.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and _lies_as_used(path))
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
-        # Torch says the same about a pickle that is cut off and about what is not a pickle at all.
-        if _is_no_pickle(path):
-            raise WeightFileError(f"{path} is not a readable file of weights: torch.save has not written it") from error
         raise WeightFileError(
-            f"{path} is refused: it holds more than tensors and plain containers, and loading it could run code. "
-            "Where it comes from, save its state_dict alone (torch.save(model.state_dict(), FILE)), or use safetensors."
+            f"{path} is refused: it is damaged, or holds more than tensors and plain containers, and loading it could "
+            "run code. Where it comes from, save its state_dict alone (torch.save(model.state_dict(), FILE)), or use "
+            "safetensors."
         ) from error
     # What torch.load raises on a file of another kind depends on the byte where reading fails.
     except Exception as error:
@@ -110,28 +104,29 @@ def refuse_odd_tensors(path: Path, tensors: Mapping[str, Any]) -> None:
 
 
 def refuse_packed_archive(path: Path) -> None:
-    """Refuses a zip whose entries claim to unpack to far more bytes than the file has.
+    """Refuses a zip with compressed entries, which could unpack to any size; torch stores tensors uncompressed.
 
-    Torch stores tensors uncompressed; only the code of a TorchScript archive, which is never read, is compressed.
+    Only the code of a TorchScript archive, which is never read, is compressed.
 
     Raises:
         OSError: the file cannot be opened.
-        WeightFileError: it would unpack to more.
+        WeightFileError: a tensor in it is compressed.
     """
     with path.open("rb") as file:
-        if not _is_zip(file):
-            return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            claimed = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise WeightFileError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
-    held = path.stat().st_size
-    if claimed > held + ROOM_FOR_CODE:
-        raise WeightFileError(
-            f"{path} is refused: it has {held:,} bytes and would unpack to {claimed:,}, while torch stores tensors "
-            "uncompressed. Save it again with torch.save."
-        )
+        try:
+            if not zipfile.is_zipfile(file):
+                return
+            with zipfile.ZipFile(file) as archive:
+                packed = [
+                    entry.filename
+                    for entry in archive.infolist()
+                    if entry.compress_type != zipfile.ZIP_STORED and "/code/" not in entry.filename
+                ]
+        # What zipfile raises depends on the byte that is wrong.
+        except Exception as error:
+            raise WeightFileError(f"{path} is not a readable file of weights: {_first_line(error)}") from error
+    if packed:
+        raise WeightFileError(f"{path} is refused: {packed[0]} in it is compressed; save it again with torch.save.")
 
 
 def refuse_damage(path: Path) -> None:
@@ -157,32 +152,6 @@ def refuse_damage(path: Path) -> None:
             raise WeightFileError(f"{path} is damaged: {error}.") from error
     if damaged is not None:
         raise WeightFileError(f"{path} is damaged: the checksum of its part {damaged} is wrong.")
-
-
-def _lies_as_used(path: Path) -> bool:
-    """Whether the bytes of tensors are in the file as in memory: not so in a repacked archive or an old torch's."""
-    with path.open("rb") as file:
-        if not _is_zip(file):
-            return False
-        with zipfile.ZipFile(file) as archive:
-            return all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
-
-
-def _is_zip(file: IO[bytes]) -> bool:
-    try:
-        return zipfile.is_zipfile(file)
-    except zipfile.BadZipFile:
-        # It ends like a zip: is_zipfile reads further than its name suggests.
-        return True
-
-
-def _is_no_pickle(path: Path) -> bool:
-    with path.open("rb") as file:
-        if _is_zip(file):
-            return False
-        file.seek(0)
-        # Every protocol since the second begins with this byte and its number.
-        return file.read(1) != b"\x80"
 
 
 def _first_line(error: Exception) -> str:
