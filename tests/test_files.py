@@ -33,7 +33,7 @@ def test_a_file_that_is_too_large_for_the_system_leaves_the_old_one(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
     try:
-        with pytest.raises(WriteError, match="2.0 KiB needed") as error:
+        with pytest.raises(WriteError, match=r"2\.0 KiB needed") as error:
             replace_atomically(target, lambda part: part.write_bytes(bytes(2000)), needed=2000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

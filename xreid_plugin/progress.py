@@ -1,5 +1,6 @@
 """How far long work has got: tqdm's bar on a terminal; in a log, or wherever else nobody watches, a line a minute."""
 
+import shutil
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -25,18 +26,30 @@ class ProgressBar(tqdm):
         """
         self._on_terminal = sys.stderr.isatty()
         self._tell = tell or partial(print, file=sys.stderr, flush=True)
-        # The first line, too, comes after a while only: short work has none.
-        wait = {} if self._on_terminal else {"mininterval": LINE_SECONDS, "delay": LINE_SECONDS}
-        super().__init__(total=total, desc=what, unit=unit, leave=False, disable=not shown, **wait)
+        self._pieces = total
+        # A container's terminal may tell no size.
+        columns, rows = shutil.get_terminal_size((79, 24))
+        super().__init__(
+            total=total,
+            desc=what,
+            unit=unit,
+            leave=False,
+            disable=not shown,
+            ncols=columns,
+            nrows=rows,
+            mininterval=0.1 if self._on_terminal else LINE_SECONDS,
+            # The first line, too, comes after a while only: short work has none.
+            delay=0 if self._on_terminal else LINE_SECONDS,
+        )
 
-    def display(self, msg: str | None = None, pos: int | None = None) -> object:
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
         """Shows the bar, or tells its line; tqdm calls it."""
         if self._on_terminal:
-            return super().display(msg, pos)
-        if msg is None and self.n:
-            left = self.format_dict["elapsed"] / self.n * (self.total - self.n)
-            self._tell(f"{self.desc.removesuffix(': ')}: {self.n / self.total:.0%} done, about {duration(left)} left")
-        return None
+            super().display(msg, pos)
+        elif msg is None and self.n:
+            left = self.format_dict["elapsed"] / self.n * (self._pieces - self.n)
+            what = self.desc.removesuffix(": ")
+            self._tell(f"{what}: {self.n / self._pieces:.0%} done, about {duration(left)} left")
 
     def close(self) -> None:
         """Takes the bar away; lines stay."""

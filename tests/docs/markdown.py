@@ -62,13 +62,9 @@ def anchors(text):
 
 
 def shell_commands(block):
-    """(line, command) of a block: lines that end in a backslash joined, prompts and answers of a console left out."""
+    """(line, command) of a block: lines that end in a backslash are joined."""
     found, begun, start = [], "", 0
     for number, line in enumerate(block.text.splitlines(), start=block.line):
-        if block.language == "console" and not begun:
-            if not line.startswith("$ "):
-                continue
-            line = line[2:]
         start = start if begun else number
         if line.endswith("\\"):
             begun += line[:-1]

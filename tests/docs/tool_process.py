@@ -1,13 +1,9 @@
-"""Runs a tool within this process, or stops it once it has read its arguments."""
+"""Stops a tool once it has read its arguments."""
 
 import argparse
-import io
-import runpy
-import signal
 import sys
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-
-from tests.docs.markdown import CHECKOUT
+from contextlib import contextmanager
+from unittest.mock import patch
 
 
 class Parsed(BaseException):
@@ -21,12 +17,11 @@ class Parsed(BaseException):
 def parsers_end():
     """Within it a parser that has read its arguments raises Parsed with them."""
     kinds = ("parse_args", "parse_intermixed_args", "parse_known_args")
-    originals = {name: getattr(argparse.ArgumentParser, name) for name in kinds}
     depth = 0
 
     def ending(original):
         def parse(*args, **kwargs):
-            # They call one another, and a tool's commands have parsers of their own.
+            # One calls the other, and a tool's commands have parsers of their own.
             nonlocal depth
             depth += 1
             try:
@@ -41,36 +36,19 @@ def parsers_end():
 
         return parse
 
-    for name, original in originals.items():
-        setattr(argparse.ArgumentParser, name, ending(original))
-    try:
+    with patch.multiple(argparse.ArgumentParser, **{k: ending(getattr(argparse.ArgumentParser, k)) for k in kinds}):
         yield
-    finally:
-        for name, original in originals.items():
-            setattr(argparse.ArgumentParser, name, original)
 
 
-def execute(script, arguments):
-    """The tool as ``python tools/NAME.py`` runs it, in this process: its status, and the end of what it said."""
-    handler, said = signal.getsignal(signal.SIGTERM), io.StringIO()
-    with _arguments([script, *arguments]), redirect_stdout(said), redirect_stderr(said):
+def parsed(tool, name, arguments):
+    """What the parser of a tool, a module, makes of arguments; the tool goes no further."""
+    with patch.object(sys, "argv", [f"{name}.py", *arguments]), parsers_end():
         try:
-            runpy.run_path(str(CHECKOUT / script), run_name="__main__")
-            status = 0
-        except SystemExit as ended:
-            status = ended.code or 0
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-    return status, said.getvalue()
-
-
-@contextmanager
-def _arguments(words):
-    before, path = sys.argv, list(sys.path)
-    sys.argv = words
-    sys.path.insert(0, str(CHECKOUT / "tools"))
-    try:
-        yield
-    finally:
-        sys.argv = before
-        sys.path[:] = path
+            tool.main()
+        except Parsed as stop:
+            return vars(stop.namespace)
+        except SystemExit as end:
+            # As after --help.
+            if end.code == 0:
+                return {}
+            raise

@@ -1,6 +1,7 @@
 """The tools as modules, and the small run, for every test of this folder."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,16 @@ TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 @pytest.fixture(scope="session")
 def load_tool():
-    """Gives a tool's module by its name, as ``python tools/NAME.py`` finds what stands beside it."""
+    """Gives a tool's module by its name, as ``python tools/NAME.py`` finds what stands beside it, also later."""
     loaded = {}
 
     def load(name):
         if name not in loaded:
             spec = importlib.util.spec_from_file_location(f"tool_{name}", TOOLS / f"{name}.py")
-            module = importlib.util.module_from_spec(spec)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.syspath_prepend(str(TOOLS))
-                spec.loader.exec_module(module)
-            loaded[name] = module
+            loaded[name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded[name])
         return loaded[name]
 
-    return load
+    sys.path.insert(0, str(TOOLS))
+    yield load
+    sys.path.remove(str(TOOLS))

@@ -57,32 +57,17 @@ def test_a_tool_that_reads_data_or_builds_models_has_it(command, load_tool, monk
 @pytest.mark.parametrize("tool", ["check_dataset", "pack_dataset"])
 def test_a_dataset_of_ones_own_goes_by_its_name(tool, load_tool, own_file, tmp_path, capsys):
     small_vcm(tmp_path / "HITSZ-VCM").write()
-    output = ["--output", str(tmp_path / "own.pack"), "--verify"] if tool == "pack_dataset" else []
-    arguments = ["--dataset", "OwnCopy", "--root", str(tmp_path), "--workers", "1", *output]
-    assert load_tool(tool).main([*arguments, "--import", str(own_file)]) == 0
-    said = capsys.readouterr().out
-    assert ("96 frames of OwnCopy" if output else "The copy is clean.") in said
+    more = ["--output", str(tmp_path / "own.pack")] if tool == "pack_dataset" else ["--no-counts"]
+    arguments = ["--root", str(tmp_path), *more, "--import", str(own_file)]
+    with pytest.raises(SystemExit) as end:
+        load_tool(tool).main(["--dataset", "NotMine", *arguments])
+    assert end.value.code == 2
+    assert "NotMine" in capsys.readouterr().err
+    assert load_tool(tool).main(["--dataset", "OwnCopy", *arguments]) == 0
 
 
-@pytest.mark.parametrize("tool", ["check_dataset", "pack_dataset"])
-def test_an_unknown_dataset_is_refused_with_the_names_that_there_are(tool, load_tool, own_file, tmp_path, capsys):
-    output = ["--output", str(tmp_path / "own.pack")] if tool == "pack_dataset" else []
-    ours = "'BUPTCampus', 'HITSZVCM'"
-    for more, known in (([], ours), (["--import", str(own_file)], f"{ours}, 'OwnCopy'")):
-        with pytest.raises(SystemExit) as end:
-            load_tool(tool).main(["--dataset", "Market1501", *output, *more])
-        assert end.value.code == 2
-        usage, *_, last = capsys.readouterr().err.splitlines()
-        assert usage.startswith(f"usage: {tool}.py ")
-        assert last == (f"{tool}.py: error: argument --dataset: invalid choice: 'Market1501' (choose from {known})")
-
-
-@pytest.mark.parametrize("debug", [False, True])
-def test_a_module_that_fails_is_a_line_and_status_2(load_tool, own_file, capsys, debug):
+def test_a_module_that_fails_is_a_line_and_status_2(load_tool, own_file, capsys):
     own_file.write_text("raise ValueError('not today')\n")
-    arguments = ["RUN", "--import", str(own_file), *(["--debug"] if debug else [])]
-    assert load_tool("report").main(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.splitlines()[-1] == f"report: --import {own_file}: {own_file}, line 1: ValueError: not today"
-    assert ("Traceback" in error) == debug
-    assert debug or error.count("\n") == 1
+    assert load_tool("report").main(["RUN", "--import", str(own_file)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{own_file}, line 1" in line
