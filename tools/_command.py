@@ -168,7 +168,8 @@ def _insisting_on_interrupts() -> Iterator[list[int]]:
             raise KeyboardInterrupt
 
     def tell(lost: Any) -> None:
-        if lost.exc_type is not KeyboardInterrupt:
+        # The interrupt itself, or what it left half done.
+        if not noted:
             former_hook(lost)
 
     former_hook, sys.unraisablehook = sys.unraisablehook, tell
