@@ -24,6 +24,8 @@ def host_as_released():
 
 def test_the_table_is_what_is_added_to_the_host_and_the_host_stays_as_it_is():
     host, ours = host_as_released(), dict(leaves(config.get_cfg()))
+    # Other tests of this process may have imported a project's module.
+    ours = {key: value for key, value in ours.items() if not key.startswith("MODEL.CLIP_REID.")}
     assert {key.name for key in KEYS} == (ours.keys() - host.keys()) | OTHER_DEFAULTS.keys()
     changed = {key: ours.get(key) for key, value in host.items() if ours.get(key) != value}
     assert changed == {"MODEL.DEVICE": "auto"} | OTHER_DEFAULTS

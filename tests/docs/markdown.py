@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 CHECKOUT = Path(__file__).parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "projects/XReID/README.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "projects/XReID/README.md", "projects/CLIPReID/README.md")
 
 
 def pages():
