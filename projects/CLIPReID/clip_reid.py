@@ -124,10 +124,7 @@ def _load_text_weights(tower: nn.Module, path: Path) -> None:
 
 @META_ARCH_REGISTRY.register()
 class CLIPReID(XReID):
-    """X-ReID's tower and heads without CPC and MII, and a text tower that training compares clips with.
-
-    With several processes, losses are given the clips of all, as X-ReID's are.
-    """
+    """X-ReID's tower and heads without CPC and MII, and a text tower that training compares clips with."""
 
     @configurable
     def __init__(self, *, text: PromptedText, stage: int, **parts: Any) -> None:
