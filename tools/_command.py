@@ -123,7 +123,8 @@ def ends_well(name: str, work: Callable[[], int], if_interrupted: str) -> int:
     Returns:
         That exit status, 130 or 141.
     """
-    with _insisting_on_interrupts() as noted:
+    message = f"{name}: interrupted; {if_interrupted}.\n"
+    with _insisting_on_interrupts(message) as noted:
         try:
             try:
                 return work()
@@ -139,17 +140,20 @@ def ends_well(name: str, work: Callable[[], int], if_interrupted: str) -> int:
             if not noted and not isinstance(error, KeyboardInterrupt):
                 raise
             _ignore_interrupts()
-            print(f"{name}: interrupted; {if_interrupted}.", file=sys.stderr)
+            print(message, end="", file=sys.stderr)
             return INTERRUPTED
 
 
 @contextmanager
-def _insisting_on_interrupts() -> Iterator[list[int]]:
+def _insisting_on_interrupts(message: str) -> Iterator[list[int]]:
     """Within it, Ctrl-C raises KeyboardInterrupt until something handles it; gives the list of what has come.
 
     Python drops an exception that a signal's handler raises in a ``__del__``, in a weak reference's callback and in a
     hook of a fork, and imports of C code clear it; a tool would go on to its end. Processes that this one forks leave
     Ctrl-C, which a terminal sends to them too, to this one.
+
+    Args:
+        message: for a Ctrl-C that ends the process at once, while it imports the package.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield []
@@ -158,10 +162,16 @@ def _insisting_on_interrupts() -> Iterator[list[int]]:
     owner = os.getpid()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == owner:
-            noted.append(number)
-            signal.setitimer(signal.ITIMER_REAL, INSISTENCE_SECONDS, INSISTENCE_SECONDS)
-            raise KeyboardInterrupt
+        if os.getpid() != owner:
+            return
+        # Its last line says that all is imported.
+        if not hasattr(sys.modules.get("xreid_plugin"), "__version__"):
+            # Torch aborts where an exception meets its import, and there is nothing to clean up yet.
+            os.write(2, message.encode())
+            os._exit(INTERRUPTED)
+        noted.append(number)
+        signal.setitimer(signal.ITIMER_REAL, INSISTENCE_SECONDS, INSISTENCE_SECONDS)
+        raise KeyboardInterrupt
 
     def insist(number: int, frame: FrameType | None) -> None:
         if not _stems_from_interrupt(sys.exception()):
