@@ -40,17 +40,3 @@ def test_what_is_imported_already_stays_itself():
         assert importlib.import_module("late_package") is real
         assert importlib.import_module("late_package.part").ANSWER == 43
     assert sys.modules["late_package"] is real
-
-
-@pytest.mark.usefixtures("package")
-def test_use_while_deferred_is_an_error_that_says_so():
-    with deferred("late_package"), pytest.raises(AttributeError, match=r"late_package is wanted while .* ANSWER"):
-        _ = importlib.import_module("late_package").ANSWER
-
-
-@pytest.mark.usefixtures("package")
-def test_a_name_that_the_module_lacks_is_an_error():
-    with deferred("late_package"):
-        late_package = importlib.import_module("late_package")
-    with pytest.raises(AttributeError, match="nonsense"):
-        _ = late_package.nonsense

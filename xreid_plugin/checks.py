@@ -42,7 +42,6 @@ HOST_ALLOWED: dict[str, Range | tuple[str, ...]] = {
     "SOLVER.MOMENTUM": SHARE,
     "SOLVER.GAMMA": POSITIVE,
     "SOLVER.FREEZE_ITERS": ZERO_OR_MORE,
-    "SOLVER.CLIP_GRADIENTS.CLIP_TYPE": ("norm", "value"),
     "SOLVER.CLIP_GRADIENTS.CLIP_VALUE": POSITIVE,
     "DATALOADER.NUM_INSTANCE": ONE_OR_MORE,
     "DATALOADER.NUM_WORKERS": Range(-1),
@@ -52,12 +51,10 @@ HOST_ALLOWED: dict[str, Range | tuple[str, ...]] = {
     "INPUT.FLIP.PROB": SHARE,
     "INPUT.REA.PROB": SHARE,
     "INPUT.CJ.PROB": SHARE,
-    "INPUT.PADDING.SIZE": ZERO_OR_MORE,
     "TEST.IMS_PER_BATCH": ONE_OR_MORE,
     "TEST.RERANK.K1": ONE_OR_MORE,
     "TEST.RERANK.K2": ONE_OR_MORE,
     "TEST.RERANK.LAMBDA": SHARE,
-    "TEST.AQE.QE_TIME": ONE_OR_MORE,
     "TEST.AQE.QE_K": ONE_OR_MORE,
 }
 
@@ -72,7 +69,7 @@ _OF_IMAGES = {
 }
 # With which the names of a model's parameters begin.
 _PARTS = {"XReID": ("backbone", "mii", "heads"), "FrameBaseline": ("image_model",)}
-# Only these groups does an evaluation not read.
+# An evaluation does not read them.
 _OF_TRAINING = ("SOLVER.", "DATALOADER.SAMPLER_TRAIN", "DATALOADER.NUM_INSTANCE")
 
 # A key and what must hold for it.

@@ -1,29 +1,18 @@
 """How every tool reports a user's error: one message on stderr and exit code 2; the traceback where asked for."""
 
-import re
 import sys
 import traceback
 
 from xreid_plugin.data.frame_reader import FrameError
 
 USAGE_ERROR = 2
-_ERRNO = re.compile(r"^\[Errno \d+\] ")
 
 # What a user can fix: files, values and keys, the host's registries among them, and frames.
 USER_ERRORS = (OSError, ValueError, KeyError, FrameError)
 
 
 def report_user_error(tool: str, error: Exception, debug: bool) -> int:
-    """Prints what is wrong, after its traceback where that is asked for.
-
-    Args:
-        tool: name of the command.
-        error: the error, whose text is meant for the user.
-        debug: whether to print the traceback.
-
-    Returns:
-        The exit status, 2.
-    """
+    """Prints what is wrong, after its traceback if ``debug``; returns the exit status, 2."""
     if debug:
         traceback.print_exception(error, file=sys.stderr)
     print(f"{tool}: {message_of(error)}", file=sys.stderr)
@@ -32,5 +21,7 @@ def report_user_error(tool: str, error: Exception, debug: bool) -> int:
 
 def message_of(error: Exception) -> str:
     """The text of an error, without a KeyError's quotes and a system error's number; never empty."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return _ERRNO.sub("", text) or type(error).__name__
+    return text or type(error).__name__

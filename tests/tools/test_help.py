@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.docs.tool_process import Parsed, parsers_end
+from tests.docs.tool_process import parsed
 from tests.tools.conftest import TOOLS
 from xreid_plugin.data.synthetic import SyntheticSettings
 from xreid_plugin.evaluation.features import DIRECTIONS
@@ -33,26 +33,6 @@ def test_help_imports_nothing_that_it_does_not_need(name):
     assert "130" in done.stdout
 
 
-@pytest.fixture
-def parsed(load_tool, monkeypatch):
-    """What a tool's own parser makes of arguments; the tool goes no further."""
-
-    def parse(name, arguments):
-        monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
-        with parsers_end(), pytest.raises(Parsed) as stop:
-            load_tool(name).main()
-        return vars(stop.value.namespace)
-
-    return parse
-
-
-def help_of(load_tool, name, capsys, *command):
-    with pytest.raises(SystemExit) as end:
-        load_tool(name).main([*command, "--help"])
-    assert end.value.code == 0
-    return capsys.readouterr().out
-
-
 def examples_in(text):
     for line in re.sub(r"\\\n\s*", "", text).splitlines():
         if line.strip().startswith("python tools/"):
@@ -60,28 +40,32 @@ def examples_in(text):
             yield script.removeprefix("tools/").removesuffix(".py"), arguments
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_examples_are_understood(name, load_tool, parsed, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
-    with pytest.raises(SystemExit):
+def help_of(load_tool, name, capsys, *command):
+    with pytest.raises(SystemExit) as end, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"{name}.py", *command, "--help"])
         load_tool(name).main()
-    found = list(examples_in(capsys.readouterr().out))
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_examples_are_understood(name, load_tool, capsys):
+    found = list(examples_in(help_of(load_tool, name, capsys)))
     assert name in {tool for tool, _ in found}
     for tool, arguments in found:
-        parsed(tool, arguments)
+        parsed(load_tool(tool), tool, arguments)
 
 
-def test_choices_and_defaults_that_the_help_tells_are_the_packages(load_tool, parsed):
+def test_choices_and_defaults_that_the_help_tells_are_the_packages(load_tool):
     gallery = load_tool("gallery")
     assert gallery.DIRECTIONS == DIRECTIONS
     assert gallery.INDEX_KINDS == INDEX_KINDS
     assert load_tool("visualize").PICKS == PICKS
-    assert parsed("export", ["model.pth", "--output", "model.onnx"])["tolerance"] == TOLERANCE
-    report = parsed("report", ["RUN"])
-    assert {name: report[name] for name in page_content.__kwdefaults__ if name != "tell"} == {
-        name: value for name, value in page_content.__kwdefaults__.items() if name != "tell"
-    }
-    synthetic = parsed("make_synthetic_vcm", ["--output", "set"])
+    assert parsed(load_tool("export"), "export", ["model.pth", "--output", "model.onnx"])["tolerance"] == TOLERANCE
+    report = parsed(load_tool("report"), "report", ["RUN"])
+    usual = {name: value for name, value in page_content.__kwdefaults__.items() if name != "tell"}
+    assert {name: report[name] for name in usual} == usual
+    synthetic = parsed(load_tool("make_synthetic_vcm"), "make_synthetic_vcm", ["--output", "set"])
     known = {name: synthetic[name] for name in SyntheticSettings.__dataclass_fields__ if name in synthetic}
     assert len(known) == 8
     assert SyntheticSettings(**known) == SyntheticSettings()
