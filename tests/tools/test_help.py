@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import sys
+from unittest.mock import patch
 
 import pytest
 
@@ -41,8 +42,7 @@ def examples_in(text):
 
 
 def help_of(load_tool, name, capsys, *command):
-    with pytest.raises(SystemExit) as end, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", [f"{name}.py", *command, "--help"])
+    with patch.object(sys, "argv", [f"{name}.py", *command, "--help"]), pytest.raises(SystemExit) as end:
         load_tool(name).main()
     assert end.value.code == 0
     return capsys.readouterr().out
