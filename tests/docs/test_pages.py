@@ -31,8 +31,9 @@ def commands(page):
 
 
 def keys_of_page(page):
-    """All keys, with those that a module on the page adds."""
-    added = re.findall(r"DEFAULTS\.([\w.]+) = CfgNode\(\{(.*)\}\)", text_of(page))
+    """All keys, with those that a module on the page, or in its folder, adds."""
+    modules = [text_of(page), *(file.read_text(encoding="utf-8") for file in (CHECKOUT / page).parent.glob("*.py"))]
+    added = re.findall(r"DEFAULTS\.([\w.]+) = CfgNode\(\{(.*)\}\)", "".join(modules))
     own = {f"{group}.{name}" for group, names in added for name in re.findall(r'"(\w+)":', names)}
     return own | {name for name, _ in leaves(get_cfg())}
 

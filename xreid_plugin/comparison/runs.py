@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 from fastreid.config import CfgNode
 
+from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.config_checks import check_config
 from xreid_plugin.files import replace_atomically
 
 # Keys that the comparison sets itself, run by run.
