@@ -178,6 +178,8 @@ class XReID(nn.Module):
         """
         assert self.prototypes is not None
         neck = self.heads.tower.neck
+        assert neck.running_mean is not None
+        assert neck.running_var is not None
         if fit_neck:
             # On the CPU, where the order of a sum is one and the same on every rank.
             variance, mean = torch.var_mean(sequences.float().cpu(), dim=0)
