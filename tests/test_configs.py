@@ -8,13 +8,16 @@ from fastreid.config import CfgNode
 
 from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.extensions import import_extensions
 from xreid_plugin.host import build_model
 from xreid_plugin.modeling.xreid import XReID
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted([*ROOT.glob("configs/**/*.yml"), *ROOT.glob("projects/*/configs/**/*.yml")])
-import_extensions([str(ROOT / "projects/CLIPReID/clip_reid.py")])
+# CLIP-ReID's architecture and keys are a module's of their own; tests/projects tests them.
+CONFIGS = sorted(
+    path
+    for path in [*ROOT.glob("configs/**/*.yml"), *ROOT.glob("projects/XReID/configs/**/*.yml")]
+    if path.stem != "2_textual_prompts"
+)
 VCM = ROOT / "projects/XReID/configs/vcm.yml"
 BUPT = ROOT / "projects/XReID/configs/bupt.yml"
 

@@ -21,7 +21,7 @@ class DerivedFromTheHosts(DefaultTrainer):
 
 
 def test_the_hosts_own_configuration_has_the_plugins_keys():
-    assert get_cfg().MODEL.CPC.MOMENTUM == 0.1
+    assert get_cfg().MODEL.CPC.MOMENTUM == 0.2
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_contradictions_are_found_before_anything_is_built(cfg):
 
 
 def test_an_image_model_is_refused_on_tracklets(cfg):
-    cfg.MODEL.META_ARCHITECTURE = "Baseline"
-    with pytest.raises(ValueError, match=r"MODEL\.META_ARCHITECTURE is 'Baseline'"):
+    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.HEADS.NAME = "Baseline", "EmbeddingHead"
+    with pytest.raises(ValueError, match=r"META_ARCHITECTURE|HITSZVCM"):
         DefaultTrainer(cfg)
 
 

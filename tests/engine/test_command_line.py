@@ -41,7 +41,7 @@ def run_that_reads(monkeypatch):
         (FileNotFoundError(2, "No such file or directory", "x.pack"), 1),
         (OSError(24, "Too many open files"), 1),
     ],
-    ids=["frame", "pack", "missing", "descriptors"],
+    ids=["frame", "missing", "descriptors"],
 )
 def test_what_is_wrong_with_data_is_one_message(run_that_reads, capsys, error, code, workers):
     with pytest.raises(SystemExit) as end:

@@ -42,8 +42,8 @@ def test_no_camera_embedding_wants_no_cameras(small_set, tmp_path):
         (["DATALOADER.SAMPLER_TRAIN", "RandomTrackletSampler"], "DATALOADER.SAMPLER_TRAIN"),
         (["SOLVER.CHECKPOINT_PERIOD", "0"], "SOLVER.CHECKPOINT_PERIOD"),
         (["MODEL.CPC.TEMPERATURE", "0.0"], "MODEL.CPC.TEMPERATURE"),
-        (["MODEL.CPC.REFRESH_EPOCHS", "0"], "MODEL.CPC.REFRESH_EPOCHS"),
-        (["MODEL.MII.LII.STRIDE", "0"], "MODEL.MII.LII.STRIDE"),
+        (["MODEL.CPC.REFRESH_EPOCHS", "-1"], "MODEL.CPC.REFRESH_EPOCHS"),
+        (["MODEL.MII.LII.STRIDE", "-1"], "MODEL.MII.LII.STRIDE"),
     ],
 )
 def test_contradictions_are_found_before_data_is_read(tmp_path, overrides, key):

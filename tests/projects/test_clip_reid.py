@@ -1,6 +1,7 @@
 """projects/CLIPReID: its losses, what each stage trains, and a run of both."""
 
 import json
+import sys
 
 import open_clip
 import pytest
@@ -11,16 +12,25 @@ from tests.data.small_set import SMALL
 from tests.docs.markdown import CHECKOUT
 from tests.e2e.commands import run_tool
 from tests.modeling.tiny_model import N, make_batch, make_cfg
+from xreid_plugin.config import DEFAULTS
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.extensions import import_extensions
 from xreid_plugin.host import build_model
 from xreid_plugin.modeling.clip_config import read_model_config
 
 MODULE = str(CHECKOUT / "projects/CLIPReID/clip_reid.py")
-import_extensions([MODULE])
-import clip_reid  # noqa: E402
 
 LOSSES = {1: ["ImageTextContrast"], 2: ["ImageToText", "TripletLoss", "CrossEntropyLoss"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """Its keys are taken back afterwards: the other tests of this process know nothing of it."""
+    global clip_reid
+    import_extensions([MODULE])
+    clip_reid = sys.modules["clip_reid"]
+    yield
+    del DEFAULTS.MODEL["CLIP_REID"]
 
 
 @pytest.fixture(scope="module")

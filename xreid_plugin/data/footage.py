@@ -37,7 +37,7 @@ class Footage(Protocol):
         """Clips one after another, so that only the current one is held.
 
         Args:
-            rows: (C, T) frames of each clip, 0..L-1, not decreasing from one to the next.
+            rows: (C, T) frames of each clip, 0..L-1; a clip's earliest frame is not before that of the clip before it.
             size: (H, W) in pixels.
 
         Yields:

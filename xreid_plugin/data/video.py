@@ -105,8 +105,8 @@ class VideoFrames:
         pictures = self._pictures(np.unique(rows), size)
         held: dict[int, NDArray[np.uint8]] = {}
         for row in rows:
-            held = {index: picture for index, picture in held.items() if index >= row[0]}
-            while row[-1] not in held:
+            held = {index: picture for index, picture in held.items() if index >= row.min()}
+            while row.max() not in held:
                 index, picture = next(pictures)
                 held[index] = picture
             yield np.stack([held[index] for index in row.tolist()])
