@@ -64,7 +64,7 @@ def test_contradictions_are_found_before_anything_is_built(cfg):
 
 def test_an_image_model_is_refused_on_tracklets(cfg):
     cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.HEADS.NAME = "Baseline", "EmbeddingHead"
-    with pytest.raises(ValueError, match=r"META_ARCHITECTURE|HITSZVCM"):
+    with pytest.raises(ValueError, match=r"MODEL\.META_ARCHITECTURE"):
         DefaultTrainer(cfg)
 
 

@@ -126,6 +126,8 @@ def _names(cfg: CfgNode) -> Iterator[Fault]:
     for key, registry in registries.items():
         if not _is_in(registry, attrgetter(key)(cfg)):
             yield key, "be an entry of its registry"
+    if cfg.MODEL.META_ARCHITECTURE in ("Baseline", "MGN", "Distiller", "MoCo"):
+        yield "MODEL.META_ARCHITECTURE", "take clips, as XReID does, or FrameBaseline for the host's Baseline and MGN"
     optimizer = getattr(torch.optim, cfg.SOLVER.OPT, None)
     if not isinstance(optimizer, type) or cfg.SOLVER.OPT in _OTHER_OPTIMIZERS:
         yield "SOLVER.OPT", "be an optimiser of torch.optim, such as Adam"
