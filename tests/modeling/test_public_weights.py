@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from tests.modeling.tiny_model import D, E, N, make_model
+from xreid_plugin.engine.checkpoint import load_for_evaluation, read_checkpoint
 from xreid_plugin.modeling.public_weights import from_public_state, is_public_state
 
 CAMERAS, LAYERS, TOWER_HEADS, MII_HEADS, PATCH, GRID, FRAMES = 4, 4, 4, 4, 8, (4, 2), 3
@@ -185,3 +186,17 @@ def test_what_does_not_fit_is_named(model, state):
         from_public_state({name: tensor for name, tensor in state.items() if not name.startswith("bn_TSM_tp0")})
     assert not is_public_state(model.state_dict())
     assert not is_public_state([state])
+
+
+@torch.no_grad()
+def test_a_file_of_them_is_a_checkpoint_to_evaluate(model, state, tmp_path):
+    file = tmp_path / "best_model.pth.tar"
+    torch.save(state, file)
+    load_for_evaluation(model, read_checkpoint(file))
+    batch = {
+        "images": torch.randint(256, (2, FRAMES, 3, 32, 16), dtype=torch.uint8),
+        "camids": torch.tensor([1, 4]),
+    }
+    found = model(batch)
+    model.load_state_dict(from_public_state(state), strict=False)
+    assert torch.equal(found, model(batch))

@@ -7,7 +7,15 @@ from torch import nn
 
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import Checkpointer
-from xreid_plugin.torch_files import NOTE, WeightFileError, load_checkpoint, noted_checkpoint, refuse_damage
+from xreid_plugin.modeling.public_weights import from_public_state, is_public_state
+from xreid_plugin.torch_files import (
+    NOTE,
+    WeightFileError,
+    load_checkpoint,
+    load_torch_file,
+    noted_checkpoint,
+    refuse_damage,
+)
 
 # Names of a run's checkpoints that are no number of an epoch: its last, and one that a signal asked for.
 FINAL = "model_final"
@@ -142,9 +150,20 @@ def load_whole_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     """
     try:
         refuse_damage(path)
-        return load_checkpoint(path, mapped)
+        return _load(path, mapped)
     except WeightFileError as error:
         earlier = run_checkpoints(path.parent)
         before = earlier[: earlier.index(path)] if path in earlier else []
         hint = f" The checkpoint before it is {before[-1]}." if before else ""
         raise WeightFileError(f"{error}{hint}") from error
+
+
+def _load(path: Path, mapped: bool) -> dict[str, Any]:
+    try:
+        return load_checkpoint(path, mapped)
+    except WeightFileError:
+        # What the authors' public code has trained is a bare state dict under other names.
+        content = load_torch_file(path, mapped)
+        if not is_public_state(content):
+            raise
+        return {"model": from_public_state(content)}
