@@ -102,7 +102,7 @@ def expose(
         picture = camera.gain * picture + camera.offset
     else:
         # A lamp beside the lens lights the middle most; uncooled sensors show their rows.
-        y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+        y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
         lamp = camera.infrared_gain * (1 - camera.falloff * (x**2 + y**2) / 2)
         picture = lamp[:, :, None] * picture + 2.5 * rng.standard_normal((height, 1, 1))
     return np.clip(picture, 0, 255).astype(np.uint8)

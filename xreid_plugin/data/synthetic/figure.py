@@ -7,8 +7,11 @@ import cv2
 import numpy as np
 
 from xreid_plugin.data.synthetic.camera import View
-from xreid_plugin.data.synthetic.clothes import FULL_LIGHT, Floats, Material, Texture, make_texture
-from xreid_plugin.data.synthetic.person import Hair, Person
+from xreid_plugin.data.synthetic.clothes import FULL_LIGHT, ROWS, Floats, Material, Texture, make_texture
+from xreid_plugin.data.synthetic.person import Body, Hair, Person
+
+# Plain numbers: for so few of them, arrays would take most of the drawing time.
+Pair = tuple[float, float]
 
 # Ellipses around the face, by centre and radii in head heights; x grows with the turn of the face to the right.
 _CAP = (-0.08, -0.08, 0.4, 0.53)
@@ -19,6 +22,8 @@ _HAIR: dict[Hair, list[tuple[float, float, float, float]]] = {
     "bald": [],
 }
 _SUBPIXEL_BITS = 4
+# (1, 256, 2): materials as they are, and shades as they are behind the near leg.
+_BEHIND = np.stack([np.arange(256), 0.78 * np.arange(256)], axis=-1).astype(np.uint8)[None]
 _CIRCLE = np.stack([f(np.linspace(-np.pi / 2, 1.5 * np.pi, 20, endpoint=False)) for f in (np.cos, np.sin)], axis=-1)
 
 
@@ -41,6 +46,7 @@ class Figure:
         self.plain = [make_texture("plain", material, material, light) for material in Material]
         self.top = make_texture(self.outfit.top_pattern, Material.TOP_A, Material.TOP_B, light)
         self.bottom = make_texture(self.outfit.bottom_pattern, Material.BOTTOM_A, Material.BOTTOM_B, light)
+        self.torso = _torso(self.body, view, self.outfit.coat)
 
     def draw(self, joints: dict[str, Floats], scale: float) -> None:
         """Draws a moment in place of the former one, at ``scale`` pixels per body height.
@@ -49,7 +55,7 @@ class Figure:
         """
         self.at, self.scale = joints, scale
         # Where nothing is drawn there is full light, so that a person's outline does not darken.
-        self.planes[..., 0], self.planes[..., 1] = Material.NOTHING, FULL_LIGHT
+        self.planes[:] = Material.NOTHING, FULL_LIGHT
         planes, bag, sideways = self.planes, self.outfit.bag, abs(self.turn) > 0.3
         if bag == "backpack":
             back = self._on_torso(-self.turn * (self.body.depth / 2 + 0.06), 0.62)
@@ -57,12 +63,11 @@ class Figure:
         if sideways:
             self._draw_arm(1 - self.near)
         self._draw_leg(1 - self.near)
-        behind = planes[..., 0] > Material.NOTHING
-        planes[behind, 1] = 0.78 * planes[behind, 1]
+        cv2.copyTo(cv2.LUT(planes, _BEHIND), cv2.extractChannel(planes, 0), planes)
         self._draw_leg(self.near)
         if self.outfit.bottom in ("skirt", "long skirt"):
             self._draw_skirt()
-        self._draw_torso()
+        self._cover(self.at["pelvis"] + scale * self.torso, self.top)
         self._draw_head()
         self._draw_straps()
         if not sideways:
@@ -80,7 +85,7 @@ class Figure:
     def _draw_leg(self, side: int) -> None:
         hip, knee, ankle, toe = (self.at[name][side] for name in ("hips", "knees", "ankles", "toes"))
         thick = self.body.limbs * self.scale
-        upper, lower, skin = *np.split(self.bottom, 2), self.plain[Material.SKIN]
+        upper, lower, skin = self.bottom[: ROWS // 2], self.bottom[ROWS // 2 :], self.plain[Material.SKIN]
         trousers = self.outfit.bottom == "trousers"
         self._limb(ankle, toe, 0.03 * thick, 0.026 * thick, self.plain[Material.SHOES])
         hem = 0.034 * self.body.flare if trousers else 0.026
@@ -99,16 +104,6 @@ class Figure:
         self._limb(shoulder, elbow, 0.04 * thick, 0.033 * thick, cloth)
         if not self.outfit.long_sleeves:
             self._limb(shoulder, shoulder + 0.62 * (elbow - shoulder), 0.045 * thick, 0.043 * thick, sleeve)
-
-    def _draw_torso(self) -> None:
-        body, hem = self.body, 0.3 if self.outfit.coat else 0.06
-        waist = body.slimness * (body.shoulders + body.hips) / 2
-        # From collar to hem: body heights above the pelvis, and the body's axes there.
-        levels = np.append(np.array([1.03, 1.0, 0.9, 0.6, 0.28, 0.02]) * body.torso, -hem)
-        widths = np.append(np.array([0.32, 0.8, 1.0, 0.92]) * body.shoulders, [waist, body.hips, body.hips])
-        depths = np.array([0.3, 0.6, 0.85, 1.0, 0.95, 1.0, 1.0]) * body.depth
-        right = np.stack([self.view.half_width(widths, depths), -levels], axis=-1)
-        self._cover(self.at["pelvis"] + self.scale * np.concatenate([right, right[::-1] * [-1, 1]]), self.top)
 
     def _draw_skirt(self) -> None:
         short = self.outfit.bottom == "skirt"
@@ -159,34 +154,51 @@ class Figure:
 
     def _limb(self, start: Floats, end: Floats, start_radius: float, end_radius: float, texture: Texture) -> None:
         """Covers a tapered limb with round ends between two joints."""
-        down, length = end - start, np.hypot(*(end - start))
+        (x, y), (down_x, down_y) = start.tolist(), (end - start).tolist()
+        length = float(np.hypot(down_x, down_y))
         # A limb that points at the camera has no direction to speak of: keep its texture upright.
         if length <= start_radius / 2:
-            down, length = vector(0, start_radius), start_radius
-        right = vector(down[1], -down[0]) / length
-        ring = _CIRCLE @ np.array([down / length, -right])
+            down_x, down_y, length = 0.0, start_radius, start_radius
+        ahead_x, ahead_y = down_x / length, down_y / length
+        ring = _CIRCLE @ np.array([[ahead_x, ahead_y], [-ahead_y, ahead_x]])
         outline = np.concatenate([end + end_radius * ring[:11], start + start_radius * ring[10:]])
-        across = 2 * max(start_radius, end_radius) * right
-        self._lay(outline, texture, start - across / 2, across, down)
+        wide = 2 * max(start_radius, end_radius)
+        across = wide * ahead_y, -wide * ahead_x
+        self._lay(outline, texture, (x - across[0] / 2, y - across[1] / 2), across, (down_x, down_y))
 
     def _cover(self, outline: Floats, texture: Texture, lean: float = 0) -> None:
         """Covers an outline with a texture, whose lower end lies ``lean`` pixels to the right of its upper end."""
-        (left, top), (right, low) = outline.min(axis=0), outline.max(axis=0)
-        self._lay(outline, texture, vector(left, top), vector(right - left, 0), vector(lean, low - top))
+        xs, ys = outline.T.tolist()
+        left, top = min(xs), min(ys)
+        self._lay(outline, texture, (left, top), (max(xs) - left, 0.0), (lean, max(ys) - top))
 
-    def _lay(self, outline: Floats, texture: Texture, corner: Floats, across: Floats, down: Floats) -> None:
+    def _lay(self, outline: Floats, texture: Texture, corner: Pair, across: Pair, down: Pair) -> None:
         """Fills an outline from a texture, whose upper left corner and sides are given; its edge texels continue."""
-        # Pixel centres are at whole numbers for the drawing functions, at halves for the geometry.
-        (left, top), (right, low) = (ends.astype(int).clip(0) for ends in (outline.min(axis=0), outline.max(axis=0)))
+        xs, ys = outline.T.tolist()
+        left, top, right, low = (max(0, int(end)) for end in (min(xs), min(ys), max(xs), max(ys)))
         box = self.planes[top : low + 2, left : right + 2]
         if not box.size:
             return
-        origin = vector(left + 0.5, top + 0.5)
-        pixels = np.array([corner, corner + across, corner + down] - origin, np.float32)
-        texels = np.array([[0, 0], [texture.shape[1], 0], [0, len(texture)]], np.float32) - np.float32(0.5)
+        # Pixel centres are at whole numbers for the drawing functions, at halves for the geometry.
+        origin = left + 0.5, top + 0.5
+        corners = [corner, *((corner[0] + side[0], corner[1] + side[1]) for side in (across, down))]
+        pixels = np.array([(x - origin[0], y - origin[1]) for x, y in corners], np.float32)
+        rows, columns = texture.shape[:2]
+        texels = np.array([[-0.5, -0.5], [columns - 0.5, -0.5], [-0.5, rows - 0.5]], np.float32)
         to_texels, flags = cv2.getAffineTransform(pixels, texels), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
         laid = cv2.warpAffine(texture, to_texels, box.shape[1::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
         mask = np.zeros(box.shape[:2], np.uint8)
         fixed = np.rint((outline - origin) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
         cv2.fillPoly(mask, [fixed], 255, cv2.LINE_8, _SUBPIXEL_BITS)
         cv2.copyTo(laid, mask, box)
+
+
+def _torso(body: Body, view: View, coat: bool) -> Floats:
+    """Outline of the trunk, (14, 2), around the pelvis in body heights."""
+    hem, waist = 0.3 if coat else 0.06, body.slimness * (body.shoulders + body.hips) / 2
+    # From collar to hem: body heights above the pelvis, and the body's axes there.
+    levels = np.append(np.array([1.03, 1.0, 0.9, 0.6, 0.28, 0.02]) * body.torso, -hem)
+    widths = np.append(np.array([0.32, 0.8, 1.0, 0.92]) * body.shoulders, [waist, body.hips, body.hips])
+    depths = np.array([0.3, 0.6, 0.85, 1.0, 0.95, 1.0, 1.0]) * body.depth
+    right = np.stack([view.half_width(widths, depths), -levels], axis=-1)
+    return np.concatenate([right, right[::-1] * [-1, 1]])

@@ -58,7 +58,11 @@ def _cast_shadow(scene: NDArray[np.float32], ground: NDArray[np.float64], scale:
 def _paste(scene: NDArray[np.float32], planes: NDArray[np.uint8], palette: Palette) -> NDArray[np.float32]:
     """The scene, (H, W, channels), with a figure's planes, which are larger, in front of it."""
     looks = palette.visible if scene.shape[-1] == 3 else palette.infrared[:, None]
-    layers = np.dstack([looks[planes[..., 0]], planes[..., 1], 255 * (planes[..., 0] > 0).astype(np.uint8)])
+    # Of each material: its looks, room for the shade, and whether it is one.
+    table = np.pad(looks, ((0, 0), (0, 2)))
+    table[1:, -1] = 255
+    layers = table.take(planes[..., 0], axis=0)
+    layers[..., -2] = planes[..., 1]
     small = cv2.resize(layers, scene.shape[1::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     there, shade = small[..., -1:] / np.float32(255), small[..., -2:-1] / np.float32(FULL_LIGHT)
     return scene * (1 - there) + small[..., :-2] * shade
