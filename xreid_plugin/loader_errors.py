@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.queues import Queue
@@ -34,7 +33,8 @@ def end_with_lost_batch() -> None:
 
 
 def _end(error: Exception, batch: object) -> None:
-    print(f"A worker of the data loader could not send a batch: {error}", file=sys.stderr, flush=True)
+    # In one piece: this process may be killed at any moment, and half a line would swallow the beginning of the next.
+    os.write(2, f"A worker of the data loader could not send a batch: {error}\n".encode())
     os._exit(_BATCH_LOST)
 
 
