@@ -9,7 +9,7 @@ Examples:
 
 A configuration is named after its file, or by NAME=FILE. Each run is a process of its own that writes to
 DIR/NAME/seedK. The same command, given again, skips finished runs and continues interrupted ones.
-DIR/report.md, results.csv, cmc.png and map.png are written at the end; the report has the published figures of
+DIR/report.md, results.csv, cmc.png and map.png are written at the end; the report has the published metrics of
 projects/XReID/published.yml beside the measured ones, if the test set is a full HITSZ-VCM or BUPTCampus.
 Exit status: 0 done, 1 a run has no results, 2 wrong usage, 130 interrupted.
 """
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "--list-published",
         action=_ListPublished,
         nargs=0,
-        help="print the published figures, and nothing else",
+        help="print the published metrics, and nothing else",
     )
     add("--only-report", action="store_true", help="train nothing: report the results of earlier runs")
     return parser

@@ -5,7 +5,7 @@ Examples:
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --resume
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --eval-only MODEL.WEIGHTS model_final.pth
 
-Several processes share SOLVER.IMS_PER_BATCH and give the same losses and figures as one; --num-gpus sets their number
+Several processes share SOLVER.IMS_PER_BATCH and give the same losses and metrics as one; --num-gpus sets their number
 even if MODEL.DEVICE is cpu:
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --num-gpus 2
     torchrun --nproc-per-node 2 tools/train_net.py --config-file projects/XReID/configs/vcm.yml

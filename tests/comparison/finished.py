@@ -1,4 +1,4 @@
-"""Runs that are as if they had been executed, from figures written by hand."""
+"""Runs that are as if they had been executed, from metrics written by hand."""
 
 import json
 
@@ -20,8 +20,8 @@ def planned(output, name="model", seed=0, settings="{}"):
     )
 
 
-def figures(rank1, mean_precision, reranked=None):
-    """Figures of both directions, those of V2I one point above those of I2V."""
+def metrics(rank1, mean_precision, reranked=None):
+    """Metrics of both directions, those of V2I one point above those of I2V."""
     values = {}
     for direction, more in (("I2V", 0), ("V2I", 1)):
         ranks = {f"{direction}/Rank-{rank}": rank1 + more + 5 * n for n, rank in enumerate((1, 5, 10, 20))}
@@ -34,9 +34,9 @@ def figures(rank1, mean_precision, reranked=None):
 def finished(output, name="model", seed=0, protocol=PROTOCOL, **values):
     run = planned(output, name, seed)
     run.folder.mkdir(parents=True)
-    content = {"figures": figures(**values), "protocol": protocol, "curves": {}}
+    content = {"metrics": metrics(**values), "protocol": protocol, "curves": {}}
     for direction in ("I2V", "V2I"):
-        start = content["figures"][f"{direction}/Rank-1"]
+        start = content["metrics"][f"{direction}/Rank-1"]
         content["curves"][direction] = [start + rank for rank in range(20)]
     run.results.write_text(json.dumps(content))
     (run.folder / "usage.json").write_text(

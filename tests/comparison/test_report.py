@@ -101,7 +101,7 @@ def configured(tmp_path, config, protocol):
     return rows_of([replace(run, config_file=tmp_path / "configs" / f"{config}.yml")])
 
 
-def test_published_figures_stand_beside_those_of_the_full_test_set(tmp_path):
+def test_published_metrics_stand_beside_those_of_the_full_test_set(tmp_path):
     _, _, *body = cells(published_table(configured(tmp_path, "ablations/table5/5_sii_cii", full_vcm()), PUBLISHED))
     assert body == [
         ["I2V", "run", "table 5, SII and CII", "70.0 (72.0, -2.0)", "-", "-", "60.0 (59.6, +0.4)"],
@@ -113,7 +113,7 @@ def test_published_figures_stand_beside_those_of_the_full_test_set(tmp_path):
     ("config", "protocol"),
     [("vcm", full_vcm(200)), ("vcm", {**full_vcm(), "dataset": "Own"}), ("vcm", PROTOCOL), ("bupt", full_vcm())],
 )
-def test_published_figures_stand_beside_no_others(tmp_path, config, protocol):
+def test_published_metrics_stand_beside_no_others(tmp_path, config, protocol):
     assert published_table(configured(tmp_path, config, protocol), PUBLISHED) == ""
 
 
@@ -125,7 +125,7 @@ def test_published_rows_are_whole():
                 assert all(value is None or 0 < value < 100 for value in row[direction])
 
 
-def test_published_figures_are_listed(load_compare, capsys):
+def test_published_metrics_are_listed(load_compare, capsys):
     with pytest.raises(SystemExit) as end:
         load_compare.main(["--list-published"])
     assert end.value.code == 0

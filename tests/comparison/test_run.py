@@ -5,7 +5,7 @@ import pytest
 from tests.comparison.finished import finished, planned
 from xreid_plugin.comparison.runs import Usage, execute, execute_all
 
-RESULTS = '{"figures": {"I2V/mAP": 12.5}}'
+RESULTS = '{"metrics": {"I2V/mAP": 12.5}, "protocol": {}, "curves": {}}'
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_two_processes_evaluate_like_one_and_end_well(alone, small_set, tmp_path
     with Run(tmp_path, "--num-gpus", "2", *arguments, fresh=FRESH) as run:
         assert run.wait() == 0, run.said()
     again = json.loads((tmp_path / "run" / "results_evaluation_dense.json").read_text())
-    assert again["figures"] == json.loads((alone / "results_epoch_2.json").read_text())["figures"]
+    assert again["metrics"] == json.loads((alone / "results_epoch_2.json").read_text())["metrics"]
 
 
 def test_what_is_wrong_for_all_processes_is_said_once_a_machine(small_set, tmp_path):

@@ -145,8 +145,8 @@ def hosts_run(installed, small_set, tmp_path_factory):
 
 def test_the_hosts_program_trains_with_prototypes_and_evaluates_both_directions(hosts_run):
     output, _ = hosts_run
-    figures = json.loads((output / "results_epoch_1.json").read_text())["figures"]
-    assert {name.partition("/")[0] for name in figures} == {"I2V", "V2I"}
+    metrics = json.loads((output / "results_epoch_1.json").read_text())["metrics"]
+    assert {name.partition("/")[0] for name in metrics} == {"I2V", "V2I"}
     lines = [json.loads(line) for line in (output / "metrics.json").read_text().splitlines()]
     assert any("prototype/modality_cosine" in line for line in lines)
     assert any("loss_cpcl" in line for line in lines)
@@ -157,7 +157,7 @@ def test_the_hosts_program_evaluates_what_it_has_trained(hosts_run):
     output, train_net = hosts_run
     train_net("--eval-only", "MODEL.WEIGHTS", "run/model_final.pth")
     trained, again = (
-        json.loads((output / f"results_{name}.json").read_text())["figures"] for name in ("epoch_1", "evaluation")
+        json.loads((output / f"results_{name}.json").read_text())["metrics"] for name in ("epoch_1", "evaluation")
     )
     assert again == trained
 

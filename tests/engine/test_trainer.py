@@ -72,7 +72,7 @@ def test_evaluations_are_kept_and_written(finished):
     assert list(trainer.evaluations) == [BEFORE_TRAINING, "epoch 1", "epoch 2"]
     for label, figures in trainer.evaluations.items():
         written = json.loads((output / f"results_{label.replace(' ', '_')}.json").read_text())
-        assert written["figures"] == pytest.approx(dict(figures))
+        assert written["metrics"] == pytest.approx(dict(figures))
         assert written["protocol"]["same_camera"] == "exclude"
         assert written["protocol"]["sets"]["I2V query"]["infrared"]["identities"] == TEST_IDENTITIES
 

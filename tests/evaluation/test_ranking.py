@@ -13,7 +13,7 @@ from tests.evaluation.feature_sets import random_features
 from xreid_plugin.data.tracklet import RetrievalTask
 from xreid_plugin.evaluation.metrics import rank_metrics
 from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
-from xreid_plugin.evaluation.ranking import METRICS, rankings, results_table, write_results
+from xreid_plugin.evaluation.ranking import METRICS, Results, rankings, read_results, results_table, write_results
 
 
 def unit(features):
@@ -134,7 +134,12 @@ def test_the_table_has_a_row_a_ranking_and_evaluation():
 def test_written_results_are_read_back(tmp_path):
     write_results(tmp_path / "results.json", {"I2V/mAP": 50.0}, {"frames": "even"}, {"I2V": [25.0, 50.0]})
     assert json.loads((tmp_path / "results.json").read_text()) == {
-        "figures": {"I2V/mAP": 50.0},
+        "metrics": {"I2V/mAP": 50.0},
         "protocol": {"frames": "even"},
         "curves": {"I2V": [25.0, 50.0]},
     }
+    written = read_results(tmp_path / "results.json")
+    assert written == Results({"I2V/mAP": 50.0}, {"frames": "even"}, {"I2V": [25.0, 50.0]})
+    (tmp_path / "old.json").write_text('{"figures": {}}')
+    with pytest.raises(ValueError, match=r"old\.json"):
+        read_results(tmp_path / "old.json")

@@ -132,5 +132,5 @@ def test_both_stages_run(tower, small_set, tmp_path):
     # Both come from stage 1, where the prompts have moved and the text tower has not.
     assert_close(*({k: v for k, v in part.items() if k.startswith("text.")} for part in weights), rtol=0, atol=0)
     assert not torch.equal(*(part["backbone.visual.proj"] for part in weights))
-    figures = json.loads((tmp_path / "2/results_epoch_2.json").read_text())["figures"]
-    assert 0 < figures["I2V/mAP"] <= 100
+    metrics = json.loads((tmp_path / "2/results_epoch_2.json").read_text())["metrics"]
+    assert 0 < metrics["I2V/mAP"] <= 100

@@ -13,7 +13,7 @@ def series(*values):
 
 def evaluation(epoch, value, dataset=""):
     metrics = {"I2V/mAP": value, "I2V/Rank-1": 2 * value, "I2V-reranked/mAP": 99.0}
-    return Evaluation(f"epoch {epoch}", epoch, dataset, metrics, {"I2V": [value, 50.0]}, {})
+    return Evaluation(f"epoch {epoch}", epoch, dataset, metrics, {}, {"I2V": [value, 50.0]})
 
 
 def test_a_panel_for_each_kind_that_was_written():

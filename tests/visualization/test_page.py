@@ -59,7 +59,7 @@ def test_the_page_needs_nothing_else(page):
 
 def test_hostile_texts_stay_texts(small_content, page):
     run = small_content["run"]
-    odd = Evaluation("epoch 1" + HOSTILE, 1, HOSTILE, {f"{HOSTILE}/mAP": 1.0}, {}, {HOSTILE: HOSTILE, "a": [HOSTILE]})
+    odd = Evaluation("epoch 1" + HOSTILE, 1, HOSTILE, {f"{HOSTILE}/mAP": 1.0}, {HOSTILE: HOSTILE, "a": [HOSTILE]}, {})
     texts = {name: spoilt(getattr(run, name)) for name in ("highlights", "environment", "configuration", "length")}
     folder = run.path / HOSTILE.replace("/", "")
     odd_run = SimpleNamespace(**texts, path=folder, cfg=run.cfg, evaluations=[odd])

@@ -19,7 +19,7 @@ from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import build_model
 
 _REPEATS = 5
-# Enough for a steady figure of a small model; a large one on a CPU stops here.
+# Enough for a steady number for a small model; a large one on a CPU stops here.
 _SECONDS = 20.0
 
 

@@ -18,7 +18,7 @@ from tabulate import tabulate
 
 from xreid_plugin.comparison.cost import Cost, cost_of_run
 from xreid_plugin.comparison.runs import Run, Usage
-from xreid_plugin.evaluation.ranking import METRICS
+from xreid_plugin.evaluation.ranking import METRICS, read_results
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.visualization.curves import draw_cmc, finish_cmc
 
@@ -80,20 +80,20 @@ class Row:
         done, missing = ([run for run in runs if run.is_done is wanted] for wanted in (True, False))
         if not done:
             return cls(name, done, missing, {}, {}, {})
-        contents = [json.loads(run.results.read_text()) for run in done]
+        results = [read_results(run.results) for run in done]
         used = [Usage.of(run) for run in done]
         seconds, peak = statistics.fmean(usage.seconds for usage in used), max(usage.peak_bytes for usage in used)
-        first = contents[0]
+        first = results[0]
         return cls(
             name,
             done,
             missing,
-            {key: Statistic.of([content["figures"][key] for content in contents]) for key in first["figures"]},
+            {key: Statistic.of([each.metrics[key] for each in results]) for key in first.metrics},
             {
-                key: [Statistic.of(at) for at in zip(*(content["curves"][key] for content in contents), strict=True)]
-                for key in first["curves"]
+                key: [Statistic.of(at) for at in zip(*(each.curves[key] for each in results), strict=True)]
+                for key in first.curves
             },
-            first["protocol"],
+            first.protocol,
             Usage(seconds, peak, used[0].on_gpu),
             cost_of_run(done[0].folder),
         )
@@ -162,7 +162,7 @@ def protocol_differences(done: Sequence[Row]) -> list[str]:
 
 
 def published_table(done: Sequence[Row], published: Mapping[str, Any]) -> str:
-    """A Markdown table of the rows whose configuration has published figures for the test set that they were ranked on.
+    """A Markdown table of the rows whose configuration has published metrics for the test set that they were ranked on.
 
     Empty where there are none: a set counts as a dataset's own if its lists name as many tracklets as a full copy's, so
     synthetic sets and parts of a copy never do.
@@ -189,10 +189,10 @@ def published_table(done: Sequence[Row], published: Mapping[str, Any]) -> str:
 
 
 def _beside(row: Row, direction: str, table: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
-    figures = dict(zip(table["metrics"], entry[direction], strict=True))
+    published = dict(zip(table["metrics"], entry[direction], strict=True))
     cells = []
     for name in ("Rank-1", "Rank-5", "Rank-20", "mAP"):
-        measured, there = row.metrics[f"{direction}/{name}"].mean, figures.get(name)
+        measured, there = row.metrics[f"{direction}/{name}"].mean, published.get(name)
         cells.append("-" if there is None else f"{measured:.1f} ({there:.1f}, {measured - there:+.1f})")
     return cells
 

@@ -18,6 +18,7 @@ from fastreid.config import CfgNode
 
 from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
+from xreid_plugin.evaluation.ranking import read_results
 from xreid_plugin.files import replace_atomically
 
 # Keys that the comparison sets itself, run by run.
@@ -199,7 +200,7 @@ def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None], im
         if code:
             say(f"{label}: failed with exit code {code}: {run.last_line}")
             continue
-        metrics = json.loads(run.results.read_text())["figures"]
+        metrics = read_results(run.results).metrics
         maps = "  ".join(f"{key} {value:.2f}" for key, value in metrics.items() if key.endswith("/mAP"))
         say(f"{label}: done in {Usage.of(run).seconds:.0f} s  {maps}")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from tabulate import tabulate
@@ -161,9 +162,36 @@ def results_table(evaluations: Mapping[str, Mapping[str, float]]) -> str:
     return tabulate(rows, headers=["direction", "", *columns], tablefmt="pipe", floatfmt=".2f")
 
 
+class Results(NamedTuple):
+    """An evaluation, as its results_*.json has it.
+
+    Attributes:
+        metrics: in percent, by names such as "I2V/mAP".
+        protocol: under which they were found.
+        curves: by direction, the CMC in percent at ranks 1, 2, ...
+    """
+
+    metrics: Mapping[str, float]
+    protocol: Mapping[str, Any]
+    curves: Mapping[str, Sequence[float]]
+
+
 def write_results(
     path: Path, results: Mapping[str, float], protocol: Mapping[str, object], curves: Mapping[str, Sequence[float]]
 ) -> None:
-    """Writes metrics, the protocol they were found under and CMC curves as JSON, whole or not at all."""
-    text = json.dumps({"figures": dict(results), "protocol": dict(protocol), "curves": dict(curves)}, indent=2)
+    """Writes :class:`Results` as JSON, whole or not at all."""
+    text = json.dumps(Results(dict(results), dict(protocol), dict(curves))._asdict(), indent=2)
     replace_atomically(path, lambda part: part.write_text(text + "\n"))
+
+
+def read_results(path: Path) -> Results:
+    """Reads what :func:`write_results` wrote.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is of another form.
+    """
+    try:
+        return Results(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no file of results of this version ({error}): evaluate again.") from error

@@ -31,7 +31,7 @@ Frames = Callable[[int, int], NDArray[np.uint8]]
 
 
 class RankList(NamedTuple):
-    """One query and the n gallery tracklets nearest to it, without those that the same-camera rule hides.
+    """One query and the n gallery tracklets nearest to it, without those that the same-camera protocol hides.
 
     Attributes:
         query: row of the features.
@@ -53,7 +53,7 @@ class RankList(NamedTuple):
 def rank_lists(
     data: TrackletFeatures, count: int, depth: int, pick: Pick = "spread", seed: int = 0
 ) -> dict[str, list[RankList]]:
-    """Ranks by the cosine distance and the features' same-camera rule, without query expansion or re-ranking.
+    """Ranks by the cosine distance and the features' same-camera protocol, without query expansion or re-ranking.
 
     Args:
         data: features of the test set.

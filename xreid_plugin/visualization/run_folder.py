@@ -14,7 +14,7 @@ from xreid_plugin.engine.checkpoint import TRAINING_ONLY
 from xreid_plugin.engine.evaluation_sets import evaluate_test_set
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
-from xreid_plugin.evaluation.ranking import title_of
+from xreid_plugin.evaluation.ranking import read_results, title_of
 from xreid_plugin.host.configuration import leaves
 from xreid_plugin.modeling.fingerprint import fingerprint
 from xreid_plugin.torch_files import NOTE
@@ -38,16 +38,16 @@ class Evaluation:
         epoch: after which training made it, 0 before the first; None for one that was asked for by itself.
         dataset: the test set; empty in a run with one.
         metrics: in percent, by names such as "I2V/mAP".
-        curves: by direction, the CMC in percent at ranks 1, 2, ...
         protocol: the protocol under which it was made.
+        curves: by direction, the CMC in percent at ranks 1, 2, ...
     """
 
     label: str
     epoch: int | None
     dataset: str
     metrics: Mapping[str, float]
-    curves: Mapping[str, Sequence[float]]
     protocol: Mapping[str, Any]
+    curves: Mapping[str, Sequence[float]]
 
     @property
     def table(self) -> dict[str, dict[str, float]]:
@@ -150,9 +150,8 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
         if match := _RESULTS.fullmatch(file.stem):
             label = title_of(match["label"].replace("_", " "))
             epoch = 0 if label == "before training" else int(match["epoch"]) if match["epoch"] else None
-            content = json.loads(file.read_text(encoding="utf-8"))
-            parts = (content[name] for name in ("figures", "curves", "protocol"))
-            found.append(Evaluation(label, epoch, match["set"] or "", *parts))
+            results = read_results(file)
+            found.append(Evaluation(label, epoch, match["set"] or "", *results))
     return sorted(found, key=lambda one: (one.dataset, one.epoch is None, one.epoch or 0, one.label))
 
 
