@@ -8,7 +8,6 @@ from PIL import Image
 
 from tests.checkpoints import write_checkpoint
 from xreid_plugin.data.build import build_dataset
-from xreid_plugin.data.footage import FootageError
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.engine.checkpoint import load_for_evaluation, read_checkpoint
 from xreid_plugin.engine.trainer import XReIDTrainer
@@ -182,9 +181,9 @@ def test_every_fault_of_an_input_is_named(predictor, scene, tmp_path):
         (VideoTracklet(video, [[0, 500, 1, 600, 4]]), "frame 0"),
         (VideoTracklet(video, [[14, 1, 1, 6, 4]]), "frame 14"),
     ]:
-        with pytest.raises(FootageError, match=named):
+        with pytest.raises(ValueError, match=named):
             predictor.embed([source])
-    with pytest.raises(FootageError, match="list of tracklets"):
+    with pytest.raises(ValueError, match="list of tracklets"):
         predictor.embed(str(tmp_path))
     (tmp_path / "empty" / "0.png").write_bytes(b"no picture")
     with pytest.raises(FrameError, match=r"0\.png"):

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from xreid_plugin.data.build import build_dataset, build_frame_reader
-from xreid_plugin.data.footage import FileFrames, FootageError
+from xreid_plugin.data.footage import TrackletInput, VideoTracklet, boxes_of, folder_tracklet
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import Modality, Tracklet
-from xreid_plugin.data.tracklet_input import TrackletInput, VideoTracklet
-from xreid_plugin.data.video import Boxes
 from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them
 from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.gallery.store import Batch, FrameRef, Record
@@ -101,7 +99,7 @@ def of_options(args: argparse.Namespace) -> list[Entry]:
 def _of_folder(folder: Path, known: Record) -> list[Entry]:
     try:
         return [_entry(folder, None, known)]
-    except FootageError:
+    except ValueError:
         inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
         if not inner:
             raise
@@ -128,11 +126,11 @@ def _entry(frames: Path, boxes: Path | None, known: Record) -> Entry:
     """A folder of frames; or a video, with a CSV file of boxes."""
     source = str(frames.resolve())
     if boxes is None:
-        paths = FileFrames.of_folder(frames).tracklet.paths
+        paths = folder_tracklet(frames).paths
         refs = _some([FrameRef(str(Path(path).resolve())) for path in paths])
         return Entry(TrackletInput(frames, known.camera), known._replace(source=source, frames=refs))
-    table = Boxes.read(boxes)
-    refs = _some([FrameRef(source, *box) for box in zip(table.frames.tolist(), table.corners.tolist(), strict=True)])
+    table = boxes_of(boxes)
+    refs = _some([FrameRef(source, int(number), corners) for number, *corners in table.tolist()])
     record = known._replace(source=f"{source} with {boxes.name}", frames=refs)
     return Entry(TrackletInput(VideoTracklet(frames, table), known.camera), record)
 

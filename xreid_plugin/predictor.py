@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.footage import Footage, FootageError
+from xreid_plugin.data.footage import Footage, FrameSource, TrackletInput, VideoTracklet, open_tracklet
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, Tracklet
-from xreid_plugin.data.tracklet_input import FrameSource, TrackletInput, VideoTracklet, open_tracklet
 from xreid_plugin.data.transforms import to_planes
 from xreid_plugin.engine.checkpoint import TRAINING_ONLY
 from xreid_plugin.engine.inference import Embedder
@@ -98,12 +97,11 @@ class TrackletPredictor:
             batch.
 
         Raises:
-            FootageError: a tracklet's frames cannot be read; the message gives its number and the fault.
             FrameError: a file is missing or is not a picture.
-            ValueError: an embedding is not finite.
+            ValueError: a tracklet's frames cannot be read, with its number, or an embedding is not finite.
         """
         if isinstance(tracklets, str | Path | VideoTracklet | TrackletInput | Tracklet):
-            raise FootageError("embed takes a list of tracklets; put a single one into a list.")
+            raise ValueError("embed takes a list of tracklets; put a single one into a list.")
         inputs = [open_tracklet(tracklet, number, reader) for number, tracklet in enumerate(tracklets)]
         if not inputs:
             return np.empty((0, self.dimensions), np.float32)

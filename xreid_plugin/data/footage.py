@@ -1,28 +1,29 @@
-"""One tracklet's frames wherever they are: files or images in memory; boxes in a video are in a module of their own.
+"""The frames of one tracklet wherever they are: a folder, images in memory, or boxes in a video.
 
 All give the same: clips of the frames asked for, at the size asked for. Shapes: L frames of a tracklet, C clips,
 T frames a clip, H×W pixels.
 """
 
+import csv
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from xreid_plugin.data.frame_reader import FrameReader, LooseFrames, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
+BOX_COLUMNS = ("frame", "x1", "y1", "x2", "y2")
 
 Picture: TypeAlias = Image.Image | NDArray[np.uint8]
-
-
-class FootageError(ValueError):
-    """Frames that cannot be read; the message names the file or the frame, and the remedy."""
 
 
 @runtime_checkable
@@ -44,10 +45,77 @@ class Footage(Protocol):
             (T, H, W, 3) uint8, RGB.
 
         Raises:
-            FootageError: a frame cannot be read.
             FrameError: a file is missing or is not a picture.
+            ValueError: a frame of a video cannot be read.
         """
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class VideoTracklet:
+    """A person in a video.
+
+    Attributes:
+        video: a video file of any kind that OpenCV reads.
+        boxes: where the person is, as :func:`boxes_of` takes it: a CSV file or numbers.
+    """
+
+    video: str | Path
+    boxes: str | Path | ArrayLike
+
+
+# A folder of frames; images, or one (L, H, W, 3) uint8 RGB array of them; or boxes in a video.
+FrameSource: TypeAlias = str | Path | Sequence[Picture] | NDArray[np.uint8] | VideoTracklet | Footage
+
+
+@dataclass(frozen=True, eq=False)
+class TrackletInput:
+    """A tracklet to embed.
+
+    Attributes:
+        frames: where its frames are.
+        camera: the training set's number of the camera, or None where that is not known.
+    """
+
+    frames: FrameSource
+    camera: int | None = None
+
+
+def open_tracklet(
+    tracklet: FrameSource | Tracklet | TrackletInput, number: int, reader: FrameReader | None
+) -> tuple[Footage, int | None]:
+    """Checks a tracklet and opens its frames.
+
+    Args:
+        tracklet: a source of frames without or with a camera, or a dataset's tracklet with its own.
+        number: the tracklet's number, for messages.
+        reader: the source of the frames of a dataset's tracklet; None reads loose files.
+
+    Returns:
+        Its frames, and the number of its camera or None.
+
+    Raises:
+        ValueError: frames that cannot be read; the message gives the tracklet's number.
+    """
+    if isinstance(tracklet, Tracklet):
+        return FileFrames(tracklet, reader), tracklet.camid
+    source, camera = (tracklet.frames, tracklet.camera) if isinstance(tracklet, TrackletInput) else (tracklet, None)
+    try:
+        return _footage(source, f"tracklet {number}"), camera
+    except ValueError as error:
+        raise ValueError(f"Tracklet {number}: {error}") from error
+
+
+def _footage(source: FrameSource, name: str) -> Footage:
+    if isinstance(source, VideoTracklet):
+        return VideoFrames(Path(source.video), boxes_of(source.boxes))
+    if isinstance(source, str | Path):
+        return FileFrames(folder_tracklet(Path(source)))
+    if isinstance(source, Footage):
+        return source
+    if isinstance(source, np.ndarray | list | tuple):
+        return ImageFrames(source, name)
+    raise ValueError(f"it is a {type(source).__name__}; expected a folder, images or a VideoTracklet.")
 
 
 class FileFrames:
@@ -59,28 +127,9 @@ class FileFrames:
             tracklet: a tracklet with at least one path.
             reader: the source of its frames; None reads loose files.
         """
-        if not len(tracklet.paths):
-            raise FootageError(f"Tracklet {tracklet.name} has no frame; it needs one at least.")
         self.tracklet = tracklet
         self.name = tracklet.name
         self._reader = LooseFrames() if reader is None else reader
-
-    @classmethod
-    def of_folder(cls, folder: Path) -> "FileFrames":
-        """The pictures in a folder, in the order of their names, with numbers in them compared by value.
-
-        Raises:
-            FootageError: there is no such folder, or no picture in it.
-        """
-        if not folder.is_dir():
-            raise FootageError(f"{folder}: there is no such folder; a tracklet is a folder of frames.")
-        paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-        if not paths:
-            raise FootageError(f"{folder} holds no picture; expected frames such as 0001.jpg.")
-        # Every second part is a number.
-        paths.sort(key=lambda path: [int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]+)", path.name))])
-        # Neither identity nor modality is known, and reading needs neither.
-        return cls(Tracklet([str(path) for path in paths], 0, 0, Modality.VISIBLE, str(folder)))
 
     def __len__(self) -> int:
         return len(self.tracklet.paths)
@@ -88,6 +137,23 @@ class FileFrames:
     def clips(self, rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
         """See :class:`Footage`."""
         return (self._reader.read(self.tracklet, row, size) for row in rows)
+
+
+def folder_tracklet(folder: Path) -> Tracklet:
+    """The pictures in a folder, in the order of their names, with numbers in them compared by value.
+
+    Raises:
+        ValueError: there is no such folder, or no picture in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such folder; a tracklet is a folder of frames.")
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    if not paths:
+        raise ValueError(f"{folder} holds no picture; expected frames such as 0001.jpg.")
+    # Every second part is a number.
+    paths.sort(key=lambda path: [int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]+)", path.name))])
+    # Neither identity nor modality is known, and reading needs neither.
+    return Tracklet([str(path) for path in paths], 0, 0, Modality.VISIBLE, str(folder))
 
 
 class ImageFrames:
@@ -100,14 +166,14 @@ class ImageFrames:
             name: what messages call them.
 
         Raises:
-            FootageError: no image, or one of another kind, shape or number type.
+            ValueError: no image, or one of another kind, shape or number type.
         """
         if isinstance(images, np.ndarray) and images.ndim != 4:
-            raise FootageError(f"{name}: an array of frames must be (frames, H, W, 3), not {images.shape}.")
+            raise ValueError(f"{name}: an array of frames must be (frames, H, W, 3), not {images.shape}.")
         self.name = name
         self._images = [_as_rgb(image, f"{name}, frame {number}") for number, image in enumerate(images)]
         if not self._images:
-            raise FootageError(f"{name}: there is no frame; a tracklet needs one at least.")
+            raise ValueError(f"{name}: there is no frame; a tracklet needs one at least.")
 
     def __len__(self) -> int:
         return len(self._images)
@@ -127,4 +193,117 @@ def _as_rgb(image: Picture, what: str) -> NDArray[np.uint8]:
             return np.repeat(image[..., None], 3, axis=2)
         if image.ndim == 3 and image.shape[2] == 3:
             return np.ascontiguousarray(image)
-    raise FootageError(f"{what}: expected a PIL image of eight bits, or uint8 of (H, W, 3) in RGB or (H, W).")
+    raise ValueError(f"{what}: expected a PIL image of eight bits, or uint8 of (H, W, 3) in RGB or (H, W).")
+
+
+def boxes_of(source: str | Path | ArrayLike) -> NDArray[np.float64]:
+    """One box in each of L frames of a video.
+
+    Args:
+        source: (L, 5) of frame, x1, y1, x2, y2 in pixels: left, top, right, bottom; (L, 4) of x1, y1, x2, y2 in frames
+            0..L-1; or a CSV file that begins with a line of the columns' names, of which further ones are skipped.
+
+    Returns:
+        (L, 5) float64; frames are counted from 0 and increase, x1 < x2, y1 < y2.
+
+    Raises:
+        ValueError: there is no such file, or a row is not a box; the message gives its number, from 0.
+    """
+    name = str(source) if isinstance(source, str | Path) else "boxes"
+    try:
+        table = np.asarray(_read_boxes(Path(source)) if isinstance(source, str | Path) else source, np.float64)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}; expected {','.join(BOX_COLUMNS)}, numbers in each row.") from error
+    if table.ndim != 2 or table.shape[1] not in (4, 5) or not len(table):
+        raise ValueError(f"{name}: the shape is {table.shape}; expected (frames, 4) or (frames, 5).")
+    if table.shape[1] == 4:
+        table = np.column_stack([np.arange(len(table)), table])
+    frames = table[:, 0]
+    good = np.isfinite(table).all(1) & (frames >= 0) & (frames == np.floor(frames))
+    good &= (table[:, 1:3] < table[:, 3:5]).all(1)
+    good[1:] &= frames[1:] > frames[:-1]
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(
+            f"{name}, row {row}: {table[row].tolist()} is no box; expected the whole number of a frame, after that of "
+            "the row before, and x1 < x2, y1 < y2."
+        )
+    return table
+
+
+def _read_boxes(path: Path) -> list[list[float]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [[float(row[column]) for column in BOX_COLUMNS] for row in csv.DictReader(file)]
+
+
+class VideoFrames:
+    """Boxes in a video file, as the frames of a tracklet (a :class:`Footage`).
+
+    The video is read once, front to back, and only the frames of one clip are held. Seeking would be quicker, but
+    in many files it does not land on the frame asked for.
+    """
+
+    def __init__(self, video: Path, boxes: NDArray[np.float64]) -> None:
+        """
+        Args:
+            video: a file of any kind that OpenCV reads.
+            boxes: (L, 5) as of :func:`boxes_of`; what lies outside a frame is cut off.
+
+        Raises:
+            ValueError: there is no such file, or it is not a video.
+        """
+        with _opened(video):
+            pass
+        self.boxes = boxes
+        self.name = str(video)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def clips(self, rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+        """See :class:`Footage`."""
+        pictures = self._pictures(np.unique(rows), size)
+        held: dict[int, NDArray[np.uint8]] = {}
+        for row in rows:
+            held = {index: picture for index, picture in held.items() if index >= row.min()}
+            while row.max() not in held:
+                index, picture = next(pictures)
+                held[index] = picture
+            yield np.stack([held[index] for index in row.tolist()])
+
+    def _pictures(self, indices: NDArray[np.int64], size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """Each box once, in order."""
+        with _opened(Path(self.name)) as capture:
+            position = 0
+            for index in indices.tolist():
+                number = int(self.boxes[index, 0])
+                while position <= number and capture.grab():
+                    position += 1
+                there, frame = capture.retrieve() if position > number else (False, None)
+                if not there:
+                    raise ValueError(f"{self.name}: frame {number}, from 0, cannot be read; {position} could.")
+                person = cv2.cvtColor(self._cut(np.asarray(frame, np.uint8), index), cv2.COLOR_BGR2RGB)
+                yield index, resized(np.asarray(person, np.uint8), size)
+
+    def _cut(self, frame: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
+        number, *corners = self.boxes[index].tolist()
+        limits = frame.shape[1::-1]
+        x1, y1 = np.clip(np.floor(corners[:2]), 0, limits).astype(int)
+        x2, y2 = np.clip(np.ceil(corners[2:]), 0, limits).astype(int)
+        if x1 == x2 or y1 == y2:
+            raise ValueError(
+                f"{self.name}, frame {number:.0f}: the box {corners} lies outside the picture of "
+                f"{limits[0]}x{limits[1]} pixels; boxes are x1,y1,x2,y2 in pixels."
+            )
+        return frame[y1:y2, x1:x2]
+
+
+@contextmanager
+def _opened(video: Path) -> Iterator[cv2.VideoCapture]:
+    capture = cv2.VideoCapture(str(video))
+    try:
+        if not capture.isOpened():
+            raise ValueError(f"{video} is not there, or not a video that OpenCV can read; convert it, to MP4 for one.")
+        yield capture
+    finally:
+        capture.release()

@@ -1,8 +1,9 @@
 """The words that every other part uses: modality, tracklet, retrieval task and the keys of a batch."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 
 class Modality(IntEnum):
@@ -35,6 +36,44 @@ class Tracklet(NamedTuple):
     camid: int
     modality: Modality
     name: str
+
+
+class FramePaths(Sequence[str]):
+    """The paths of a tracklet in one string; equal to the list of the same paths.
+
+    As strings of their own, half a million paths fill tens of megabytes, and every forked worker comes to own a copy of
+    them, since counting references writes to each.
+    """
+
+    __slots__ = ("_count", "_names", "_prefix")
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        known = list(paths)
+        self._prefix = os.path.commonprefix(known)  # noqa: RUF071  (characters, not folders, are meant)
+        # No path holds a NUL.
+        self._names = "\0".join(path[len(self._prefix) :] for path in known)
+        self._count = len(known)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        chosen = self._names.split("\0")[index] if self._count else [][index]
+        return [self._prefix + name for name in chosen] if isinstance(index, slice) else self._prefix + str(chosen)
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, list | tuple | FramePaths) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as a list, to which it may be equal
+
+    def __repr__(self) -> str:
+        return repr(list(self))
 
 
 class RetrievalTask(NamedTuple):

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from xreid_plugin.data.footage import FootageError
+from xreid_plugin.data.footage import VideoTracklet, open_tracklet
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.data.tracklet import Modality, Tracklet
-from xreid_plugin.data.tracklet_input import VideoTracklet, open_tracklet
 from xreid_plugin.gallery.store import FrameRef, Record
 
 # Pixels.
@@ -62,5 +61,5 @@ def _pixels(frame: FrameRef) -> NDArray[np.uint8]:
         else:
             footage, _ = open_tracklet(VideoTracklet(frame.path, np.array([[frame.number, *frame.box]])), 0, None)
         return next(footage.clips(np.zeros((1, 1), np.int64), FRAME))[0]
-    except (FootageError, FrameError):
+    except (ValueError, FrameError):
         return np.full((*FRAME, 3), 200, np.uint8)

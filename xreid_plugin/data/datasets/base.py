@@ -9,7 +9,6 @@ from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.data.datasets.bases import Dataset
 from tabulate import tabulate
 
-from xreid_plugin.data.paths import share_paths
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalTask, Tracklet
 
 logger = logging.getLogger(__name__)
@@ -101,8 +100,7 @@ class VideoCrossModalityDataset(Dataset):
         label = {identity: index for index, identity in enumerate(self.train_identities)}
         train = [tracklet._replace(pid=label[tracklet.pid]) for tracklet in train]
         position = [index for index, tracklet in enumerate(listed.test) if len(tracklet.paths) >= min_length]
-        shared = share_paths([*train, *(listed.test[index] for index in position)])
-        train, self.test = shared[: len(train)], shared[len(train) :]
+        self.test = [listed.test[index] for index in position]
         after = {index: number for number, index in enumerate(position)}
         self.tasks = {
             name: RetrievalTask(*(tuple(after[i] for i in side if i in after) for side in task))

@@ -8,9 +8,15 @@ from typing import Any, NamedTuple
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset
-from xreid_plugin.data.datasets.lists import Source, agreement, find_root, line_error, read_lines
-from xreid_plugin.data.paths import FramePaths, resolve_below
-from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask, Tracklet
+from xreid_plugin.data.datasets.lists import Source, agreement, find_root, line_error, read_lines, resolve_below
+from xreid_plugin.data.tracklet import (
+    INFRARED_TO_VISIBLE,
+    VISIBLE_TO_INFRARED,
+    FramePaths,
+    Modality,
+    RetrievalTask,
+    Tracklet,
+)
 
 _FOLDER = "BUPTCampus"
 _ORIGIN = (
@@ -170,7 +176,8 @@ class _Lists:
         if agrees is None:
             self.mixed.add(name)
         pid, modality, camera = source
-        return Tracklet(FramePaths.of(self._home / _FRAMES_FOLDER, frames), pid, camera, modality, name)
+        paths = FramePaths(f"{self._home / _FRAMES_FOLDER}/{frame}" for frame in frames)
+        return Tracklet(paths, pid, camera, modality, name)
 
     def _folder(self, path: str) -> str:
         """The folder of a frame, below DATA."""

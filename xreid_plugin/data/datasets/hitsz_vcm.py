@@ -11,9 +11,15 @@ from typing import Any
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset
-from xreid_plugin.data.datasets.lists import Source, agreement, find_root, line_error, read_lines
-from xreid_plugin.data.paths import FramePaths, resolve_below
-from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED, Modality, RetrievalTask, Tracklet
+from xreid_plugin.data.datasets.lists import Source, agreement, find_root, line_error, read_lines, resolve_below
+from xreid_plugin.data.tracklet import (
+    INFRARED_TO_VISIBLE,
+    VISIBLE_TO_INFRARED,
+    FramePaths,
+    Modality,
+    RetrievalTask,
+    Tracklet,
+)
 
 _FOLDER = "HITSZ-VCM"
 _ORIGIN = (
@@ -123,7 +129,8 @@ def _read_split(home: Path, info: Path, split: str, packed: Container[str] | Non
         name = f"{split}{number:05d}_{pid:04d}M{match[1]}D{camera}"
         if agrees is None:
             mixed.add(name)
-        tracklets.append(Tracklet(FramePaths.of(folder, paths[first - 1 : last]), pid, camera, modality, name))
+        frames = FramePaths(f"{folder}/{path}" for path in paths[first - 1 : last])
+        tracklets.append(Tracklet(frames, pid, camera, modality, name))
     if len(tracklets) >= _MANY and len(mixed) > _MOST_MIXED * len(tracklets):
         raise ValueError(
             f"{file}: most tracklets hold frames that {names.name} gives to others; a line of one of the two is "

@@ -1,5 +1,6 @@
 """A dataset's lists on disk: where a copy lies, the lines of its lists, and what is wrong with one."""
 
+import os
 from collections.abc import Sequence, Set
 from pathlib import Path
 
@@ -50,6 +51,25 @@ def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str
         "config key DATASETS.ROOT or in the environment variable FASTREID_DATASETS. "
         "To try the code without it, `make demo` runs on synthetic data."
     )
+
+
+def resolve_below(root: Path, relative: str) -> Path:
+    """The place of a folder that a list names, which must lie below the dataset's folder of frames.
+
+    Args:
+        root: the folder of frames; it may be a link, the owner's own choice.
+        relative: what the list names below it; it need not exist.
+
+    Returns:
+        ``root / relative`` without links and without "..".
+
+    Raises:
+        ValueError: it leads out of ``root``.
+    """
+    place = Path(os.path.realpath(root / relative))
+    if not place.is_relative_to(os.path.realpath(root)):
+        raise ValueError(f"{root / relative} leads to {place}, out of {root}: put the frames themselves there")
+    return place
 
 
 def read_lines(file: Path) -> list[str]:

@@ -1,0 +1,83 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from xreid_plugin.data import frames
+from xreid_plugin.data.footage import ImageFrames, VideoFrames, boxes_of, folder_tracklet
+
+LENGTH = 9
+SIZE = (16, 32)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """Frame n is grey of level 20·n."""
+    path = tmp_path_factory.mktemp("video") / "grey.mkv"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 25, SIZE[::-1])
+    for number in range(LENGTH):
+        writer.write(np.full((*SIZE, 3), 20 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def whole_frames(*numbers):
+    return boxes_of([(number, 0, 0, SIZE[1], SIZE[0]) for number in numbers])
+
+
+def levels(clip):
+    return (clip.astype(float).mean((1, 2, 3)) / 20).round().astype(int).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2, 20])
+def test_frames_are_those_of_the_boxes(video, count):
+    numbers = [1, 2, 4, 5, 8]
+    footage = VideoFrames(video, whole_frames(*numbers))
+    for rows in (frames.even(len(footage), count)[None], frames.dense(len(footage), count)):
+        expected = [[numbers[index] for index in row] for row in rows]
+        assert [levels(clip) for clip in footage.clips(rows, SIZE)] == expected
+
+
+def test_clips_come_before_the_video_has_been_read_on(video):
+    footage = VideoFrames(video, whole_frames(*range(LENGTH + 3)))
+    clips = footage.clips(frames.dense(len(footage), 4), SIZE)
+    assert levels(next(clips)) == [0, 1, 2, 3]
+    assert levels(next(clips)) == [4, 5, 6, 7]
+    with pytest.raises(ValueError, match="frame 9"):
+        next(clips)
+
+
+def test_a_part_of_a_pixel_counts_as_the_pixel(video):
+    boxes = boxes_of([(3, 30.2, 14.9, 30.3, 15.1)])
+    assert [levels(clip) for clip in VideoFrames(video, boxes).clips(np.zeros((1, 1), np.int64), (1, 1))] == [[3]]
+
+
+def test_a_file_and_numbers_are_the_same_boxes(tmp_path):
+    path = tmp_path / "boxes.csv"
+    path.write_text("\ufeffname,x2,y2,frame,x1,y1\na,3.5,4,0,1,2\nb,7,8,5,5,6\n")
+    numbers = [[0, 1, 2, 3.5, 4], [5, 5, 6, 7, 8]]
+    assert boxes_of(path).tolist() == boxes_of(numbers).tolist() == numbers
+    assert boxes_of([(1, 2, 3, 4)] * 3)[:, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0,1,2,3,4\n", "frame,x1,y1,x2\n0,1,2,3", "frame,x1,y1,x2,y2\n0,1,2,3,4\n1,2,3\n"]
+)
+def test_what_is_no_list_of_boxes_is_refused(tmp_path, text):
+    path = tmp_path / "boxes.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"boxes\.csv"):
+        boxes_of(path)
+
+
+def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
+    for name in ("10.png", "9.png", "a2.PNG", "notes.txt"):
+        (tmp_path / name).touch()
+    assert folder_tracklet(tmp_path).paths == [str(tmp_path / name) for name in ("9.png", "10.png", "a2.PNG")]
+
+
+def test_images_in_memory_of_any_kind_are_the_same_frames():
+    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    rgb = np.repeat(grey[..., None], 3, axis=2)
+    (clip,) = ImageFrames([grey, rgb, Image.fromarray(grey), Image.fromarray(rgb)]).clips(np.array([range(4)]), (2, 3))
+    assert all(np.array_equal(frame, rgb) for frame in clip)
