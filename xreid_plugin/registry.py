@@ -10,8 +10,8 @@ SAMPLER_REGISTRY.__doc__ = """
 Training samplers, chosen by ``DATALOADER.SAMPLER_TRAIN``.
 
 An entry is a subclass of :class:`xreid_plugin.data.samplers.ShardedSampler`, which shares batches among processes and
-lets a resumed run go on in the middle, with ``from_config(cfg, tracklets)`` that returns the keyword arguments of its
-constructor. Its attribute ``pairs`` says whether every clip has a partner in the other modality's block.
+lets a resumed run go on in the middle; its constructor takes the configuration and the training set's tracklets. Its
+attribute ``pairs`` says whether every clip has a partner in the other modality's block.
 """
 
 LOSS_REGISTRY = Registry("LOSS")

@@ -109,18 +109,12 @@ def test_a_request_decides_its_clip(tracklets):
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_batches_do_not_depend_on_the_number_of_workers(tracklets):
     cfg = get_cfg()
-    cfg.SOLVER.IMS_PER_BATCH = 8
+    cfg.SOLVER.IMS_PER_BATCH, cfg.DATALOADER.NUM_INSTANCE = 8, 2
 
     def first_batches(workers):
         cfg.DATALOADER.NUM_WORKERS = workers
         dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation(flip=0.5, padding=2, erase=0.5))
-        sampler = CrossModalityIdentitySampler(
-            pids=[tracklet.pid for tracklet in tracklets],
-            modalities=[tracklet.modality for tracklet in tracklets],
-            batch_size=8,
-            num_instances=2,
-            seed=0,
-        )
+        sampler = CrossModalityIdentitySampler(cfg, tracklets)
         loader = build_reid_train_loader(cfg, train_set=dataset, sampler=sampler)
         return [{key: value.cpu() for key, value in batch.items()} for batch in itertools.islice(loader, 3)]
 

@@ -13,7 +13,7 @@ from fastreid.utils import comm
 from xreid_plugin.data.clips import TestClips, TrainClips
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset, tracklet_dataset
 from xreid_plugin.data.frame_reader import FrameReader, LooseFrames
-from xreid_plugin.data.pack import PackedFrames, describe_size, open_pack
+from xreid_plugin.data.pack import PackedFrames, open_pack
 from xreid_plugin.data.samplers import ShardedSampler
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
@@ -79,8 +79,8 @@ def build_frame_reader(cfg: Any, size_key: str) -> FrameReader:
     info, size = open_pack(file).info, tuple(cfg.INPUT[size_key])
     if info.size not in (None, size):
         raise ValueError(
-            f"DATASETS.PACK is {file}, whose frames are {describe_size(info.size)}, and INPUT.{size_key} is "
-            f"{size[0]}x{size[1]}: set it to the pack's, or pack at that size (tools/pack_dataset.py --frames)."
+            f"DATASETS.PACK is {file} ({info}), and INPUT.{size_key} is {size[0]}x{size[1]}: set it to the pack's, or "
+            "pack at that size (tools/pack_dataset.py --frames)."
         )
     return PackedFrames(file, build_dataset(cfg, info.dataset).home)
 

@@ -54,12 +54,8 @@ class PackInfo:
     format: str = _FORMAT
 
     def __str__(self) -> str:
-        return f"{self.count:,} frames of {self.dataset}, {describe_size(self.size)}"
-
-
-def describe_size(size: tuple[int, int] | None) -> str:
-    """What a pack holds of each frame, for messages."""
-    return "as files" if size is None else f"decoded at {size[0]}x{size[1]} (height x width)"
+        kind = "as files" if self.size is None else f"decoded at {self.size[0]}x{self.size[1]} (height x width)"
+        return f"{self.count:,} frames of {self.dataset}, {kind}"
 
 
 class Pack(Container[str]):
@@ -72,7 +68,7 @@ class Pack(Container[str]):
         self.file = file
         self._environment, self._owner = _open_to_read(file), os.getpid()
         with self.reading() as transaction:
-            self.info = _read_info(transaction, file)
+            self.info = _read_info(transaction.get(_INFO_KEY), file)
 
     def __contains__(self, name: object) -> bool:
         with self.reading() as transaction:
@@ -191,7 +187,7 @@ def _fill(
 ) -> None:
     with environment.begin(write=True) as transaction:
         if not transaction.put(_INFO_KEY, json.dumps(asdict(info)).encode(), overwrite=False):
-            _refuse_other(_read_info(transaction, part), info, part)
+            _refuse_other(_read_info(transaction.get(_INFO_KEY), part), info, part)
         missing = [key for key in frames if transaction.get(key) is None]
 
     def record(key: bytes) -> tuple[bytes, bytes]:
@@ -247,8 +243,7 @@ def _refuse_other(found: PackInfo, wanted: PackInfo, file: Path) -> None:
         raise ValueError(f"{file} is of other frames: {found}; wanted: {wanted}. Remove it, or name another --output.")
 
 
-def _read_info(transaction: lmdb.Transaction, file: Path) -> PackInfo:
-    content = transaction.get(_INFO_KEY)
+def _read_info(content: bytes | memoryview | None, file: Path) -> PackInfo:
     fields = json.loads(bytes(content)) if content else {}
     if fields.get("format") != _FORMAT:
         raise ValueError(f"{file} is no pack of frames of this version: make it again (tools/pack_dataset.py).")

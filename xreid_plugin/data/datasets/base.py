@@ -64,12 +64,15 @@ class VideoCrossModalityDataset(Dataset):
         gallery: the gallery of I2V, under the name that the host knows.
         train_identities: the dataset's own number of each label.
         cameras: camera numbers of the training set, sorted.
+        full_copy: what a full copy holds under the default length, nothing where that is not known: training and test
+            "identities"; by set and modality, as in "I2V query infrared", tracklets and frames.
         mixed: names of kept tracklets with frames of another identity, camera or modality than their line says.
         counts: by set ("train", "I2V query", "I2V gallery", "V2I query", "V2I gallery") and modality.
         protocol: the same facts and the options that led to them, ready for JSON, the same wherever the copy lies.
     """
 
     default_min_length: ClassVar[int]
+    full_copy: Mapping[str, tuple[int, int]] = {}
     home: Path
     train: list[Tracklet]
     query: list[Tracklet]
@@ -92,9 +95,13 @@ class VideoCrossModalityDataset(Dataset):
         """
         if kwargs.get("combineall"):
             raise ValueError("DATASETS.COMBINEALL trains on test identities, which no task here allows; set it False.")
+        shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
+        if shared:
+            raise ValueError(
+                f"{type(self).__name__}: identities are in both training and test, such as {_some(shared)}: no result "
+                "on them would mean anything. Take the lists of both from the same release of the dataset."
+            )
         min_length = min_length or self.default_min_length
-        self._refuse_shared_identities(listed)
-
         train = [tracklet for tracklet in listed.train if len(tracklet.paths) >= min_length]
         self.train_identities = tuple(sorted({tracklet.pid for tracklet in train}))
         label = {identity: index for index, identity in enumerate(self.train_identities)}
@@ -114,7 +121,17 @@ class VideoCrossModalityDataset(Dataset):
                 f"{type(self).__name__}: tracklets with frames of another identity, camera or modality than the list "
                 f"says, kept as in published results: {len(self.mixed)}, such as {_some(self.mixed)}"
             )
-        self.protocol = self._describe(min_length, options or {})
+        self.protocol = {
+            "dataset": type(self).__name__,
+            "min_length": min_length,
+            **(options or {}),
+            "identities": {TRAIN: self.num_train_pids, "test": len({tracklet.pid for tracklet in self.test})},
+            "mixed_tracklets": len(self.mixed),
+            "sets": {
+                name: {modality.name.lower(): counts._asdict() for modality, counts in by_modality.items()}
+                for name, by_modality in self.counts.items()
+            },
+        }
         query, gallery = ([self.test[index] for index in side] for side in self.tasks[INFRARED_TO_VISIBLE])
         super().__init__(train, query, gallery, **kwargs)
 
@@ -122,14 +139,6 @@ class VideoCrossModalityDataset(Dataset):
     def num_train_pids(self) -> int:
         """Number of training identities; labels run from 0 to one below it."""
         return len(self.train_identities)
-
-    @property
-    def full_copy(self) -> Mapping[str, tuple[int, int]]:
-        """What a full copy holds under the default length; nothing where that is not known.
-
-        Training and test "identities"; by set and modality, as in "I2V query infrared", tracklets and frames.
-        """
-        return {}
 
     def show_train(self) -> None:
         """Logs a table of the training set, one row per modality."""
@@ -149,27 +158,6 @@ class VideoCrossModalityDataset(Dataset):
         ]
         table = tabulate(rows, headers=headers, tablefmt="pipe", numalign="left")
         logger.info(f"=> Loaded {type(self).__name__}:\n{table}")
-
-    def _describe(self, min_length: int, options: dict[str, object]) -> dict[str, object]:
-        return {
-            "dataset": type(self).__name__,
-            "min_length": min_length,
-            **options,
-            "identities": {TRAIN: self.num_train_pids, "test": len({tracklet.pid for tracklet in self.test})},
-            "mixed_tracklets": len(self.mixed),
-            "sets": {
-                name: {modality.name.lower(): counts._asdict() for modality, counts in by_modality.items()}
-                for name, by_modality in self.counts.items()
-            },
-        }
-
-    def _refuse_shared_identities(self, listed: ListedTracklets) -> None:
-        shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
-        if shared:
-            raise ValueError(
-                f"{type(self).__name__}: identities are in both training and test, such as {_some(shared)}: no result "
-                "on them would mean anything. Take the lists of both from the same release of the dataset."
-            )
 
     def _count(
         self, listed: ListedTracklets, train: Sequence[Tracklet], min_length: int

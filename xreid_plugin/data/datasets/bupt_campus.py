@@ -41,7 +41,12 @@ _FULL_COPY = {
     "V2I query visible": (540, 48_521),
     "V2I gallery infrared": (2_422, 298_771),
 }
-_AUXILIARY_SET = {"identities": (930, 0), "train infrared": (930, 104_575), "train visible": (930, 104_575)}
+_WITH_AUXILIARY_SET = {
+    **_FULL_COPY,
+    "identities": (2_004, 1_076),
+    "train infrared": (4_504, 502_644),
+    "train visible": (4_504, 502_644),
+}
 
 
 class _Key(NamedTuple):
@@ -107,16 +112,8 @@ class BUPTCampus(VideoCrossModalityDataset):
             VISIBLE_TO_INFRARED: RetrievalTask(pick(query, Modality.VISIBLE), pick(gallery, Modality.INFRARED)),
         }
         listed = ListedTracklets(list(train.values()), list(test.values()), tasks, frozenset(lists.mixed))
+        self.full_copy = _WITH_AUXILIARY_SET if auxiliary else _FULL_COPY
         super().__init__(listed, min_length=min_length, options={"auxiliary": auxiliary}, **kwargs)
-
-    @property
-    def full_copy(self) -> Mapping[str, tuple[int, int]]:
-        """See the base class; with the auxiliary set where it was asked for."""
-        added = _AUXILIARY_SET if self.protocol["auxiliary"] else {}
-        more = {
-            name: (_FULL_COPY[name][0] + counts[0], _FULL_COPY[name][1] + counts[1]) for name, counts in added.items()
-        }
-        return {**_FULL_COPY, **more}
 
 
 class _Lists:
