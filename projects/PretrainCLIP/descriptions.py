@@ -1,0 +1,96 @@
+"""What one would write below a picture of a drawn person: the words from which CLIP learns."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from xreid_plugin.data.synthetic.clothes import Material
+from xreid_plugin.data.synthetic.person import Body, Gait, Person
+from xreid_plugin.data.tracklet import Modality
+
+# OpenCV's hue, 0 to 180, at which a colour's name ends.
+_HUES = ((7, "red"), (20, "orange"), (35, "yellow"), (80, "green"), (98, "cyan"), (128, "blue"), (150, "purple"))
+_PATTERNS = {"chest block": "with a block on the chest", "centre line": "with a line down the middle"}
+_HAIR = {"short": "short hair", "long": "long hair", "bun": "a bun", "afro": "an afro", "bald": "a bald head"}
+# By trait, where its lower and its upper third end, and what people in these two are said to be.
+_BUILD: Mapping[str, tuple[str, str]] = {
+    "height": ("short", "tall"),
+    "shoulders": ("narrow-shouldered", "broad-shouldered"),
+    "depth": ("thin", "stout"),
+    "leg": ("short-legged", "long-legged"),
+}
+_WALK: Mapping[str, tuple[str, str]] = {
+    "leg_swing": ("taking short steps", "taking long strides"),
+    "arm_swing": ("holding the arms still", "swinging the arms"),
+    "elbow_bend": ("with straight arms", "with bent elbows"),
+    "knee_bend": ("with stiff knees", "lifting the knees"),
+}
+_PHOTO = {Modality.VISIBLE: ("a photo", "a picture", "a video frame"), Modality.INFRARED: ("an infrared photo",)}
+
+
+def describe(person: Person, modality: Modality, rng: np.random.Generator | None = None) -> str:
+    """A sentence on a picture of a person, with colours where the sensor sees them.
+
+    Args:
+        person: who is in it.
+        modality: of the sensor.
+        rng: leaves out about a third of the details, and varies the beginning; None tells everything.
+    """
+    outfit, palette = person.outfit, person.palette
+
+    def tint(material: Material) -> str:
+        if modality is Modality.VISIBLE:
+            return _colour(palette.visible[material])
+        return _brightness(float(palette.infrared[material]))
+
+    def told(*parts: str) -> list[str]:
+        return [part for part in parts if rng is None or rng.uniform() > 0.35]
+
+    top = f"{'long-sleeved' if outfit.long_sleeves else 'short-sleeved'} {'coat' if outfit.coat else 'shirt'}"
+    top = _garment(tint(Material.TOP_A), tint(Material.TOP_B), outfit.top_pattern, top)
+    bottom = _garment(tint(Material.BOTTOM_A), tint(Material.BOTTOM_B), outfit.bottom_pattern, outfit.bottom)
+    sleeves = [f"{tint(Material.TOP_B)} sleeves"] if outfit.contrasting_sleeves else []
+    hair = "a hat" if outfit.hair == "hat" else _HAIR[outfit.hair]
+    if outfit.hair not in ("hat", "bald"):
+        hair = f"{tint(Material.HAIR)} {hair.removeprefix('a ').removeprefix('an ')}"
+    bag = [] if outfit.bag == "none" else [f"a {tint(Material.BAG)} {outfit.bag}"]
+    opening = _PHOTO[modality][0 if rng is None else int(rng.integers(len(_PHOTO[modality])))]
+    build = told(*_extremes(person.body, _BUILD))
+    wears = told(f"a {top}", *sleeves, bottom, hair, *bag, f"{tint(Material.SHOES)} shoes")
+    walk = told(*_extremes(person.gait, _WALK))
+    sentence = " ".join([opening, "of a", *build, "person"])
+    return ", ".join([sentence + (f" in {wears[0]}" if wears else ""), *wears[1:], *walk])
+
+
+def _garment(first: str, second: str, pattern: str, kind: str) -> str:
+    if pattern == "plain":
+        return f"{first} {kind}"
+    if pattern in _PATTERNS:
+        return f"{first} {kind} {_PATTERNS[pattern]} in {second}"
+    return f"{first} {kind} with {second} {pattern}"
+
+
+def _extremes(traits: Body | Gait, words: Mapping[str, tuple[str, str]]) -> list[str]:
+    """What is said of the traits that lie in the lower or the upper third of their range."""
+    found = []
+    for name, (below, above) in words.items():
+        low, high = type(traits).__dataclass_fields__[name].metadata["range"]
+        share = (getattr(traits, name) - low) / (high - low)
+        if not 1 / 3 <= share <= 2 / 3:
+            found.append(below if share < 1 / 2 else above)
+    return found
+
+
+def _colour(bgr: NDArray[np.uint8]) -> str:
+    hue, saturation, _ = cv2.cvtColor(bgr[None, None], cv2.COLOR_BGR2HSV)[0, 0].tolist()
+    brightness = _brightness(float(bgr @ np.array([0.114, 0.587, 0.299])))
+    name = "grey" if saturation < 40 else next((name for end, name in _HUES if hue < end), "pink")
+    if (brightness, name) == ("dark", "orange"):
+        return "brown"
+    return name if brightness == "grey" else f"{brightness} {name}"
+
+
+def _brightness(level: float) -> str:
+    return "dark" if level < 85 else "light" if level > 170 else "grey"
