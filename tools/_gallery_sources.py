@@ -15,7 +15,7 @@ from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.footage import TrackletInput, VideoTracklet, boxes_of, folder_tracklet
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import Modality, Tracklet
-from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them
+from xreid_plugin.engine.evaluation import as_the_model_knows_them
 from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.gallery.store import Batch, FrameRef, Record
 from xreid_plugin.predictor import TrackletPredictor

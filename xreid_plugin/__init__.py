@@ -7,7 +7,7 @@ Importing this package makes the host usable on today's torch and registers ever
 # The host comes first: everything below imports it and relies on its fixes.
 from xreid_plugin import host
 
-host.mend()
+host.patch()
 
 # Each of these imports registers something; nothing else is taken from them here.
 import xreid_plugin.data.datasets.bupt_campus  # DATASET: BUPTCampus

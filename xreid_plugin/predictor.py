@@ -24,9 +24,8 @@ from xreid_plugin.data.footage import Footage, FrameSource, TrackletInput, Video
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, Tracklet
 from xreid_plugin.data.transforms import to_planes
-from xreid_plugin.engine.checkpoint import TRAINING_ONLY
-from xreid_plugin.engine.inference import Embedder
-from xreid_plugin.engine.precision import autocast
+from xreid_plugin.engine.checkpoints import TRAINING_ONLY
+from xreid_plugin.engine.inference import Embedder, autocast
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.engine.unseen_cameras import NO_CAMERA
 from xreid_plugin.evaluation.evaluator import tracklet_means

@@ -98,7 +98,7 @@ def norms_in_training(model):
 
 def test_batch_norms_are_frozen_as_the_hosts_hook_freezes_a_host_model(freezing):
     cfg, model, host_cfg, host_model = freezing
-    ours = FreezeHook(model, cfg.MODEL.FREEZE_LAYERS, 2)
+    ours = FreezeHook(model, build_optimizer(cfg, model), cfg.MODEL.FREEZE_LAYERS, 2)
     hosts = LayerFreeze(host_model, host_cfg.MODEL.FREEZE_LAYERS, 2)
     before = norms_in_training(host_model)
     steps = []

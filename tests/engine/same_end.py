@@ -5,7 +5,7 @@ import json
 import torch
 
 from tests.data.small_set import small_config
-from xreid_plugin.engine.metrics import CLOCKED
+from xreid_plugin.engine.record import CLOCKED
 from xreid_plugin.engine.trainer import XReIDTrainer
 
 # Epochs of four steps, lines of three: a period ends in mid-epoch, and an epoch in mid-period. The warm-up ends within

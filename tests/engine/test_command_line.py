@@ -1,10 +1,12 @@
 import argparse
+import socket
 
 import pytest
 import torch
 
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.engine import command_line
+from xreid_plugin.engine.launch import check_processes, launch
 from xreid_plugin.host import DeviceLoader
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -21,42 +23,39 @@ class Failing(torch.utils.data.Dataset):
         raise self.error
 
 
-@pytest.fixture
-def run_that_reads(monkeypatch):
-    """Runs what every process runs, over a run that reads a set in some workers."""
-
-    def run(error, workers):
-        loader = DeviceLoader(0, dataset=Failing(error), num_workers=workers)
-        monkeypatch.setattr(command_line, "_prepared", lambda arguments: lambda: list(loader))
-        command_line.train_or_evaluate(argparse.Namespace(debug=False))
-
-    return run
-
-
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (FrameError("a frame is missing"), 2),
-        (FileNotFoundError(2, "No such file or directory", "x.pack"), 1),
-        (OSError(24, "Too many open files"), 1),
-    ],
-    ids=["frame", "missing", "descriptors"],
+    ("error", "code"), [(FrameError("a frame is missing"), 2), (FileNotFoundError(2, "No such file", "x.pack"), 1)]
 )
-def test_what_is_wrong_with_data_is_one_message(run_that_reads, capsys, error, code, workers):
+def test_what_is_wrong_with_data_is_one_message(monkeypatch, capsys, error, code, workers):
+    loader = DeviceLoader(0, dataset=Failing(error), num_workers=workers)
+    monkeypatch.setattr(command_line, "_prepared", lambda arguments: lambda: list(loader))
     with pytest.raises(SystemExit) as end:
-        run_that_reads(error, workers)
+        command_line.train_or_evaluate(argparse.Namespace(debug=False))
     assert end.value.code == code
-    text = str(error).partition("] ")[2] or str(error)
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith("train_net: ")
-    assert told.endswith(text)
+    text = str(error).partition("] ")[2] or error  # without "[Errno 2]"
+    assert capsys.readouterr().err.splitlines()[-1] == f"train_net: {text}"
 
 
-def test_a_workers_value_error_is_about_data_and_ones_own_a_fault_of_the_program(run_that_reads, capsys):
-    with pytest.raises(SystemExit) as end:
-        run_that_reads(ValueError("odd boxes"), 1)
-    assert end.value.code == 2
-    assert "train_net: odd boxes\n" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="odd boxes"):
-        run_that_reads(ValueError("odd boxes"), 0)
+def options(processes=1, machines=1, url="auto"):
+    return argparse.Namespace(num_gpus=processes, num_machines=machines, machine_rank=0, dist_url=url)
+
+
+def test_a_single_process_runs_in_place():
+    seen = []
+    launch(seen.append, options(), on_cuda=False)
+    assert seen == [options()]
+
+
+@pytest.mark.parametrize(("given", "named"), [(options(999), "--num-gpus"), (options(1, 2), "--dist-url")])
+def test_options_that_do_not_fit_are_named(given, named):
+    with pytest.raises(ValueError, match=named):
+        check_processes(given, on_cuda=given.num_gpus > 1)
+
+
+def test_a_port_that_is_taken_ends_the_run():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(SystemExit, match="EADDRINUSE"):
+            launch(print, options(2, url=f"tcp://127.0.0.1:{other.getsockname()[1]}"), on_cuda=False)

@@ -10,13 +10,17 @@ from torch import nn
 
 from tests.data.small_set import small_config
 from tests.ranks import run_on_two_ranks
+from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_clip_loader, build_dataset
-from xreid_plugin.data.tracklet import IMAGES, INDICES
-from xreid_plugin.engine.inference import Embedder
+from xreid_plugin.data.substitution import ClipFaults
+from xreid_plugin.data.tracklet import FAULTS, IMAGES, INDICES
+from xreid_plugin.engine.inference import Embedder, InParts, WholePass, autocast, bad_clips, log_bad_frames
+from xreid_plugin.engine.step import gradient_scaler
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.evaluation.ranking import METRICS
+from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.fingerprint import fingerprint
 
 
@@ -114,3 +118,94 @@ def test_two_ranks_embed_any_number_of_tracklets_as_one_process_does(count, mode
 def test_saved_features_say_which_model_made_them(evaluation, small_set, tmp_path):
     cfg = small_config(small_set, tmp_path)
     assert evaluation[1].protocol["model"] == fingerprint(CoarsePixels(), cfg, ())
+
+
+class Scarce:
+    """Embeds clips as their means; memory ends, as torch says it, above so many clips."""
+
+    def __init__(self, most):
+        self.most = most
+        self.sizes = []
+
+    def __call__(self, batch):
+        self.sizes.append(len(batch[IMAGES]))
+        if self.sizes[-1] > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return batch[IMAGES].flatten(1).mean(1, keepdim=True)
+
+
+def test_a_batch_that_does_not_fit_is_embedded_in_parts():
+    clips = {IMAGES: torch.arange(33.0).reshape(11, 3)}
+    scarce = Scarce(3)
+    in_parts = InParts(scarce)
+    torch.testing.assert_close(in_parts(clips), clips[IMAGES].mean(1, keepdim=True))
+    assert scarce.sizes == [11, 6, 3, 3, 3, 2]
+    # The next batch starts with what has fitted.
+    in_parts(clips)
+    assert scarce.sizes[6:] == [3, 3, 3, 2]
+    with pytest.raises(torch.OutOfMemoryError):
+        InParts(Scarce(0))({IMAGES: torch.ones(2, 3)})
+
+
+# Half of the least number that float16 has.
+SMALL_GRADIENT = torch.tensor(2.0**-25)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "name", "dtype"),
+    [(False, "float16", torch.float32), (True, "bfloat16", torch.bfloat16), (True, "float16", torch.float16)],
+)
+def test_products_have_the_number_type_and_no_gradient_is_too_small_for_it(enabled, name, dtype):
+    cfg = get_cfg()
+    cfg.merge_from_list(["MODEL.DEVICE", "cpu", "SOLVER.AMP.ENABLED", enabled, "SOLVER.AMP.DTYPE", name])
+    context, square = autocast(cfg), torch.eye(2)
+    for _ in range(2):
+        with context:
+            assert (square @ square).dtype == dtype
+        assert (square @ square).dtype == torch.float32
+    assert gradient_scaler(cfg).scale(SMALL_GRADIENT).to(dtype) > 0
+
+
+CLIPS = [
+    ClipFaults("A"),
+    ClipFaults("B", frames=["b1", "b2"]),
+    ClipFaults("C", dropped=["D"]),
+    ClipFaults("B", frames=["b1"]),
+]
+
+
+def summed_on_rank(rank, folder):
+    return log_bad_frames("Training", bad_clips(CLIPS[2 * rank : 2 * rank + 2]))
+
+
+def test_bad_frames_are_summed_up_in_one_line(tmp_path, caplog):
+    assert log_bad_frames("Training, epoch 3", bad_clips(CLIPS)) == 3
+    log_bad_frames("Training, epoch 4", bad_clips(CLIPS[:1]))
+    [line] = caplog.messages
+    assert line.startswith("Training, epoch 3: 3 bad frames in 1 tracklets were substituted, such as b1, b2; ")
+    assert "1 tracklets without a readable frame were dropped: D." in line
+    assert run_on_two_ranks(summed_on_rank, tmp_path) == [3, 0]
+
+
+class Blanks(torch.utils.data.Dataset):
+    """Six clips, of which the even ones and the last two are blank."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        blank = index % 2 == 0 or index > 3
+        return {IMAGES: torch.full((2,), index), INDICES: index, FAULTS: ClipFaults(dropped=[f"T{index}"], blank=blank)}
+
+    @staticmethod
+    def collate_fn(items):
+        tensors = {IMAGES: torch.stack([i[IMAGES] for i in items]), INDICES: torch.tensor([i[INDICES] for i in items])}
+        return {**tensors, FAULTS: [item[FAULTS] for item in items]}
+
+
+def test_a_pass_is_without_blank_clips():
+    clips = WholePass(DeviceLoader(0, dataset=Blanks(), batch_size=2), "Refreshing")
+    batches = list(clips)
+    assert [batch[INDICES].tolist() for batch in batches] == [[1], [3]]
+    assert [batch[IMAGES][:, 0].tolist() for batch in batches] == [[1], [3]]
+    assert [name for clip in clips.faults for name in clip.dropped] == [f"T{index}" for index in range(6)]

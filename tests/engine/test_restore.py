@@ -9,7 +9,7 @@ import torch
 
 from tests.checkpoints import write_checkpoint
 from tests.data.small_set import SMALL
-from xreid_plugin.engine.checkpoint import read_checkpoint
+from xreid_plugin.engine.checkpoints import read_checkpoint
 from xreid_plugin.engine.command_line import train_or_evaluate
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.predictor import TrackletPredictor

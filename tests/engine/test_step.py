@@ -1,4 +1,5 @@
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from tests.ranks import run_on_two_ranks
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import INDICES
 from xreid_plugin.engine.optimizer import build_optimizer
-from xreid_plugin.engine.step import NonFiniteLossError, TrainingStep
+from xreid_plugin.engine.step import TrainingStep
 
 
 class TwoLosses(nn.Module):
@@ -79,19 +80,18 @@ def test_losses_are_read_once_a_period_and_when_asked():
 
 @pytest.mark.parametrize(("bad", "word"), [(float("nan"), "loss_a nan"), (float("inf"), "loss_a inf")])
 def test_the_step_that_went_wrong_is_named_though_it_is_read_later(bad, word):
-    step = training_step(batches(1.0, 1.0, bad, 1.0), 4)
-    names = [f"tracklet{n}" for n in range(8)]
-    step.data_loader = type("Loader", (), {"dataset": type("Set", (), {"tracklets": [Named(n) for n in names]})})
-    with pytest.raises(NonFiniteLossError) as error:
+    loader = Loader(batches(1.0, 1.0, bad, 1.0))
+    loader.dataset = SimpleNamespace(tracklets=[SimpleNamespace(name=f"tracklet{n}") for n in range(8)])
+    step = training_step(loader, 4)
+    with pytest.raises(FloatingPointError) as error:
         run(step, 4)
     assert "at iteration 3:" in str(error.value)
     assert word in str(error.value)
     assert "The batch's tracklets: tracklet2, tracklet7." in str(error.value)
 
 
-class Named:
-    def __init__(self, name):
-        self.name = name
+class Loader(list):
+    """Batches of a dataset."""
 
 
 def failing_on_rank(rank, folder):
@@ -101,7 +101,7 @@ def failing_on_rank(rank, folder):
         try:
             for step.iter in range(2):
                 step.run_step()
-        except NonFiniteLossError as error:
+        except FloatingPointError as error:
             return str(error)
 
 

@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from fastreid.data import build_reid_test_loader, build_reid_train_loader
 from fastreid.modeling.meta_arch import META_ARCH_REGISTRY, build_model
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.host import DeviceLoader, default_workers, resolve_device
+from xreid_plugin.host import WORKER_DIED, DeviceLoader, default_workers, resolve_device
 
 # Of no account here: a machine of one core, and a Python that would rather not fork.
 pytestmark = [
@@ -63,12 +64,6 @@ def test_workers_given_by_name_come_before_those_of_the_configuration():
     assert loader.num_workers == 1
 
 
-def test_loaders_can_be_built_without_a_configuration():
-    loader, num_query = build_reid_test_loader(test_set=Squares(), test_batch_size=4, num_query=2, num_workers=0)
-    assert num_query == 2
-    assert [len(batch["targets"]) for batch in loader] == [4, 4, 2]
-
-
 def test_the_training_loader_runs_without_cuda():
     sampler = torch.utils.data.SequentialSampler(Squares())
     loader = build_reid_train_loader(config(), train_set=Squares(), sampler=sampler)
@@ -109,17 +104,6 @@ def test_batches_are_read_ahead_as_the_configuration_says():
     cfg.DATALOADER.PREFETCH = 3
     assert build_reid_test_loader(cfg, test_set=Squares())[0].prefetch_factor == 3
     assert build_reid_train_loader(cfg, train_set=Squares(), sampler=range(4)).prefetch_factor == 3
-    cfg.DATALOADER.NUM_WORKERS = 0
-    assert_all_squares(list(build_reid_test_loader(cfg, test_set=Squares())[0]), "cpu")
-
-
-@pytest.mark.parametrize(("name", "device"), [("cpu", "cpu"), ("auto", "cuda")])
-def test_batches_are_for_the_device_of_the_model_where_there_is_a_gpu(name, device, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    cfg = config(name)
-    train_loader = build_reid_train_loader(cfg, train_set=Squares(), sampler=range(10))
-    test_loader, _ = build_reid_test_loader(cfg=cfg, test_set=Squares())
-    assert (train_loader.device.type, test_loader.device.type) == (device, device)
 
 
 @needs_gpu
@@ -127,10 +111,6 @@ def test_batches_are_for_the_device_of_the_model_where_there_is_a_gpu(name, devi
 def test_batches_reach_the_gpu_whole(workers):
     loader, _ = build_reid_test_loader(config("auto", workers), test_set=Squares())
     assert_all_squares(list(loader), "cuda")
-
-
-def test_a_loader_of_nothing_ends():
-    assert list(DeviceLoader(0, dataset=Squares(), batch_sampler=[])) == []
 
 
 @pytest.mark.parametrize("cuda", [True, False])
@@ -146,3 +126,59 @@ def test_models_are_built_on_the_device_of_the_configuration():
         cfg = config(name)
         cfg.MODEL.META_ARCHITECTURE = "OneLayer"
         assert build_model(cfg).layer.weight.device.type == resolve_device(name).type
+
+
+class Readers(Squares):
+    """Each item tells which process reads it; the eighth does what it is told."""
+
+    def __init__(self, deed=lambda: None):
+        self.deed = deed
+
+    def __getitem__(self, index):
+        if index == 7:
+            self.deed()
+        return {"images": torch.zeros(2), "targets": os.getpid()}
+
+
+def readers(loader):
+    return {pid for batch in loader for pid in batch["targets"].tolist()}
+
+
+def test_workers_stay_for_the_next_pass_even_if_one_is_abandoned():
+    loader = DeviceLoader(0, dataset=Readers(), batch_size=4, num_workers=2)
+    first = readers(loader)
+    assert len(first) == 2
+    assert os.getpid() not in first
+    next(iter(loader))
+    assert readers(loader) == first
+
+
+def test_an_error_of_a_worker_comes_as_it_was_raised():
+    def fail():
+        raise FileNotFoundError(2, "No such file", "frame.jpg")
+
+    loader = DeviceLoader(0, dataset=Readers(fail), num_workers=1)
+    with pytest.raises(FileNotFoundError) as error:
+        list(loader)
+    assert str(error.value) == "[Errno 2] No such file: 'frame.jpg'"
+    assert "in fail" in str(error.value.__cause__)
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_worker_is_named():
+    loader = DeviceLoader(0, dataset=Readers(kill), batch_size=10, num_workers=1)
+    with pytest.raises(RuntimeError, match=WORKER_DIED):
+        list(loader)
+
+
+def test_workers_hand_tensors_over_in_shared_memory():
+    class Shared(Readers):
+        @staticmethod
+        def collate_fn(items):
+            return {"images": torch.stack([item["images"] for item in items])}
+
+    (batch,) = DeviceLoader(0, dataset=Shared(), batch_size=10, num_workers=1)
+    assert batch["images"].is_shared()

@@ -139,31 +139,29 @@ def test_the_optimizer_of_the_host_learns(optimizer_name):
     assert rates == {id(model.layer.weight): 0.05, id(model.layer.bias): 0.1}
 
 
-@pytest.mark.parametrize("dtype", [None, torch.bfloat16])
-def test_mixed_precision_steps_on_a_cpu(dtype):
-    model = Regression()
-    before = parameters(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    history = run(AMPTrainer(model, [batch()] * 5, optimizer, None, dtype=dtype), 5)
-    assert model.computed_in == {torch.bfloat16}
-    assert {value.dtype for value in model.parameters()} == {torch.float32}
-    assert unmoved(before, model) == []
-    assert history[-1] < history[0]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("dtype", [None, torch.float16, torch.bfloat16])
-def test_mixed_precision_steps_on_a_gpu(dtype):
-    model = Regression().cuda()
+@pytest.mark.parametrize("device", DEVICES)
+def test_mixed_precision_steps(device):
+    model = Regression().to(device)
     before = parameters(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    trainer = AMPTrainer(model, [batch("cuda")] * 5, optimizer, None, dtype=dtype)
+    trainer = AMPTrainer(model, [batch(device)] * 5, optimizer, None)
     history = run(trainer, 5)
-    assert model.computed_in == {dtype or torch.float16}
-    assert trainer.grad_scaler.is_enabled() == (dtype != torch.bfloat16)
+    assert model.computed_in == {torch.float16 if device == "cuda" else torch.bfloat16}
     assert {value.dtype for value in model.parameters()} == {torch.float32}
     assert unmoved(before, model) == []
     assert history[-1] < history[0]
+
+
+def test_a_loss_that_is_not_finite_is_named():
+    model = Regression()
+    trainer = SimpleTrainer(
+        model, [{"images": torch.full((8, 4), float("nan"))}], torch.optim.SGD(model.parameters()), None
+    )
+    with pytest.raises(FloatingPointError, match="loss"):
+        run(trainer, 1)
 
 
 class NoWork(TrainerBase):

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES
-from xreid_plugin.engine.precision import autocast
+from xreid_plugin.engine.inference import autocast
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import build_model
 

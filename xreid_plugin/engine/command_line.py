@@ -5,29 +5,26 @@ The tool's --help tells the exit codes.
 
 import argparse
 import logging
-import pickle
+import multiprocessing
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from fastreid.utils import comm
 
 from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.engine.checkpoint import load_for_evaluation
-from xreid_plugin.engine.evaluation_sets import show_test_sets
-from xreid_plugin.engine.job import plan_job
-from xreid_plugin.engine.launch import launch
-from xreid_plugin.engine.rank import leave_together, speaks_for_machine
-from xreid_plugin.engine.run_record import evaluation_label, write_evaluation_config
+from xreid_plugin.engine.checkpoints import load_for_evaluation
+from xreid_plugin.engine.evaluation import show_test_sets
+from xreid_plugin.engine.launch import check_processes, launch, leave_together
+from xreid_plugin.engine.record import evaluation_label
 from xreid_plugin.engine.setup import read_config, setup
 from xreid_plugin.engine.signals import RunStopped
-from xreid_plugin.engine.step import NonFiniteLossError
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.extensions import import_extensions
-from xreid_plugin.files import WriteError
-from xreid_plugin.host import resolve_device
-from xreid_plugin.loader_errors import WorkerDiedError, end_workers, from_worker, loader_errors_told
+from xreid_plugin.host import WORKER_DIED, resolve_device
 from xreid_plugin.user_errors import USAGE_ERROR, message_of, report_user_error
 
 logger = logging.getLogger(__name__)
@@ -46,14 +43,9 @@ def run(arguments: argparse.Namespace) -> None:
     """Starts the processes of the job; one process runs in place."""
     with _errors_for_people(arguments):
         import_extensions(arguments.imports)
-        job = plan_job(
-            arguments.num_gpus,
-            arguments.num_machines,
-            arguments.machine_rank,
-            arguments.dist_url,
-            on_cuda=resolve_device(read_config(arguments).MODEL.DEVICE).type == "cuda",
-        )
-    launch(job, train_or_evaluate, (arguments,))
+        on_cuda = resolve_device(read_config(arguments).MODEL.DEVICE).type == "cuda"
+        check_processes(arguments, on_cuda)
+    launch(train_or_evaluate, arguments, on_cuda)
 
 
 def train_or_evaluate(arguments: argparse.Namespace) -> None:
@@ -61,41 +53,37 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
     with _errors_for_people(arguments):
         work = _prepared(arguments)
     try:
-        with loader_errors_told():
-            work()
+        work()
     except RunStopped as stop:
         leave_together()
         sys.exit(stop.exit_code)
     except FrameError as error:
-        _tell(error, arguments)
-        sys.exit(USAGE_ERROR)
-    except WorkerDiedError as error:
-        end_workers()
-        _tell(error, arguments)
-        sys.exit(RUN_FAILED)
-    except (NonFiniteLossError, WriteError, OSError) as error:
-        _tell(error, arguments)
-        sys.exit(RUN_FAILED)
-    except ValueError as error:
-        # A worker's is about the data that it read; another is a fault of the program, which wants its traceback.
-        if not from_worker(error):
+        _tell(error, arguments, USAGE_ERROR)
+    except (FloatingPointError, OSError) as error:
+        _tell(error, arguments, RUN_FAILED)
+    except RuntimeError as error:
+        if not str(error).startswith(WORKER_DIED):
             raise
-        _tell(error, arguments)
-        sys.exit(USAGE_ERROR)
+        _tell(error, arguments, RUN_FAILED)
 
 
-def _tell(error: Exception, arguments: argparse.Namespace) -> None:
+def _tell(error: Exception, arguments: argparse.Namespace, exit_code: int) -> None:
     logger.error(message_of(error))
-    if speaks_for_machine():
-        report_user_error("train_net", error, arguments.debug)
+    report_user_error("train_net", error, arguments.debug)
+    # Torch would wait for every worker of a loader whose iterator is held by a traceback.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    sys.exit(exit_code)
 
 
 @contextmanager
 def _errors_for_people(arguments: argparse.Namespace) -> Iterator[None]:
     try:
         yield
-    except (AssertionError, KeyError, OSError, ValueError, yaml.YAMLError, pickle.UnpicklingError) as error:
-        if speaks_for_machine():
+    except (AssertionError, KeyError, OSError, ValueError, yaml.YAMLError) as error:
+        # What is wrong for all processes of a machine is told once.
+        if comm.get_local_rank() == 0:
             report_user_error("train_net", error, arguments.debug)
         sys.exit(USAGE_ERROR)
 
@@ -108,7 +96,6 @@ def _prepared(arguments: argparse.Namespace) -> Callable[[], object]:
         show_test_sets(cfg)
         model = XReIDTrainer.build_model(cfg)
         load_for_evaluation(model, checkpoint)
-        write_evaluation_config(cfg)
         return lambda: XReIDTrainer.test(cfg, model, evaluation_label(cfg))
     trainer = XReIDTrainer(cfg)
     trainer.resume_or_load(resume=arguments.resume)
@@ -124,9 +111,9 @@ def _train(trainer: XReIDTrainer, folder: str) -> None:
 
 
 def _finished(folder: Path, trainer: XReIDTrainer) -> str:
-    figures = sorted(map(str, folder.glob(f"results_*epoch_{trainer.start_epoch}.json"))) or ["none"]
+    metrics = sorted(map(str, folder.glob(f"results_*epoch_{trainer.start_epoch}.json"))) or ["none"]
     return (
         f"The run is finished: it stands at iteration {trainer.start_iter} of {trainer.max_iter}, and has had "
-        f"{trainer.start_epoch} of its {trainer.max_epoch} epochs. Figures of the last: {', '.join(figures)}. "
+        f"{trainer.start_epoch} of its {trainer.max_epoch} epochs. Metrics of the last: {', '.join(metrics)}. "
         f"{_TRAINS_ON[trainer.cfg.SOLVER.SCHED]} --eval-only in place of --resume evaluates."
     )

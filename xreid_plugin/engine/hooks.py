@@ -1,28 +1,68 @@
-"""What happens around the steps of a run: prototypes, throughput, frozen layers, checkpoints."""
+"""What happens around the steps of a run: prototypes, frozen layers, checkpoints, evaluations, and what is written."""
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
 
-from fastreid.engine.hooks import LayerFreeze
+import torch
 from fastreid.engine.train_loop import HookBase
+from fastreid.utils import comm
 from torch import nn
 
+from xreid_plugin.data.build import build_clip_loader, build_training_set
 from xreid_plugin.data.tracklet import Modality
-from xreid_plugin.engine.inference import extract_sequences
-from xreid_plugin.engine.run_checkpoints import FINAL
+from xreid_plugin.engine.checkpoints import FINAL
+from xreid_plugin.engine.inference import autocast, extract_sequences, log_bad_frames
+from xreid_plugin.engine.record import RunWriter, console_line, has_evaluation
 from xreid_plugin.host import DeviceLoader
+from xreid_plugin.modeling.gather import gather_rows
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 from xreid_plugin.modeling.xreid import XReID
 from xreid_plugin.progress import duration
 
 logger = logging.getLogger(__name__)
 
+# Label of the evaluation before the first step.
+BEFORE_TRAINING = "before training"
 # Whoever reads the log need not be told of what takes no time.
 TOLD_FROM_SECONDS = 2.0
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-class PrototypeHook(HookBase):
+def hooks_of_clips(
+    cfg: Any,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    interrupting: Callable[[], AbstractContextManager[Any]] = nullcontext,
+) -> list[HookBase]:
+    """What training on clips needs beside the host's own hooks, whichever trainer runs it.
+
+    Args:
+        cfg: complete.
+        model: of the run, not wrapped.
+        optimizer: of :func:`~xreid_plugin.engine.optimizer.build_optimizer`.
+        interrupting: entered around a refresh of the prototypes, which a signal may leave.
+    """
+    built: list[HookBase] = []
+    if cfg.MODEL.FREEZE_LAYERS and cfg.SOLVER.FREEZE_ITERS > 0:
+        built.append(FreezeHook(model, optimizer, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
+    if isinstance(model, XReID) and model.prototypes is not None:
+        tracklets, cpc = build_training_set(cfg).train, cfg.MODEL.CPC
+        loader = build_clip_loader(cfg, tracklets, "even", cpc.REFRESH_BATCH, drop_unreadable=True)
+        period = cfg.SOLVER.LOG_PERIOD
+        context = autocast(cfg)
+        built.append(
+            PrototypeRefresh(model, model.prototypes, loader, cpc.REFRESH_EPOCHS, period, context, interrupting)
+        )
+    if comm.get_world_size() > 1:
+        built.append(StatisticsHook(model))
+    return built
+
+
+class PrototypeRefresh(HookBase):
     """Refreshes the prototypes before an epoch and updates them after every backward pass (method: CPC)."""
 
     def __init__(
@@ -32,6 +72,8 @@ class PrototypeHook(HookBase):
         loader: DeviceLoader,
         refresh_epochs: int,
         log_period: int,
+        autocast: AbstractContextManager[Any],
+        interrupting: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         """
         Args:
@@ -40,12 +82,16 @@ class PrototypeHook(HookBase):
             loader: one clip of every training tracklet.
             refresh_epochs: epochs between two extractions of the prototypes; 0: one, before the first epoch.
             log_period: iterations between two records of the similarities, which wait for the device.
+            autocast: entered around forward passes.
+            interrupting: entered around the whole pass.
         """
         self._model = model
         self._memory = memory
         self._loader = loader
         self._refresh_epochs = refresh_epochs
         self._log_period = log_period
+        self._autocast = autocast
+        self._interrupting = interrupting
 
     def before_epoch(self) -> None:
         """Extracts the prototypes from every training tracklet, but not where a run goes on in mid-epoch."""
@@ -54,7 +100,7 @@ class PrototypeHook(HookBase):
         if not due or self.trainer.iter % self.trainer.iters_per_epoch:
             return
         start = time.perf_counter()
-        with self.trainer.stop.interrupting(), self.trainer.autocast():
+        with self._interrupting(), self._autocast:
             sequences, targets, modalities = extract_sequences(self._model, self._loader)
         self._model.extract_prototypes(sequences, targets, modalities, fit_neck=first)
         gap = (self._memory.of(Modality.INFRARED) * self._memory.of(Modality.VISIBLE)).sum(1).mean()
@@ -72,6 +118,164 @@ class PrototypeHook(HookBase):
             self.trainer.storage.put_scalars(
                 **{"prototype/own": similarity.own.item(), "prototype/cross": similarity.cross.item()}
             )
+
+
+class FreezeHook(HookBase):
+    """Keeps layers at any depth as they are for a while, MODEL.FREEZE_LAYERS: their parameters and their batch norms.
+
+    The host's LayerFreeze knows a model's own children alone, and puts them in eval mode, in which heads give no
+    losses; here only the norms are. Each evaluation or refresh puts the model back in train mode, hence before every
+    step. The host's optimiser counts its steps for the parameters, anew in a run that is resumed.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, freeze_layers: Iterable[str], freeze_iters: int
+    ) -> None:
+        """
+        Args:
+            model: of the run.
+            optimizer: its groups say by "freeze_status" which of them are of these layers.
+            freeze_layers: full dotted names of modules.
+            freeze_iters: for how many iterations.
+        """
+        layers = list(freeze_layers)
+        self._iters = freeze_iters
+        self._norms = [
+            module
+            for name, module in model.named_modules()
+            if isinstance(module, BATCH_NORMS) and f"{name}.".startswith(tuple(f"{layer}." for layer in layers))
+        ]
+        self._parameters = [
+            parameter
+            for group in optimizer.param_groups
+            if group["freeze_status"] == "freeze"
+            for parameter in group["params"]
+        ]
+        optimizer.register_step_pre_hook(self._drop_gradients)
+        logger.info(
+            f"{', '.join(layers)}: {len(self._parameters)} parameters and {len(self._norms)} batch norms are frozen "
+            f"for {freeze_iters} iterations"
+        )
+
+    def before_step(self) -> None:
+        """Freezes the norms, or lets them learn again once the iterations are over."""
+        if self.trainer.iter <= self._iters:
+            for norm in self._norms:
+                norm.train(self.trainer.iter == self._iters)
+
+    def _drop_gradients(self, *_: object) -> None:
+        if self.trainer.iter < self._iters:
+            for parameter in self._parameters:
+                parameter.grad = None
+
+
+@torch.no_grad()
+def share_batch_statistics(model: nn.Module) -> None:
+    """Gives every rank the mean of all ranks' running means and variances, bit for bit the same.
+
+    The host's distributed training broadcasts no buffers, so that the statistics of an image model's backbone are of a
+    rank's own part of the batches. Unshared, ranks would embed queries and gallery with different networks. Heads see
+    the clips of all ranks, and their statistics are alike but for what other devices round otherwise.
+
+    Args:
+        model: of any kind; changed in place.
+    """
+    for name, buffer in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.copy_(gather_rows(buffer[None]).mean(0))
+
+
+class StatisticsHook(HookBase):
+    """Shares the statistics after every epoch, before it is saved and evaluated and the next refresh."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """
+        Args:
+            model: of the run.
+        """
+        self._model = model
+
+    def after_epoch(self) -> None:
+        """Waits for all ranks."""
+        share_batch_statistics(self._model)
+
+
+class BadFramesHook(HookBase):
+    """Sums up the bad frames of every epoch of training."""
+
+    def after_epoch(self) -> None:
+        """Logs, and begins anew."""
+        log_bad_frames(f"Training, epoch {self.trainer.epoch + 1}", self.trainer.take_faults())
+
+
+class CheckpointHook(HookBase):
+    """Saves every so many epochs and at the end.
+
+    Unlike the host's, it keeps no "best" epoch: the test set would pick that, and its metrics would be too good.
+    """
+
+    def __init__(self, period: int) -> None:
+        """
+        Args:
+            period: epochs between two checkpoints.
+        """
+        self._period = period
+
+    def after_epoch(self) -> None:
+        """Saves ``model_NNNN`` by the number of the epoch, from 0, and ``model_final`` after the last; collective."""
+        epoch = self.trainer.epoch
+        if epoch + 1 == self.trainer.max_epoch:
+            self.trainer.save_checkpoint(FINAL)
+        elif (epoch + 1) % self._period == 0:
+            self.trainer.save_checkpoint(f"model_{epoch:04d}")
+
+
+class EvaluationHook(HookBase):
+    """Evaluates every so many epochs and after the last, and what an interrupted run was about to evaluate."""
+
+    def __init__(self, period: int, at_start: bool, record: Path) -> None:
+        """
+        Args:
+            period: epochs between two evaluations; 0 or less for none.
+            at_start: whether a fresh run is evaluated before its first step, so that the last table has something to
+                compare with.
+            record: metrics.json, which tells what has been evaluated.
+        """
+        self._period = period
+        self._at_start = at_start
+        self._record = record
+
+    def _is_due_after(self, epoch: int) -> bool:
+        done = epoch + 1
+        return self._period > 0 and (done % self._period == 0 or done == self.trainer.max_epoch)
+
+    def before_train(self) -> None:
+        """Evaluates at the start; or, if it is due, the checkpoint that the run goes on from and had not evaluated."""
+        start = self.trainer.start_iter
+        at_its_end = start > 0 and start % self.trainer.iters_per_epoch == 0
+        if start == 0 and self._at_start:
+            self._evaluate(BEFORE_TRAINING)
+        elif at_its_end and self._is_due_after(self.trainer.epoch):
+            done = comm.all_gather(has_evaluation(self._record, start - 1))
+            if not done[0]:
+                self._record_evaluation()
+
+    def after_epoch(self) -> None:
+        """Evaluates if it is due; a run that is asked to end leaves it to whoever resumes it."""
+        if self._is_due_after(self.trainer.epoch) and not self.trainer.stop.number:
+            self._record_evaluation()
+
+    def _record_evaluation(self) -> None:
+        metrics = self._evaluate(f"epoch {self.trainer.epoch + 1}")
+        self.trainer.storage.put_scalars(**metrics, smoothing_hint=False)
+
+    def _evaluate(self, label: str) -> dict[str, float]:
+        with self.trainer.stop.interrupting():
+            metrics: dict[str, float] = self.trainer.evaluate(label)
+        # What ranking took is of another size than a step takes.
+        torch.cuda.empty_cache()
+        comm.synchronize()
+        return metrics
 
 
 class ThroughputHook(HookBase):
@@ -97,66 +301,67 @@ class ThroughputHook(HookBase):
             self.trainer.storage.put_scalar("clips_per_second", self._batch_size / histories["time"].avg(self._period))
 
 
-class CheckpointHook(HookBase):
-    """Saves every so many epochs and at the end.
+class ConsoleHook(HookBase):
+    """Tells once a period and after every epoch, before what then takes long: a checkpoint, an evaluation."""
 
-    Unlike the host's, it keeps no "best" epoch: the test set would pick that, and its figures would be too good.
-    """
-
-    def __init__(self, period: int) -> None:
+    def __init__(self, batch_size: int, period: int) -> None:
         """
         Args:
-            period: epochs between two checkpoints.
+            batch_size: clips in a global batch.
+            period: iterations between two lines.
         """
+        self._batch_size = batch_size
         self._period = period
 
+    def after_step(self) -> None:
+        """Logs a line once a period."""
+        if (self.trainer.iter + 1) % self._period == 0:
+            self._tell()
+
     def after_epoch(self) -> None:
-        """Saves ``model_NNNN`` by the number of the epoch, from 0, and ``model_final`` after the last; collective."""
-        epoch = self.trainer.epoch
-        if epoch + 1 == self.trainer.max_epoch:
-            self.trainer.save_checkpoint(FINAL)
-        elif (epoch + 1) % self._period == 0:
-            self.trainer.save_checkpoint(f"model_{epoch:04d}")
+        """Logs a line about the last iteration, if there has been none."""
+        if self.trainer.iter % self._period:
+            self._tell()
+
+    def _tell(self) -> None:
+        trainer = self.trainer
+        logger.info(console_line(trainer.storage, trainer.max_iter, self._batch_size, trainer.device))
 
 
-class FreezeHook(LayerFreeze):
-    """LayerFreeze for layers at any depth, such as a baseline's ``image_model.backbone``, that outlasts evaluations.
+class WriterHook(HookBase):
+    """Writes once a period and after every epoch, but only once for the last step of an epoch.
 
-    Each evaluation or refresh puts the model back in train mode, so frozen layers are set to eval mode before every
-    step.
+    A writer drops what arrives for an iteration it has already written, and so would drop the evaluation's metrics.
     """
 
-    def __init__(self, model: nn.Module, freeze_layers: Sequence[str], freeze_iters: int) -> None:
+    def __init__(self, record: Path, period: int) -> None:
         """
         Args:
-            model: of the run, wrapped or not.
-            freeze_layers: full dotted names of modules, whose batch norms keep their statistics.
-            freeze_iters: for how many iterations.
+            record: metrics.json.
+            period: iterations between two writings.
         """
-        super().__init__(model, freeze_layers, freeze_iters)
-        modules = dict(self.model.named_modules())
-        self._layers = [modules[name] for name in freeze_layers if name in modules]
-        for name in freeze_layers:
-            if name not in modules:
-                logger.warning(
-                    f"MODEL.FREEZE_LAYERS: the model has no layer {name}, whose batch norms could be frozen."
-                )
+        self._record = record
+        self._period = period
+        self._writer: RunWriter | None = None
 
-    def before_step(self) -> None:
-        """Freezes the layers, or lets them learn again once the iterations are over."""
-        super().before_step()
-        if self.is_frozen:
-            for layer in self._layers:
-                layer.eval()
+    def before_train(self) -> None:
+        """Writes what the run that is resumed had not written of its last epoch."""
+        self._writer = RunWriter(self._record, self.trainer.start_iter)
+        if self.trainer.start_iter and self.trainer.start_iter % self.trainer.iters_per_epoch == 0:
+            self._writer.write()
 
-    def freeze_specific_layer(self) -> None:
-        """Replaces the host's, which knows the model's own children alone."""
-        self.is_frozen = True
-        logger.info(f"Batch norms of {', '.join(self.freeze_layers)} are frozen for {self.freeze_iters} iterations")
+    def after_step(self) -> None:
+        """Writes once a period."""
+        done = self.trainer.iter + 1
+        if done % self._period == 0 and done % self.trainer.iters_per_epoch and self._writer is not None:
+            self._writer.write()
 
-    def open_all_layer(self) -> None:
-        """Likewise."""
-        for layer in self._layers:
-            layer.train()
-        self.is_frozen = False
-        logger.info(f"Batch norms of {', '.join(self.freeze_layers)} are frozen no more")
+    def after_epoch(self) -> None:
+        """Writes, unless the epoch's evaluation was left to whoever resumes the run."""
+        if not self.trainer.stop.number and self._writer is not None:
+            self._writer.write()
+
+    def close(self) -> None:
+        """Closes the files."""
+        if self._writer is not None:
+            self._writer.close()

@@ -1,7 +1,12 @@
-"""The two passes without gradient: embeddings of test tracklets to rank, features of training ones for prototypes."""
+"""The two passes without gradient: embeddings of test tracklets to rank, features of training ones for prototypes.
+
+Shapes: B clips of a batch, F numbers of an embedding.
+"""
 
 import itertools
-from contextlib import AbstractContextManager
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -9,13 +14,69 @@ from fastreid.evaluation import inference_context, inference_on_dataset
 from fastreid.utils import comm
 from torch import nn
 
-from xreid_plugin.data.tracklet import IMAGES, LENGTHS, MODALITIES, TARGETS
-from xreid_plugin.engine.checkpoint import TRAINING_ONLY
-from xreid_plugin.engine.passes import Batch, InParts, Progress
+from xreid_plugin.data.substitution import ClipFaults
+from xreid_plugin.data.tracklet import FAULTS, IMAGES, LENGTHS, MODALITIES, TARGETS
+from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
-from xreid_plugin.host import DeviceLoader
+from xreid_plugin.host import DeviceLoader, resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint
 from xreid_plugin.modeling.xreid import XReID
+from xreid_plugin.progress import ProgressBar
+
+logger = logging.getLogger(__name__)
+
+Batch = dict[str, torch.Tensor]
+
+# How many bad frames, and how many tracklets, a summary names.
+_NAMED = 5
+
+
+def autocast(cfg: Any) -> AbstractContextManager[Any]:
+    """What forward passes run in, in training as in inference; may be entered again and again.
+
+    Args:
+        cfg: with SOLVER.AMP and MODEL.DEVICE.
+    """
+    if not cfg.SOLVER.AMP.ENABLED:
+        return nullcontext()
+    return torch.autocast(resolve_device(cfg.MODEL.DEVICE).type, getattr(torch, cfg.SOLVER.AMP.DTYPE))
+
+
+class InParts:
+    """A pass over a batch, whole where it fits the device's memory, else in parts of half as many clips, and so on.
+
+    What fitted once is remembered, so that memory runs out a few times at most.
+    """
+
+    def __init__(self, embed: Callable[[Batch], torch.Tensor]) -> None:
+        """
+        Args:
+            embed: maps a batch to (B, F); what it makes of a clip depends on that clip alone.
+        """
+        self._embed = embed
+        self._limit: int | None = None
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """What ``embed`` makes of the batch, (B, F).
+
+        Raises:
+            torch.OutOfMemoryError: a single clip does not fit.
+        """
+        clips = len(batch[IMAGES])
+        while True:
+            size = min(self._limit or clips, clips)
+            try:
+                starts = range(0, clips, size)
+                parts = [self._embed({name: rows[i : i + size] for name, rows in batch.items()}) for i in starts]
+                return torch.cat(parts)
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise
+            # Out of the handler, whose traceback holds on to the memory that is wanted back.
+            parts = []
+            torch.cuda.empty_cache()
+            self._limit = (size + 1) // 2
+            logger.warning(f"{size} clips at a time do not fit into memory: going on with {self._limit}.")
 
 
 class Embedder(nn.Module):
@@ -52,6 +113,74 @@ class Embedder(nn.Module):
         return embeddings
 
 
+class WholePass:
+    """A loader with a progress bar on the main process, without blank clips, that collects what was bad of its frames.
+
+    Attributes:
+        dataset: of the loader; the host asks for its length.
+        faults: of the clips read so far whose frames were bad.
+    """
+
+    def __init__(self, loader: DeviceLoader, what: str) -> None:
+        """
+        Args:
+            loader: to iterate over.
+            what: shown before the bar.
+        """
+        self._loader = loader
+        self._what = what
+        self.dataset = loader.dataset
+        self.faults: list[ClipFaults] = []
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        shown = comm.is_main_process()
+        with ProgressBar(self._what, len(self), "batch", tell=logger.info, shown=shown) as bar:
+            for batch in self._loader:
+                faults = batch.pop(FAULTS, [])
+                self.faults += bad_clips(faults)
+                whole = [place for place, clip in enumerate(faults) if not clip.blank]
+                if len(whole) < len(faults):
+                    batch = {name: rows[whole] for name, rows in batch.items()}
+                if len(batch[IMAGES]):
+                    yield batch
+                bar.update()
+
+
+def bad_clips(clips: Sequence[ClipFaults]) -> list[ClipFaults]:
+    """Those in which a frame or a tracklet could not be read."""
+    return [clip for clip in clips if clip.frames or clip.dropped]
+
+
+def log_bad_frames(what: str, clips: Sequence[ClipFaults]) -> int:
+    """Logs one line about a pass in which frames were bad and were made good; collective.
+
+    Args:
+        what: names the pass.
+        clips: of this rank, from :func:`bad_clips`.
+
+    Returns:
+        How often another frame stood in, over all ranks; 0 on all but the main process.
+    """
+    of_all = list(itertools.chain.from_iterable(comm.gather(list(clips))))
+    frames = [path for clip in of_all for path in clip.frames]
+    tracklets = {clip.tracklet for clip in of_all if clip.frames}
+    dropped = list(dict.fromkeys(name for clip in of_all for name in clip.dropped))
+    parts = []
+    if frames:
+        some = ", ".join(list(dict.fromkeys(frames))[:_NAMED])
+        parts.append(f"{len(frames)} bad frames in {len(tracklets)} tracklets were substituted, such as {some}")
+    if dropped:
+        more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
+        some = ", ".join(dropped[:_NAMED])
+        parts.append(f"{len(dropped)} tracklets without a readable frame were dropped: {some}{more}")
+    if parts:
+        logger.warning(f"{what}: {'; '.join(parts)}. tools/check_dataset.py --deep lists all bad frames.")
+    return len(frames)
+
+
 def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityEvaluator) -> dict[str, float]:
     """Runs the host's inference loop over the test clips.
 
@@ -61,16 +190,16 @@ def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityE
         evaluator: collects and ranks them.
 
     Returns:
-        The evaluator's figures; empty on all but the main process.
+        The evaluator's metrics; empty on all but the main process.
     """
     if evaluator.cfg.TEST.SAVE_FEATURES:
         model = embedder.model
         bare = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
         evaluator.model = fingerprint(bare, evaluator.cfg, TRAINING_ONLY)
-    progress = Progress(loader, "Evaluating")
-    figures: dict[str, float] = inference_on_dataset(embedder, progress, evaluator)
-    evaluator.substituted_frames = progress.tell().frames
-    return figures
+    clips = WholePass(loader, "Evaluating")
+    metrics: dict[str, float] = inference_on_dataset(embedder, clips, evaluator)
+    evaluator.substituted_frames = log_bad_frames("Evaluating", clips.faults)
+    return metrics
 
 
 @torch.inference_mode()
@@ -86,12 +215,12 @@ def extract_sequences(model: XReID, loader: DeviceLoader) -> tuple[torch.Tensor,
     """
     embed = InParts(lambda batch: model.sequence_features(batch[IMAGES], batch.get(LENGTHS)).float())
     rows: list[tuple[torch.Tensor, ...]] = []
+    clips = WholePass(loader, "Refreshing prototypes")
     with inference_context(model):
-        progress = Progress(loader, "Refreshing prototypes")
-        for batch in progress:
+        for batch in clips:
             # They stay on the device until the last is queued: nothing waits for one that is still computed.
             rows.append((embed(batch), batch[TARGETS], batch[MODALITIES]))
-    progress.tell()
+    log_bad_frames("Refreshing prototypes", clips.faults)
     of_rank = [tuple(values.cpu() for values in row) for row in rows]
     gathered = itertools.chain.from_iterable(comm.all_gather(of_rank))
     features, targets, modalities = (torch.cat(column) for column in zip(*gathered, strict=True))

@@ -1,112 +1,160 @@
-"""Starts the processes of a job, with a GPU each or on the CPU, and forwards signals to them.
+"""The processes of a job: one that runs in place, several that are spawned here, or those that torchrun has started.
 
-The host's launcher, whose options these are, knows CUDA and NCCL alone.
+The options are those of the host's launcher, which knows CUDA and NCCL alone.
 """
 
+import argparse
 import os
 import signal
+import socket
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from types import FrameType
-from typing import Any
+from typing import NamedTuple
 
+import torch
 from torch import distributed as dist
 from torch import multiprocessing as mp
 
-from xreid_plugin.engine.job import Job, Place, place_by_torchrun
-from xreid_plugin.engine.rank import MEETING, Main, run_rank
-from xreid_plugin.user_errors import USAGE_ERROR
+from xreid_plugin.host import set_local_group
 
-# For the others to end by themselves, with what they have to say and to write.
+Main = Callable[[argparse.Namespace], None]
+
+# The others wait while the main process ranks and re-ranks; one that is gone is noticed by its broken connection.
+_COLLECTIVE = timedelta(minutes=30)
+# For the other processes to end by themselves, with what they have to say and to write.
 _GRACE_SECONDS = 5.0
 
 
-def launch(job: Job, main: Main, arguments: Sequence[Any] = ()) -> None:
-    """Runs ``main(*arguments)`` on every process of the job, and returns when all of this machine are done.
+class _Machine(NamedTuple):
+    """The processes of this machine among those of the job.
 
-    A single process is this one. A process that fails or is killed ends the others, on this machine at once and on
-    other machines when they next wait for it; this process then exits with the same code, 1 if it was killed, and a
-    message that names the rank.
+    Attributes:
+        first_rank: of the first of them.
+        processes: how many they are; the same on every machine.
+        world_size: number of all processes.
+        url: where all meet.
+        on_cuda: a GPU each, and NCCL; otherwise gloo.
+    """
+
+    first_rank: int
+    processes: int
+    world_size: int
+    url: str
+    on_cuda: bool
+
+
+def check_processes(arguments: argparse.Namespace, on_cuda: bool) -> None:
+    """Checks the options of :func:`launch`.
+
+    Raises:
+        ValueError: more processes than GPUs, or several machines without an address to meet at.
+    """
+    if on_cuda and arguments.num_gpus > torch.cuda.device_count():
+        raise ValueError(
+            f"--num-gpus is {arguments.num_gpus}, but this machine has {torch.cuda.device_count()}: lower it, or set "
+            "MODEL.DEVICE cpu for processes without one."
+        )
+    if arguments.num_machines > 1 and not arguments.dist_url.startswith("tcp://"):
+        raise ValueError(
+            f"--dist-url is {arguments.dist_url!r}; several machines meet at tcp://ADDRESS-OF-MACHINE-0:PORT."
+        )
+
+
+def launch(main: Main, arguments: argparse.Namespace, on_cuda: bool) -> None:
+    """Runs ``main(arguments)`` on every process of the job, and returns when all of this machine are done.
+
+    A process that fails or is killed ends the others, on this machine at once and on other machines when they next wait
+    for it; this process then exits with the same code, 1 if it was killed, and a message that names the rank.
 
     Args:
-        job: of :func:`plan_job`.
         main: picklable by name.
-        arguments: picklable.
+        arguments: with num_gpus, num_machines, machine_rank and dist_url, of which torchrun's processes need none.
+        on_cuda: a GPU each, and NCCL; otherwise gloo.
     """
-    if job.world_size == 1:
-        main(*arguments)
-    elif job.by_torchrun:
-        store, _, _ = next(dist.rendezvous("env://"))
-        run_rank(place_by_torchrun(), store, job.on_cuda, main, arguments)
+    processes, machines, url = arguments.num_gpus, arguments.num_machines, arguments.dist_url
+    if "LOCAL_WORLD_SIZE" in os.environ:
+        names = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE")
+        rank, local_rank, local_size, world_size = (int(os.environ[name]) for name in names)
+        _run_rank(local_rank, _Machine(rank - local_rank, local_size, world_size, "env://", on_cuda), main, arguments)
+    elif processes * machines == 1:
+        main(arguments)
     else:
-        _spawn(job, main, arguments)
+        url = f"tcp://127.0.0.1:{_free_port()}" if url == "auto" else url
+        machine = _Machine(arguments.machine_rank * processes, processes, processes * machines, url, on_cuda)
+        context = mp.spawn(_spawned, (machine, main, arguments), nprocs=processes, join=False)
+        assert context is not None
+        _wait(context, machine.first_rank)
 
 
-def _spawn(job: Job, main: Main, arguments: Sequence[Any]) -> None:
-    # Kept by this process, which outlives all of its ranks: they can still tell why they end.
-    store = _open_meeting(job) if job.machine == 0 else None
-    port = store.port if store is not None else job.port
-    context = mp.spawn(_spawned, (job._replace(port=port), main, arguments), nprocs=job.processes, join=False)
-    assert context is not None
-    first_rank = job.machine * job.processes
-    try:
-        with _passed_on(context.pids()):
-            while not context.join(grace_period=_GRACE_SECONDS):
-                pass
-    except mp.ProcessExitedException as error:
-        if error.exit_code > 0:
-            sys.exit(error.exit_code)
-        rank = first_rank + error.error_index
-        with suppress(dist.DistError):
-            (store or _meeting_point(job, timedelta(seconds=5))).set(f"killed/{rank}", "")
-        sys.exit(
-            f"Rank {rank} of {job.world_size} was killed by {error.signal_name}; the other processes have been ended. "
-            "A run goes on from its last checkpoint with --resume."
-        )
-    except mp.ProcessRaisedException as error:
-        sys.exit(f"Rank {first_rank + error.error_index} of {job.world_size} has failed.{error}")
-
-
-@contextmanager
-def _passed_on(pids: Sequence[int]) -> Iterator[None]:
-    """Whoever ends this process means the run; its ranks save, and end it in their time.
+def _wait(context: mp.ProcessContext, first_rank: int) -> None:
+    """Waits for the ranks of this machine; whoever ends this process means the run, whose ranks save and end it.
 
     A terminal's Ctrl-C reaches the ranks anyway, and a second one would end them at once: they get SIGTERM for it.
     """
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        for pid in pids:
+        for pid in context.pids():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
     former = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        while not context.join(grace_period=_GRACE_SECONDS):
+            pass
+    except mp.ProcessExitedException as error:
+        if error.exit_code > 0:
+            sys.exit(error.exit_code)
+        sys.exit(
+            f"Rank {first_rank + error.error_index} was killed by {error.signal_name}; the other processes have been "
+            "ended. A run goes on from its last checkpoint with --resume."
+        )
+    except mp.ProcessRaisedException as error:
+        sys.exit(f"Rank {first_rank + error.error_index} has failed.{error}")
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
 
 
-def _open_meeting(job: Job) -> dist.TCPStore:
-    try:
-        return dist.TCPStore(job.host, job.port, is_master=True, wait_for_workers=False)
-    except dist.DistNetworkError:
-        print(f"--dist-url: {job.host}:{job.port} is taken, or is no address of this machine.", file=sys.stderr)
-        sys.exit(USAGE_ERROR)
-
-
-def _meeting_point(job: Job, patience: timedelta) -> dist.TCPStore:
-    return dist.TCPStore(job.host, job.port, is_master=False, timeout=patience, wait_for_workers=False)
-
-
-def _spawned(local_rank: int, job: Job, main: Main, arguments: Sequence[Any]) -> None:
+def _spawned(local_rank: int, machine: _Machine, main: Main, arguments: argparse.Namespace) -> None:
     # A rank's loaders would start their workers as it was started itself, as fresh interpreters that import everything.
     mp.set_start_method(mp.get_all_start_methods()[0], force=True)
-    place = Place(job.machine * job.processes + local_rank, job.world_size, local_rank, job.processes)
-    try:
-        store = _meeting_point(job, MEETING)
-    except dist.DistError:
-        sys.exit(f"Rank {place.rank} of {place.world_size} found no meeting point at tcp://{job.host}:{job.port}.")
-    run_rank(place, store, job.on_cuda, main, arguments)
+    _run_rank(local_rank, machine, main, arguments)
+
+
+def _run_rank(local_rank: int, machine: _Machine, main: Main, arguments: argparse.Namespace) -> None:
+    device = torch.device("cuda", local_rank) if machine.on_cuda else None
+    if device is not None:
+        torch.cuda.set_device(device)
+    elif "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, torch.get_num_threads() // machine.processes))
+    dist.init_process_group(
+        "nccl" if machine.on_cuda else "gloo",
+        init_method=machine.url,
+        rank=machine.first_rank + local_rank,
+        world_size=machine.world_size,
+        timeout=_COLLECTIVE,
+        # NCCL connects now, where a fault belongs to the start and not to the first step, and need not guess the GPU.
+        device_id=device,
+    )
+    set_local_group(machine.processes)
+    main(arguments)
+    leave_together()
+
+
+def leave_together() -> None:
+    """Ends the connections between the job's processes, if there are any, where all processes have agreed to end.
+
+    A process that ends by itself must not: with NCCL it could wait here for the others.
+    """
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

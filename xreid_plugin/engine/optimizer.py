@@ -1,7 +1,6 @@
 """The recipe's learning rates (method: Recipe), on the host's parameter groups."""
 
 import logging
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -54,27 +53,6 @@ def build_optimizer(cfg: Any, model: torch.nn.Module) -> torch.optim.Optimizer:
         # One kernel for all parameters of a group, where torch's default runs one or more a parameter.
         options["fused"] = True
     return kind(list(merged.values()), **options)
-
-
-def freeze_while(optimizer: torch.optim.Optimizer, frozen: Callable[[], bool]) -> None:
-    """Leaves the parameters that MODEL.FREEZE_LAYERS names as they are while ``frozen()``.
-
-    The host counts an optimiser's steps for that, anew in a run that is resumed.
-
-    Args:
-        optimizer: of :func:`build_optimizer`.
-        frozen: asked before every step.
-    """
-
-    def drop_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:
-        if frozen():
-            for group in optimizer.param_groups:
-                if group["freeze_status"] == "freeze":
-                    for parameter in group["params"]:
-                        parameter.grad = None
-
-    if any(group["freeze_status"] == "freeze" for group in optimizer.param_groups):
-        optimizer.register_step_pre_hook(drop_gradients)
 
 
 def _factor_of(name: str, factors: list[tuple[str, float]]) -> float:

@@ -8,9 +8,8 @@ from fastreid.config import CfgNode
 from torch import nn
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.checkpoint import Checkpoint, load_for_evaluation, read_checkpoint
+from xreid_plugin.engine.checkpoints import Checkpoint, load_for_evaluation, read_checkpoint
 from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate
-from xreid_plugin.engine.stored_config import adopt_stored_config
 from xreid_plugin.host import build_model
 from xreid_plugin.torch_files import WeightFileError
 
@@ -57,7 +56,7 @@ def restore(source: str | Path | CfgNode, device: str, settings: Sequence[str] =
     if checkpoint is None or checkpoint.path != path:
         checkpoint = read_checkpoint(path)
     cfg.MODEL.DEVICE = device
-    complete_for_inference(cfg, checkpoint)
+    _complete_for_inference(cfg, checkpoint)
     cfg.freeze()
     model = build_model(cfg).eval()
     load_for_evaluation(model, checkpoint)
@@ -69,47 +68,23 @@ def _configuration(source: str | Path | CfgNode) -> tuple[CfgNode, Checkpoint | 
         cfg = source.clone()
         cfg.defrost()
         return cfg, None
-    path = Path(source)
+    cfg, path = get_cfg(), Path(source)
     if path.suffix in CONFIG_SUFFIXES:
-        cfg = get_cfg()
         cfg.merge_from_file(str(path))
         return cfg, None
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No checkpoint at {path}: give one that a training run has saved, such as model_final.pth."
-        )
     checkpoint = read_checkpoint(path)
-    return checkpoint_config(checkpoint), checkpoint
-
-
-def checkpoint_config(checkpoint: Checkpoint) -> CfgNode:
-    """The configuration that a checkpoint carries, with MODEL.WEIGHTS set to the checkpoint.
-
-    Raises:
-        WeightFileError: it carries none, or one that cannot be read.
-    """
-    path = checkpoint.path
-    if "config" not in checkpoint.content:
+    try:
+        cfg.merge_from_other_cfg(checkpoint.config)
+    except (KeyError, ValueError) as error:
         raise WeightFileError(
-            f"{path} carries no configuration: give the configuration that it was trained with, its MODEL.WEIGHTS set "
-            "to the checkpoint."
-        )
-    cfg = get_cfg()
-    adopt_stored_config(cfg, checkpoint.content["config"], path)
+            f"{path}: its configuration does not fit: {error} If a module of yours adds keys, import it before this."
+        ) from error
     cfg.MODEL.WEIGHTS = str(path)
-    return cfg
+    return cfg, checkpoint
 
 
-def complete_for_inference(cfg: CfgNode, checkpoint: Checkpoint) -> None:
-    """Sets, in place, what evaluation would take from the checkpoint or from the data, which is not needed here.
-
-    Args:
-        cfg: its MODEL.DEVICE is that of the inference.
-        checkpoint: whose weights are to be loaded.
-
-    Raises:
-        WeightFileError: it carries a configuration that cannot be read.
-    """
+def _complete_for_inference(cfg: CfgNode, checkpoint: Checkpoint) -> None:
+    """Sets, in place, what evaluation would take from the checkpoint or from the data, which is not needed here."""
     adopt_checkpoint_facts(cfg, checkpoint)
     cfg.MODEL.WEIGHTS = str(checkpoint.path)
     cfg.MODEL.BACKBONE.PRETRAIN = False

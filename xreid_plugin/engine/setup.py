@@ -1,10 +1,10 @@
-"""Command line to a complete configuration: what the host's setup does, and what only the data can tell."""
+"""Command line to a complete configuration, and what only the data or a checkpoint can tell of it."""
 
 import argparse
 import logging
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastreid.config import CfgNode
 from fastreid.utils import comm
@@ -13,12 +13,9 @@ from fastreid.utils.env import seed_all_rng
 from xreid_plugin.checks import CLIP_BACKBONE, check_config
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_training_set
-from xreid_plugin.engine.checkpoint import Checkpoint, read_checkpoint
-from xreid_plugin.engine.run_checkpoints import run_checkpoints
-from xreid_plugin.engine.run_record import CONFIG_FILE, begin_evaluation_log, begin_training_log
-from xreid_plugin.engine.stored_config import adopt_stored_config
-from xreid_plugin.host.configuration import read_yaml
-from xreid_plugin.torch_files import NOTE, WeightFileError, noted_checkpoint
+from xreid_plugin.engine.checkpoints import Checkpoint, last_checkpoint, read_checkpoint, run_checkpoints
+from xreid_plugin.engine.record import begin_log
+from xreid_plugin.torch_files import WeightFileError
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +45,8 @@ def setup(args: argparse.Namespace) -> Prepared:
             checkpoint that is damaged.
         OSError: a configuration, checkpoint or dataset that is not there.
     """
-    training = not args.eval_only
     cfg, checkpoint = read_config(args), None
-    check_config(cfg, training)
+    check_config(cfg, training=not args.eval_only)
     if args.eval_only:
         checkpoint = read_checkpoint(checkpoint_to_evaluate(cfg))
         cfg.MODEL.WEIGHTS = str(checkpoint.path)
@@ -58,28 +54,19 @@ def setup(args: argparse.Namespace) -> Prepared:
         adopt_checkpoint_facts(cfg, checkpoint)
     complete_config(cfg)
     if cfg.SEED < 0:
-        of_ranks = comm.all_gather(_seed_before(cfg) if args.resume and comm.is_main_process() else None)
+        of_ranks = comm.all_gather(_seed_of_run(Path(cfg.OUTPUT_DIR)) if args.resume else None)
         cfg.SEED = comm.shared_random_seed() if of_ranks[0] is None else of_ranks[0]
     cfg.freeze()
-    if args.eval_only:
-        begin_evaluation_log(cfg)
-    else:
-        begin_training_log(cfg, args)
+    begin_log(cfg, args)
     seed_all_rng(cfg.SEED)
     return Prepared(cfg, checkpoint)
 
 
-def _seed_before(cfg: CfgNode) -> int | None:
-    """What the run that is resumed had drawn: its checkpoints tell, or config.yaml where it has saved none yet."""
-    folder, stored = Path(cfg.OUTPUT_DIR), get_cfg()
-    with suppress(OSError, WeightFileError):
-        for path in reversed(run_checkpoints(folder)):
-            with suppress(OSError, WeightFileError, LookupError):
-                adopt_stored_config(stored, read_checkpoint(path).content["config"], path, ["SEED"])
-                return int(stored.SEED)
-    with suppress(OSError, ValueError, LookupError):
-        stored.merge_from_list(["SEED", read_yaml(folder / CONFIG_FILE)["SEED"]])
-        return int(stored.SEED) if stored.SEED >= 0 else None
+def _seed_of_run(folder: Path) -> int | None:
+    """What the run that is resumed had drawn."""
+    for path in reversed(run_checkpoints(folder)):
+        with suppress(WeightFileError):
+            return int(read_checkpoint(path).config["SEED"])
     return None
 
 
@@ -122,13 +109,10 @@ def checkpoint_to_evaluate(cfg: CfgNode) -> Path:
     Raises:
         FileNotFoundError: neither is there.
     """
-    if cfg.MODEL.WEIGHTS:
-        path = Path(cfg.MODEL.WEIGHTS)
-    else:
-        note = Path(cfg.OUTPUT_DIR) / NOTE
-        path = noted_checkpoint(note.parent) if note.is_file() else note
-    if not path.is_file():
-        raise FileNotFoundError(f"No checkpoint at {path}: give one with MODEL.WEIGHTS FILE, or train first.")
+    folder = Path(cfg.OUTPUT_DIR)
+    path = Path(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS else last_checkpoint(folder)
+    if path is None or not path.is_file():
+        raise FileNotFoundError(f"No checkpoint at {path or folder}: give one with MODEL.WEIGHTS FILE, or train first.")
     return path
 
 
@@ -138,11 +122,14 @@ def adopt_checkpoint_facts(cfg: CfgNode, checkpoint: Checkpoint) -> None:
     Raises:
         WeightFileError: it carries a configuration that cannot be read.
     """
-    path, keys = checkpoint.path, ["MODEL.HEADS.NUM_CLASSES", "MODEL.BACKBONE.CAMERAS", "DATASETS.NAMES"]
     if "config" not in checkpoint.content:
-        logger.info(f"{path} holds no configuration; it is taken to be trained on {', '.join(cfg.DATASETS.NAMES)}.")
+        names = ", ".join(cfg.DATASETS.NAMES)
+        logger.info(f"{checkpoint.path} holds no configuration; it is taken to be trained on {names}.")
     else:
-        adopt_stored_config(cfg, checkpoint.content["config"], path, keys)
+        stored: Any = checkpoint.config
+        cfg.MODEL.HEADS.NUM_CLASSES = stored.MODEL.HEADS.NUM_CLASSES
+        cfg.MODEL.BACKBONE.CAMERAS = list(stored.MODEL.BACKBONE.CAMERAS)
+        cfg.DATASETS.NAMES = tuple(stored.DATASETS.NAMES)
     numbers = checkpoint.weights.get("backbone.camera_numbers")
-    if numbers is not None and numbers.ndim == 1:
-        cfg.MODEL.BACKBONE.CAMERAS = [int(number) for number in numbers]
+    if numbers is not None:
+        cfg.MODEL.BACKBONE.CAMERAS = numbers.tolist()

@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,6 +9,7 @@ from typing import Any, Self
 
 import torch
 from fastreid.utils import comm
+from torch import distributed as dist
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,11 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class RunStopped(Exception):
-    """A run ended because it was asked to, after it had saved all that it needs to go on."""
+    """A run ended because it was asked to, after it had saved all that it needs to go on.
+
+    Attributes:
+        exit_code: 128 and the signal's number, as shells count: 143 for SIGTERM, 130 for SIGINT.
+    """
 
     def __init__(self, message: str, number: int) -> None:
         """
@@ -26,12 +30,7 @@ class RunStopped(Exception):
             number: of the signal.
         """
         super().__init__(message)
-        self.number = number
-
-    @property
-    def exit_code(self) -> int:
-        """128 and the signal's number, as shells count: 143 for SIGTERM, 130 for SIGINT."""
-        return 128 + self.number
+        self.exit_code = 128 + number
 
 
 class StopAtOnce(BaseException):
@@ -50,10 +49,12 @@ class StopRequest:
         self._at_once = False
         self._former: dict[int, Any] = {}
         self._underway: tuple[torch.Tensor, Any] | None = None
+        self._group: Any = None
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+        if comm.get_world_size() > 1:
+            self._group = dist.new_group(backend="gloo")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -111,6 +112,4 @@ class StopRequest:
             self._underway = None
         if not self._agreed:
             flag = torch.tensor(self._received[0] if self._received else 0)
-            group = comm._get_global_gloo_group()
-            work = torch.distributed.all_reduce(flag, torch.distributed.ReduceOp.MAX, group, async_op=True)
-            self._underway = flag, work
+            self._underway = flag, dist.all_reduce(flag, dist.ReduceOp.MAX, self._group, async_op=True)

@@ -4,21 +4,29 @@ Under float16 the host's learning-rate hook asks for the gradients' scale in eve
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
-from fastreid.engine.train_loop import SimpleTrainer
 from fastreid.utils import comm
 from fastreid.utils.events import get_event_storage
+from torch import nn
 
+from xreid_plugin.data.substitution import ClipFaults
 from xreid_plugin.data.tracklet import FAULTS, INDICES
-from xreid_plugin.engine.bad_frames import FaultCount
+from xreid_plugin.engine.inference import bad_clips
+from xreid_plugin.host import resolve_device
 
 
-class NonFiniteLossError(FloatingPointError):
-    """A loss is infinite or NaN; the message names the iteration, the terms and the batch's tracklets."""
+def gradient_scaler(cfg: Any) -> torch.amp.GradScaler:
+    """Keeps gradients within float16, whose range is the only one that is too small for them; else it does nothing.
+
+    Args:
+        cfg: with SOLVER.AMP and MODEL.DEVICE.
+    """
+    scaled = cfg.SOLVER.AMP.ENABLED and cfg.SOLVER.AMP.DTYPE == "float16"
+    return torch.amp.GradScaler(resolve_device(cfg.MODEL.DEVICE).type, enabled=scaled)
 
 
 class StepRecord(NamedTuple):
@@ -39,16 +47,20 @@ class StepRecord(NamedTuple):
     data_time: float
 
 
-class TrainingStep(SimpleTrainer):
-    """The host's step under autocast, with scaled gradients for float16.
+class TrainingStep:
+    """In place of the host's step: under autocast, with scaled gradients for float16, its losses read later.
 
     To read a loss is to wait until the device has computed it, and while the host waits it queues nothing. So losses
     stay where they are until :meth:`read_losses`, which a run calls at the end of an epoch as well.
+
+    Attributes:
+        iter: of the run; set before every step.
+        model, data_loader, optimizer, grad_scaler: as given; the host's trainer finds them here.
     """
 
     def __init__(
         self,
-        model: torch.nn.Module,
+        model: nn.Module,
         data_loader: Iterable[dict[str, Any]],
         optimizer: torch.optim.Optimizer,
         autocast: AbstractContextManager[Any],
@@ -57,26 +69,32 @@ class TrainingStep(SimpleTrainer):
     ) -> None:
         """
         Args:
-            model: maps a batch to losses by name, in train mode.
-            data_loader: endless.
+            model: maps a batch to losses by name; set to train mode here.
+            data_loader: endless; asked for its first batch in the first step.
             optimizer: of the model's parameters.
             autocast: entered around every forward pass.
             grad_scaler: disabled where gradients need no scale.
             period: steps between two readings of the losses, at least 1.
         """
-        super().__init__(model, data_loader, optimizer, None)
+        self.iter = 0
+        self.model = model.train()
+        self.data_loader = data_loader
+        self.optimizer = optimizer
         self.grad_scaler = grad_scaler
+        self._batches: Iterator[dict[str, Any]] | None = None
         self._autocast = autocast
         self._period = period
         self._unread: list[StepRecord] = []
-        self._faults = FaultCount()
+        self._faults: list[ClipFaults] = []
 
     def run_step(self) -> None:
         """Forward, backward, update; every ``period`` steps the losses are read."""
         start = time.perf_counter()
-        batch = next(self._data_loader_iter)
+        if self._batches is None:
+            self._batches = iter(self.data_loader)
+        batch = next(self._batches)
         data_time = time.perf_counter() - start
-        self._faults.add(batch.pop(FAULTS, ()))
+        self._faults += bad_clips(batch.pop(FAULTS, ()))
         with self._autocast:
             losses = self.model(batch)
         self.optimizer.zero_grad()
@@ -91,16 +109,17 @@ class TrainingStep(SimpleTrainer):
         if (self.iter + 1) % self._period == 0:
             self.read_losses()
 
-    def take_faults(self) -> FaultCount:
-        """What was bad of this rank's frames since it was last asked."""
-        faults, self._faults = self._faults, FaultCount()
+    def take_faults(self) -> list[ClipFaults]:
+        """This rank's clips with bad frames since it was last asked."""
+        faults, self._faults = self._faults, []
         return faults
 
     def read_losses(self) -> None:
         """Hands the means over all ranks to the host's storage; collective.
 
         Raises:
-            NonFiniteLossError: on every rank, if a loss of any rank is not finite.
+            FloatingPointError: on every rank, if a loss of any rank is infinite or NaN; names the iteration, the terms
+                and the batch's tracklets.
         """
         records, self._unread = self._unread, []
         if not records:
@@ -111,7 +130,7 @@ class TrainingStep(SimpleTrainer):
             losses = [rank_values[step] for rank_values, _ in of_ranks]
             means = {name: sum(of_name) / len(of_ranks) for name, *of_name in zip(record.names, *losses, strict=True)}
             if not torch.isfinite(torch.tensor(list(means.values()))).all():
-                raise NonFiniteLossError(_message(record, means, self._tracklets(record)))
+                raise FloatingPointError(_message(record, means, self._tracklets(record)))
             if comm.is_main_process():
                 # The slowest process is the one that all wait for.
                 _store(means, max(data_times[step] for _, data_times in of_ranks))

@@ -1,53 +1,58 @@
-"""The host's DefaultTrainer, with clips, prototypes and both directions of the task."""
+"""The host's trainer, with clips, prototypes and both directions of the task, for runs that may be cut off anywhere.
+
+Its checkpoints say where in an epoch a run stands, and hold all that its next steps and lines depend on: whatever is
+killed or stopped and resumed ends as it would have.
+"""
 
 import logging
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import torch
-from fastreid.engine import hooks
-from fastreid.engine.train_loop import HookBase
+from fastreid.engine import DefaultTrainer, hooks
+from fastreid.engine.train_loop import HookBase, TrainerBase
+from fastreid.solver import build_lr_scheduler
 from fastreid.utils import comm
 from fastreid.utils.env import seed_all_rng
-from fastreid.utils.events import EventWriter
+from fastreid.utils.events import EventStorage
 from torch import nn
 
-from xreid_plugin.data.build import build_clip_loader, build_train_loader, build_training_set
-from xreid_plugin.engine.bad_frames import BadFramesHook
-from xreid_plugin.engine.console import ConsoleWriter, details_to_file
-from xreid_plugin.engine.evaluation_hooks import EvalAtStartHook, EvaluationHook
-from xreid_plugin.engine.evaluation_sets import evaluate_test_sets, show_test_sets
+from xreid_plugin.data.build import build_train_loader
+from xreid_plugin.data.substitution import ClipFaults
+from xreid_plugin.engine.checkpoints import STOPPED, RunCheckpointer, random_state, restore_random_state
+from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
 from xreid_plugin.engine.hooks import (
+    BadFramesHook,
     CheckpointHook,
-    FreezeHook,
-    PrototypeHook,
+    ConsoleHook,
+    EvaluationHook,
     ThroughputHook,
+    WriterHook,
+    hooks_of_clips,
+    share_batch_statistics,
 )
-from xreid_plugin.engine.metrics import EventsFile, MetricsFile, has_evaluation
-from xreid_plugin.engine.optimizer import build_optimizer, freeze_while
-from xreid_plugin.engine.precision import autocast, gradient_scaler
-from xreid_plugin.engine.resumable import ResumableTrainer
-from xreid_plugin.engine.run_checkpoints import RunCheckpointer
+from xreid_plugin.engine.inference import autocast
+from xreid_plugin.engine.optimizer import build_optimizer
+from xreid_plugin.engine.record import restore_storage, storage_state
 from xreid_plugin.engine.setup import complete_config
-from xreid_plugin.engine.statistics import StatisticsHook
-from xreid_plugin.engine.step import TrainingStep
-from xreid_plugin.engine.writer_hooks import ConsoleHook, WriterHook
+from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
+from xreid_plugin.engine.step import TrainingStep, gradient_scaler
 from xreid_plugin.evaluation.ranking import results_table
-from xreid_plugin.host import DeviceLoader, resolve_device
+from xreid_plugin.files import remove_leftovers
+from xreid_plugin.host import DeviceLoader, build_model, distributed, resolve_device
 from xreid_plugin.modeling.compilation import compile_blocks
-from xreid_plugin.modeling.xreid import XReID
 
 logger = logging.getLogger(__name__)
 
-BEFORE_TRAINING = "before training"
 
-
-class XReIDTrainer(ResumableTrainer):
+class XReIDTrainer(DefaultTrainer):
     """Trains and evaluates any meta-architecture that takes clips; X-ReID's memory is refreshed and updated on the way.
 
     Attributes:
-        evaluations: by label, the figures of every evaluation of this run.
+        evaluations: by label, the metrics of every evaluation of this run.
+        start_epoch: epochs that were whole when the run began or went on.
+        start_iter: iteration that the run begins or goes on with.
+        stop: what signals have asked for.
     """
 
     def __init__(self, cfg: Any) -> None:
@@ -56,36 +61,45 @@ class XReIDTrainer(ResumableTrainer):
             cfg: with the plugin's keys; what only the data can tell is filled in in a copy. SEED seeds the weights.
 
         Raises:
-            ValueError: a SEED below 0, or a contradiction that only the data can tell.
+            ValueError: a contradiction that only the data can tell.
         """
-        if cfg.SEED < 0:
-            # A resumed run needs the seed that its first part had; the tool looks that up.
-            raise ValueError(
-                f"SEED is {cfg.SEED}, which tools/train_net.py alone draws from; set it to 0 or more, such as 0."
-            )
+        # Not DefaultTrainer's, which makes a step and a checkpointer that would be thrown away.
+        TrainerBase.__init__(self)
+        self.cfg = cfg = completed(cfg)
         seed_all_rng(cfg.SEED)
-        cfg = cfg.clone()
-        cfg.defrost()
-        complete_config(cfg)
-        cfg.freeze()
-        self.evaluations: dict[str, dict[str, float]] = {}
         show_test_sets(cfg)
-        super().__init__(cfg)
+        loader = self.build_train_loader(cfg)
+        model = self.build_model(cfg)
+        optimizer, _ = self.build_optimizer(cfg, model)
+        if comm.get_world_size() > 1:
+            model = distributed(model, [comm.get_local_rank()], broadcast_buffers=False)
         scaler = gradient_scaler(cfg)
-        # The host has just made one too, which reads the losses in every step and has no key for the number type.
-        self._trainer = TrainingStep(
-            self.model, self.data_loader, self.optimizer, self.autocast(), scaler, cfg.SOLVER.LOG_PERIOD
-        )
+        self._trainer = TrainingStep(model, loader, optimizer, autocast(cfg), scaler, cfg.SOLVER.LOG_PERIOD)
+        self.iters_per_epoch = epoch_length(cfg, len(self.data_loader.dataset) // cfg.SOLVER.IMS_PER_BATCH)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer, self.iters_per_epoch)
         self.checkpointer = RunCheckpointer(
-            self.model,
+            model,
             cfg.OUTPUT_DIR,
             keep=cfg.SOLVER.CHECKPOINT_KEEP,
             save_to_disk=comm.is_main_process(),
-            optimizer=self.optimizer,
+            optimizer=optimizer,
             **self.scheduler,
             **({"grad_scaler": scaler} if scaler.is_enabled() else {}),
         )
-        freeze_while(self.optimizer, lambda: self.iter < cfg.SOLVER.FREEZE_ITERS)
+        self.iter = self.start_iter = 0
+        self.epoch = self.start_epoch = 0
+        self.max_epoch: int = cfg.SOLVER.MAX_EPOCH
+        self.max_iter = self.max_epoch * self.iters_per_epoch
+        # The host's hook of the learning rate reads both.
+        self.warmup_iters: int = cfg.SOLVER.WARMUP_ITERS
+        self.delay_epochs: int = cfg.SOLVER.DELAY_EPOCHS
+        self.evaluations: dict[str, dict[str, float]] = {}
+        self.stop = StopRequest()
+        self._saved_at = -1
+        self._resumed = False
+        self._restored: dict[str, Any] = {}
+        self._writer = WriterHook(Path(cfg.OUTPUT_DIR) / "metrics.json", cfg.SOLVER.LOG_PERIOD)
+        self.register_hooks(self.build_hooks())
 
     @property
     def bare_model(self) -> nn.Module:
@@ -93,68 +107,175 @@ class XReIDTrainer(ResumableTrainer):
         model: nn.Module = self.model
         return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        """The context that forward passes run in."""
-        return autocast(self.cfg)
+    @property
+    def device(self) -> torch.device:
+        """Of the model."""
+        return next(self.model.parameters()).device
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no epoch is left; only the last may be left to evaluate and to record."""
+        return self.start_epoch >= self.max_epoch
+
+    def build_hooks(self) -> list[HookBase]:
+        """The host's hooks in the host's order but for its PreciseBN, which knows no clips; the plugin's among them."""
+        cfg, period, batch_size = self.cfg, self.cfg.SOLVER.LOG_PERIOD, self.cfg.SOLVER.IMS_PER_BATCH
+        built: list[HookBase] = [hooks.IterationTimer(), hooks.LRScheduler(self.optimizer, self.scheduler)]
+        built.append(ThroughputHook(batch_size, period))
+        built += hooks_of_clips(cfg, self.bare_model, self.optimizer, self.stop.interrupting)
+        built.append(BadFramesHook())
+        if comm.is_main_process():
+            built.append(ConsoleHook(batch_size, period))
+        # Before the evaluation: whatever happens there, the epoch is not lost.
+        built.append(CheckpointHook(cfg.SOLVER.CHECKPOINT_PERIOD))
+        record = Path(cfg.OUTPUT_DIR) / "metrics.json"
+        built.append(EvaluationHook(cfg.TEST.EVAL_PERIOD, cfg.TEST.EVAL_AT_START, record))
+        return [*built, self._writer] if comm.is_main_process() else built
+
+    def resume_or_load(self, resume: bool = True) -> None:
+        """The newest whole checkpoint of the run, where that is wanted and there is one, or else MODEL.WEIGHTS.
+
+        Raises:
+            ValueError: no checkpoint can be read, it stands beyond the end of an epoch, or processes would go on from
+                different places.
+        """
+        folder = Path(self.cfg.OUTPUT_DIR)
+        if comm.is_main_process():
+            for file in remove_leftovers(folder):
+                logger.info(f"Removed {file}, which a killed run had not finished")
+        comm.synchronize()
+        self._resumed = resume and self.checkpointer.has_checkpoint()
+        if resume and not self._resumed:
+            logger.info(f"The latest run in {folder} has saved no checkpoint to resume: this one starts from scratch.")
+        content = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
+        if self._resumed:
+            self._restored = content
+            self._go_on_from(content.get("epoch", -1) + 1, content.get("step_in_epoch", 0))
+        places = comm.all_gather(self.start_iter)
+        if len(set(places)) > 1:
+            raise ValueError(
+                f"OUTPUT_DIR is {folder}, where processes find checkpoints of different iterations, {places}: with "
+                "several machines it must be a folder that all of them share."
+            )
+        self.data_loader.batch_sampler.sampler.start = self.start_iter
+
+    def _go_on_from(self, epoch: int, step: int) -> None:
+        if step >= self.iters_per_epoch:
+            raise ValueError(
+                f"The checkpoint was made after {step} iterations of an epoch, and an epoch has "
+                f"{self.iters_per_epoch}: set SOLVER.ITERS_PER_EPOCH and SOLVER.IMS_PER_BATCH as they were."
+            )
+        self.start_epoch = epoch
+        self.start_iter = epoch * self.iters_per_epoch + step
 
     def train(self) -> dict[str, float]:
-        """Runs training; at its end the main process logs a table of the first and the last of several evaluations."""
-        results = super().train()
+        """Runs training from where it stands; at its end the main process logs the first and the last evaluation.
+
+        Returns:
+            The metrics of the last evaluation on the main process; empty elsewhere, or where none took place.
+
+        Raises:
+            RunStopped: on a signal, after a checkpoint was saved.
+            FloatingPointError: see :meth:`TrainingStep.read_losses`; no checkpoint was saved since.
+            OSError: the disk is full; what was on it stays loadable.
+        """
+        if not self.is_finished:
+            logger.info(f"Starting training from iteration {self.start_iter + 1} of {self.max_iter}")
+        if not self._resumed:
+            # Before the first line is written: a checkpoint is never joined to the lines of another run.
+            self.checkpointer.forget_earlier_run()
+        with self.stop, EventStorage(self.start_iter) as self.storage:
+            self._restore()
+            try:
+                self._run_epochs()
+            except StopAtOnce:
+                self._stop_here()
+            finally:
+                self._writer.close()
         labels = list(self.evaluations)
         if len(labels) > 1:
             ends = {label: self.evaluations[label] for label in (labels[0], labels[-1])}
             logger.info("Results in percent:\n" + results_table(ends))
-        return results
+        return self.evaluations[labels[-1]] if labels else {}
+
+    def _restore(self) -> None:
+        self.iter = self.start_iter
+        self.epoch = self.storage.epoch = self.start_epoch - 1
+        if "metrics" in self._restored:
+            restore_storage(self.storage, self._restored["metrics"])
+        if "random" in self._restored:
+            restore_random_state(self._restored["random"], comm.get_rank(), comm.get_world_size(), self.device)
+        # What is recorded before the next step belongs to the last.
+        self.storage.iter = max(self.start_iter - 1, 0)
+        self._restored = {}
+
+    def _run_epochs(self) -> None:
+        self.before_train()
+        for epoch in range(self.start_epoch, self.max_epoch):
+            self.epoch = epoch
+            end = (epoch + 1) * self.iters_per_epoch
+            self.before_epoch()
+            while self.iter < end:
+                self.before_step()
+                self.run_step()
+                self.after_step()
+                self.iter += 1
+                if self.stop.agreed() and self.iter < end:
+                    self._stop_here()
+            self.after_epoch()
+            if self.stop.agreed():
+                self._stop_here()
+        if self.iter > self.start_iter:
+            self.after_train()
 
     def after_epoch(self) -> None:
         """The losses are read before any hook saves, evaluates or writes."""
         self._trainer.read_losses()
         super().after_epoch()
 
-    def build_hooks(self) -> list[HookBase]:
-        """The host's hooks in the host's order but for its PreciseBN, which knows no clips; the plugin's among them."""
-        cfg, period, cpc = self.cfg, self.cfg.SOLVER.LOG_PERIOD, self.cfg.MODEL.CPC
-        # The host has just computed both from the size of the dataset; hooks and writers read them from here on.
-        self.iters_per_epoch = epoch_length(cfg, self.iters_per_epoch)
-        self.max_iter = self.max_epoch * self.iters_per_epoch
-        built: list[HookBase] = [hooks.IterationTimer(), hooks.LRScheduler(self.optimizer, self.scheduler)]
-        if cfg.MODEL.FREEZE_LAYERS and cfg.SOLVER.FREEZE_ITERS > 0:
-            built.append(FreezeHook(self.model, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
-        if cfg.TEST.EVAL_AT_START:
-            built.append(EvalAtStartHook(lambda: self._evaluate(BEFORE_TRAINING)))
-        built.append(ThroughputHook(cfg.SOLVER.IMS_PER_BATCH, period))
-        model = self.bare_model
-        if isinstance(model, XReID) and model.prototypes is not None:
-            tracklets = build_training_set(cfg).train
-            loader = build_clip_loader(cfg, tracklets, "even", cpc.REFRESH_BATCH, drop_unreadable=True)
-            built.append(PrototypeHook(model, model.prototypes, loader, cpc.REFRESH_EPOCHS, period))
-        built.append(BadFramesHook())
-        if comm.is_main_process():
-            device = resolve_device(cfg.MODEL.DEVICE)
-            built.append(ConsoleHook(ConsoleWriter(self.max_iter, cfg.SOLVER.IMS_PER_BATCH, device), period))
-        if comm.get_world_size() > 1:
-            built.append(StatisticsHook(model))
-        # Before the evaluation: whatever happens there, the epoch is not lost.
-        built.append(CheckpointHook(cfg.SOLVER.CHECKPOINT_PERIOD))
-        built.append(
-            EvaluationHook(
-                cfg.TEST.EVAL_PERIOD,
-                lambda: self._evaluate(f"epoch {self.epoch + 1}"),
-                lambda iteration: has_evaluation(self._metrics_path, iteration),
-            )
+    def take_faults(self) -> list[ClipFaults]:
+        """This rank's training clips with bad frames since it was last asked."""
+        return self._trainer.take_faults()
+
+    def save_checkpoint(self, name: str) -> None:
+        """Saves the run as it stands between two steps; collective.
+
+        Args:
+            name: of the file, without its ending.
+
+        Raises:
+            WriteError: the disk is full.
+        """
+        states = comm.gather(random_state(self.device))
+        self.checkpointer.save(
+            name,
+            # The last that is finished: also the host can go on from here, at the beginning of an epoch.
+            epoch=self.iter // self.iters_per_epoch - 1,
+            step_in_epoch=self.iter % self.iters_per_epoch,
+            config=self.cfg.dump(),
+            metrics=storage_state(self.storage),
+            random=states,
         )
+        self._saved_at = self.iter
+
+    def _stop_here(self) -> None:
+        self._trainer.read_losses()
+        if self._saved_at != self.iter:
+            if comm.get_world_size() > 1:
+                # The main process saves for all of them.
+                share_batch_statistics(self.model)
+            self.save_checkpoint(STOPPED)
+        comm.synchronize()
+        message = f"Stopped after iteration {self.iter} of {self.max_iter}; --resume goes on from there."
+        logger.info(message)
+        raise RunStopped(message, self.stop.number)
+
+    def evaluate(self, label: str) -> dict[str, float]:
+        """Evaluates the model as it is, and keeps the metrics under the label; empty on all but the main process."""
+        metrics = self.test(self.cfg, self.model, label)
         if comm.is_main_process():
-            built.append(WriterHook(self.build_writers, period))
-        return built
-
-    def build_writers(self) -> list[EventWriter]:
-        """metrics.json and TensorBoard, which go on where the run does."""
-        metrics = MetricsFile(self._metrics_path, self.start_iter)
-        return [metrics, EventsFile(self._metrics_path.parent, self.start_iter, metrics.last_iteration)]
-
-    @property
-    def _metrics_path(self) -> Path:
-        return Path(self.cfg.OUTPUT_DIR) / "metrics.json"
+            self.evaluations[label] = metrics
+        return metrics
 
     @classmethod
     def build_train_loader(cls, cfg: Any) -> DeviceLoader:
@@ -163,9 +284,9 @@ class XReIDTrainer(ResumableTrainer):
 
     @classmethod
     def build_model(cls, cfg: Any) -> nn.Module:
-        """The host's, compiled if MODEL.COMPILE says so; its picture of every layer goes to the log file alone."""
-        with details_to_file():
-            model: nn.Module = super().build_model(cfg)
+        """The host's, compiled if MODEL.COMPILE says so; the log file has a picture of every layer."""
+        model = build_model(cfg)
+        logging.getLogger("fastreid").info(f"Model:\n{model}")
         if cfg.MODEL.COMPILE:
             compile_blocks(model, resolve_device(cfg.MODEL.DEVICE), autocast(cfg))
         return model
@@ -189,18 +310,22 @@ class XReIDTrainer(ResumableTrainer):
                 f"SOLVER.WARMUP_ITERS is {cfg.SOLVER.WARMUP_ITERS}, but CosineAnnealingLR needs an epoch of {length} "
                 f"iterations after it within SOLVER.MAX_EPOCH, {cfg.SOLVER.MAX_EPOCH}: at most {last_warm_up}."
             )
-        return super().build_lr_scheduler(cfg, optimizer, length)
-
-    def _evaluate(self, label: str) -> dict[str, float]:
-        self._last_eval_results = self.test(self.cfg, self.model, label)
-        if comm.is_main_process():
-            self.evaluations[label] = self._last_eval_results
-        return self._last_eval_results
+        schedulers: dict[str, Any] = build_lr_scheduler(cfg, optimizer, length)
+        return schedulers
 
     @classmethod
     def test(cls, cfg: Any, model: nn.Module, label: str = "evaluation") -> dict[str, float]:
-        """What the host calls to evaluate: :func:`~xreid_plugin.engine.evaluation_sets.evaluate_test_sets`."""
+        """What the host calls to evaluate: :func:`~xreid_plugin.engine.evaluation.evaluate_test_sets`."""
         return evaluate_test_sets(cfg, model, label)
+
+
+def completed(cfg: Any) -> Any:
+    """A frozen copy with what the training set tells; see :func:`~xreid_plugin.engine.setup.complete_config`."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    complete_config(cfg)
+    cfg.freeze()
+    return cfg
 
 
 def epoch_length(cfg: Any, host_length: int) -> int:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from fastreid.config import CfgNode
 from torch import nn
 
-from xreid_plugin.engine.checkpoint import TRAINING_ONLY
+from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.modeling.fingerprint import fingerprint
 

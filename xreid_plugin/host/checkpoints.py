@@ -1,5 +1,6 @@
 """Checkpoints that are whole or absent, and run no code."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ import fastreid.utils.checkpoint
 import torch
 
 from xreid_plugin.files import replace_atomically
-from xreid_plugin.torch_files import load_checkpoint, noted_checkpoint
+from xreid_plugin.torch_files import load_checkpoint
+
+logger = logging.getLogger(__name__)
 
 
 class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
@@ -23,30 +26,24 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
         Raises:
             WriteError: the disk is full; all earlier checkpoints are as they were.
         """
-        if self.save_dir and self.save_to_disk:
-            self.tag_last_checkpoint(self._write(name, kwargs).name)
-
-    def _write(self, name: str, extras: dict[str, Any]) -> Path:
+        if not self.save_dir or not self.save_to_disk:
+            return
         data = {"model": self.model.state_dict(), **{k: v.state_dict() for k, v in self.checkpointables.items()}}
         target = Path(self.save_dir) / f"{name}.pth"
-        self.logger.info(f"Saving checkpoint to {target}")
 
         def write(part: Path) -> None:
             # Given a path, torch would not say why the disk refuses.
             with part.open("wb") as file:
-                torch.save({**data, **extras}, file)
+                torch.save({**data, **kwargs}, file)
 
         replace_atomically(target, write, needed=sum(tensor.nbytes for tensor in _tensors(data)))
-        return target
+        self.tag_last_checkpoint(target.name)
+        logger.info(f"Saved {target}")
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Names the newest checkpoint, whole or not at all."""
         target = Path(self.save_dir) / "last_checkpoint"
         replace_atomically(target, lambda part: part.write_text(last_filename_basename))
-
-    def get_checkpoint_file(self) -> str:
-        """The newest checkpoint, by the note that saving leaves; the host joins whatever it says to a path."""
-        return str(noted_checkpoint(Path(self.save_dir)))
 
     def _load_file(self, f: str) -> Any:
         return load_checkpoint(Path(f))

@@ -30,8 +30,8 @@ def check_version() -> None:
 
 
 @contextmanager
-def names_of_old() -> Iterator[None]:
-    """Provides the two names that the host imports and that no longer exist, and removes them again.
+def legacy_names() -> Iterator[None]:
+    """Provides the two legacy names that the host imports and that no longer exist, and removes them again.
 
     ``torch._six`` left torch in 2.0 and ``collections.Mapping`` left Python in 3.10. Other packages probe for both to
     tell versions apart, hence only while the host is imported.
@@ -51,7 +51,7 @@ def names_of_old() -> Iterator[None]:
 # everything else.
 LATE = ("sklearn", "sklearn.metrics", "torchvision", "torchvision.transforms")
 
-with names_of_old(), deferred(*LATE), warnings.catch_warnings():
+with legacy_names(), deferred(*LATE), warnings.catch_warnings():
     check_version()
     # Otherwise the host would be the first to import FAISS, without telling OpenBLAS the processor.
     import_faiss()
@@ -70,7 +70,6 @@ with names_of_old(), deferred(*LATE), warnings.catch_warnings():
     import fastreid.modeling.meta_arch.build
     import fastreid.solver.build
     import fastreid.utils.checkpoint
-    import fastreid.utils.collect_env
     import fastreid.utils.comm
     import fastreid.utils.compute_dist
     import fastreid.utils.events

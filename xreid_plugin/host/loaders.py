@@ -1,16 +1,18 @@
-"""Loaders that work without CUDA, keep their workers, and say plainly what ended one of them."""
+"""Loaders that work without CUDA, keep their workers, and tell a worker's error as it was raised."""
 
 import os
-import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fastreid.data.build
 import fastreid.utils.comm
 import torch
 
-from xreid_plugin.host.devices import resolve_device
-from xreid_plugin.loader_errors import end_with_lost_batch, loader_errors_told
+from xreid_plugin.host.training import resolve_device
+
+# How torch's message begins where a worker was killed or ended without an error; it is raised wherever the main process
+# happens to be.
+WORKER_DIED = "DataLoader worker"
 
 
 def default_workers() -> int:
@@ -24,10 +26,22 @@ def leave_process_group(worker: int) -> None:
     os.setpgid(0, 0)
 
 
-def prepare_worker(worker: int) -> None:
-    """Sets up the process of a worker: it outlives a signal to the run, but not a batch that it cannot hand over."""
-    leave_process_group(worker)
-    end_with_lost_batch()
+class _InSharedMemory:
+    """Collates items, and puts the tensors where the main process reads them.
+
+    The queue would do so later, where an error, as of a full /dev/shm, reaches nobody: the main process waits forever.
+    """
+
+    def __init__(self, collate: Callable[[list[Any]], Any]) -> None:
+        self._collate = collate
+
+    def __call__(self, items: list[Any]) -> Any:
+        batch = self._collate(items)
+        if torch.utils.data.get_worker_info() is not None and isinstance(batch, dict):
+            for value in batch.values():
+                if torch.is_tensor(value):
+                    value.share_memory_()
+        return batch
 
 
 class DeviceLoader(torch.utils.data.DataLoader):
@@ -35,8 +49,7 @@ class DeviceLoader(torch.utils.data.DataLoader):
 
     On CUDA the next batch is copied on a stream of its own while the current one is computed on, as the host intended;
     elsewhere batches are yielded as they come. Workers start at the first batch, not when the iterator is made, and
-    stay for the next pass over the same loader; an error ends them, and the next pass starts new ones. A dataset with
-    a ``collate_fn`` of its own is collated by that.
+    stay for the next pass over the same loader. A dataset with a ``collate_fn`` of its own is collated by that.
     """
 
     def __init__(self, local_rank: int, *, num_workers: int = 0, **kwargs: Any) -> None:
@@ -50,45 +63,23 @@ class DeviceLoader(torch.utils.data.DataLoader):
         self.device = torch.device("cuda", local_rank) if cuda else torch.device("cpu")
         workers = default_workers() if num_workers < 0 else num_workers
         collate = getattr(kwargs["dataset"], "collate_fn", kwargs.get("collate_fn"))
-        changed = {"pin_memory": cuda, "collate_fn": collate, "persistent_workers": workers > 0}
-        kwargs.setdefault("worker_init_fn", prepare_worker)
-        super().__init__(num_workers=workers, **{**kwargs, **changed})
-        self._end_workers: weakref.finalize[..., Any] | None = None
+        kwargs["collate_fn"] = None if collate is None else _InSharedMemory(collate)
+        kwargs["pin_memory"] = cuda
+        kwargs.setdefault("worker_init_fn", leave_process_group)
+        super().__init__(num_workers=workers, persistent_workers=workers > 0, **kwargs)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        batches = self._told_plainly()
-        yield from _copied_ahead(batches, self.device) if self.device.type == "cuda" else batches
-
-    def _told_plainly(self) -> Iterator[dict[str, Any]]:
+        # Torch draws a seed for the workers here, once more in a run that is resumed than in one never interrupted.
+        with torch.random.fork_rng(devices=[]):
+            batches = super().__iter__()
         try:
-            with loader_errors_told():
-                # Torch draws a seed for the workers here, once more in a run that is resumed than in one never
-                # interrupted.
-                with torch.random.fork_rng(devices=[]):
-                    batches = super().__iter__()
-                if self.num_workers and self._end_workers is None:
-                    self._end_workers = weakref.finalize(self, _end_workers_of, batches, os.getpid())
-                    # Torch itself ends those that are left when the process ends.
-                    self._end_workers.atexit = False
-                yield from batches
-        except Exception:
-            if self._end_workers is not None:
-                self._end_workers()
-                # The next pass starts new ones.
-                self._iterator = self._end_workers = None
-            raise
-
-
-def _end_workers_of(batches: Any, owner: int) -> None:
-    """Asks the workers of a loader to end, and waits for them.
-
-    Torch does the same when the iterator is collected as garbage. But where it is part of a cycle, as any that an
-    error's traceback leads to, its queues are closed first: nothing reaches a worker any more, and torch waits five
-    seconds for each before it kills it. So this keeps hold of the iterator until nobody needs its loader.
-    """
-    # A forked process inherits this, but workers are their parent's to end.
-    if os.getpid() == owner:
-        batches._shutdown_workers()
+            yield from _copied_ahead(batches, self.device) if self.device.type == "cuda" else batches
+        except Exception as error:
+            kind, text = type(error), str(error)
+            if not text.startswith(f"Caught {kind.__name__} "):
+                raise
+            # Torch puts the worker's traceback before its message, where nobody looks for that.
+            raise kind(text.rpartition(f"{kind.__name__}: ")[2].strip()) from error
 
 
 def _copied_ahead(batches: Iterator[dict[str, Any]], device: torch.device) -> Iterator[dict[str, Any]]:
@@ -117,8 +108,7 @@ def _copied_ahead(batches: Iterator[dict[str, Any]], device: torch.device) -> It
 def _configured(loader: DeviceLoader, cfg: Any) -> DeviceLoader:
     if cfg is not None:
         if loader.num_workers:
-            # The host's own configuration knows no such key.
-            loader.prefetch_factor = cfg.DATALOADER.get("PREFETCH", loader.prefetch_factor)
+            loader.prefetch_factor = cfg.DATALOADER.PREFETCH
         device = resolve_device(cfg.MODEL.DEVICE)
         # Without an index a CUDA device means that of the process, which the loader knows by its local rank.
         if device.type == "cpu" or device.index is not None:

@@ -1,48 +1,96 @@
-"""Steps, optimisers and hooks of the host's own trainer."""
+"""Where a model runs and in how many processes, and the steps, optimisers and hooks of the host's own trainer."""
 
+import pickle
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import fastreid.engine.hooks
+import fastreid.modeling.meta_arch.build
 import fastreid.solver.build
 import fastreid.utils.comm
 import fastreid.utils.events
-import numpy as np
 import torch
 from fastreid.engine.train_loop import SimpleTrainer
+from torch import distributed as dist
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` is the current CUDA device where there is one, else the CPU; any other name is torch's."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"MODEL.DEVICE is {name!r}; expected auto, cpu, cuda or cuda:N.") from None
+
+
+def build_model(cfg: Any) -> torch.nn.Module:
+    """Replaces ``build_model``, whose default is a CUDA device that may not exist, and which knows no ``auto``."""
+    model: torch.nn.Module = fastreid.modeling.meta_arch.build.META_ARCH_REGISTRY.get(cfg.MODEL.META_ARCHITECTURE)(cfg)
+    return model.to(resolve_device(cfg.MODEL.DEVICE))
+
+
+def distributed(model: torch.nn.Module, device_ids: list[int], broadcast_buffers: bool) -> torch.nn.Module:
+    """Replaces ``DistributedDataParallel`` where ``DefaultTrainer`` wraps its model, for any device and list of losses.
+
+    The host names a GPU even for a model on the CPU, and waits forever for the gradient of a parameter that no loss
+    uses. Every step has the same graph here, so the first shows which those are. They have no gradient then, as in a
+    single process.
+    """
+    on_cuda = next(model.parameters()).device.type == "cuda"
+    return torch.nn.parallel.DistributedDataParallel(
+        model,
+        device_ids=device_ids if on_cuda else None,
+        forward_sync_buffers=broadcast_buffers,
+        static_graph=True,
+    )
+
+
+def set_local_group(local_size: int) -> None:
+    """Tells the host which processes share this one's machine; collective.
+
+    Its own launcher does so, which knows CUDA alone. Its loaders and its trainer ask for the rank within the machine,
+    and for nothing that NCCL would make connections for.
+
+    Args:
+        local_size: processes on each machine.
+    """
+    for first in range(0, dist.get_world_size(), local_size):
+        ranks = range(first, first + local_size)
+        group = dist.new_group(list(ranks), backend="gloo")
+        if dist.get_rank() in ranks:
+            fastreid.utils.comm._LOCAL_PROCESS_GROUP = group
+
+
+def serialize_to_tensor(data: Any, group: Any) -> torch.Tensor:
+    """Replaces ``comm._serialize_to_tensor``, which goes through the deprecated ``torch.ByteStorage``: (n,) uint8."""
+    device = "cpu" if dist.get_backend(group) == "gloo" else "cuda"
+    return torch.frombuffer(bytearray(pickle.dumps(data)), dtype=torch.uint8).to(device)
 
 
 class AMPTrainer(SimpleTrainer):
-    """Replaces ``AMPTrainer``, which is CUDA and fp16 only, through the deprecated ``torch.cuda.amp``.
+    """Replaces ``AMPTrainer``, which is CUDA only, through the deprecated ``torch.cuda.amp``.
 
-    ``dtype`` None means float16 on CUDA, as in the host, else bfloat16; gradients are scaled for float16 only.
+    Autocast is to float16 on CUDA, as in the host, else to bfloat16; gradients are scaled for float16 only.
     """
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        data_loader: Any,
-        optimizer: torch.optim.Optimizer,
-        param_wrapper: Any,
-        grad_scaler: Any = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
+    def __init__(self, model: torch.nn.Module, data_loader: Any, optimizer: Any, param_wrapper: Any) -> None:
         super().__init__(model, data_loader, optimizer, param_wrapper)
         device = next(model.parameters()).device.type
-        if dtype is None:
-            dtype = torch.float16 if device == "cuda" else torch.bfloat16
-        self.autocast = torch.autocast(device, dtype)
-        self.grad_scaler = grad_scaler or torch.amp.GradScaler(device, enabled=dtype == torch.float16)
+        self.autocast = torch.autocast(device, torch.float16 if device == "cuda" else torch.bfloat16)
+        self.grad_scaler = torch.amp.GradScaler(device, enabled=device == "cuda")
+        self._batches = iter(data_loader)
 
     def run_step(self) -> None:
         """One step: forward under autocast, scaled backward, metrics, update."""
-        data, data_time = _timed_next(self._data_loader_iter)
+        start = time.perf_counter()
+        data = next(self._batches)
+        data_time = time.perf_counter() - start
         with self.autocast:
             loss_dict = self.model(data)
         self.optimizer.zero_grad()
         self.grad_scaler.scale(sum(loss_dict.values())).backward()
-        self._write_metrics(loss_dict, data_time)
+        write_metrics(self, loss_dict, data_time)
         self.grad_scaler.step(self.optimizer)
         self.grad_scaler.update()
 
@@ -59,20 +107,14 @@ def write_metrics(trainer: SimpleTrainer, loss_dict: dict[str, torch.Tensor], da
     gathered = fastreid.utils.comm.gather({**dict(zip(loss_dict, values, strict=True)), "data_time": data_time})
     if not fastreid.utils.comm.is_main_process():
         return
-    storage = fastreid.utils.events.get_event_storage()
-    # The slowest process is the one that all wait for.
-    storage.put_scalar("data_time", max(metrics.pop("data_time") for metrics in gathered))
-    means = {name: float(np.mean([metrics[name] for metrics in gathered])) for name in loss_dict}
-    if not np.isfinite(sum(means.values())):
+    means = {name: sum(metrics[name] for metrics in gathered) / len(gathered) for name in loss_dict}
+    total = sum(means.values())
+    if not torch.isfinite(torch.tensor(total)):
         raise FloatingPointError(f"Loss became infinite or NaN at iteration {trainer.iter}: {means}")
-    storage.put_scalar("total_loss", sum(means.values()))
-    if len(means) > 1:
-        storage.put_scalars(**means)
-
-
-def _timed_next(batches: Iterator[Any]) -> tuple[Any, float]:
-    start = time.perf_counter()
-    return next(batches), time.perf_counter() - start
+    # The slowest process is the one that all wait for.
+    slowest = max(metrics["data_time"] for metrics in gathered)
+    parts = means if len(means) > 1 else {}
+    fastreid.utils.events.get_event_storage().put_scalars(data_time=slowest, total_loss=total, **parts)
 
 
 _host_build_optimizer = fastreid.solver.build.build_optimizer

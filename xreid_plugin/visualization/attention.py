@@ -21,7 +21,7 @@ from torch import nn
 from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.clips import TestClips
 from xreid_plugin.data.tracklet import IMAGES, Modality, Tracklet
-from xreid_plugin.engine.unseen_cameras import as_the_model_knows_them
+from xreid_plugin.engine.evaluation import as_the_model_knows_them
 from xreid_plugin.modeling.xreid import XReID
 from xreid_plugin.visualization.panels import PANEL_WIDTH, Panel, Theme
 from xreid_plugin.visualization.rank_lists import middles

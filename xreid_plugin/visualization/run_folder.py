@@ -10,8 +10,8 @@ from typing import Any
 from fastreid.config import CfgNode
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.checkpoint import TRAINING_ONLY
-from xreid_plugin.engine.evaluation_sets import evaluate_test_set
+from xreid_plugin.engine.checkpoints import TRAINING_ONLY
+from xreid_plugin.engine.evaluation import evaluate_test_set
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.evaluation.ranking import read_results, title_of

@@ -1,4 +1,3 @@
-import multiprocessing
 import subprocess
 import sys
 
@@ -11,7 +10,9 @@ from fastreid.utils import comm
 from fastreid.utils.compute_dist import build_dist
 from PIL import Image
 
+from tests.ranks import run_on_two_ranks
 from xreid_plugin.config import get_cfg
+from xreid_plugin.evaluation.rerank import jaccard_distance
 
 
 def test_euclidean_distance_is_that_of_a_plain_loop():
@@ -42,13 +43,6 @@ def test_pictures_become_channels_first_floats(mode, pixels, expected):
         assert tensor.tolist() == expected
 
 
-@pytest.mark.parametrize(("mode", "value", "expected"), [("1", 1, 255), ("I;16", 4000, 4000), ("F", 0.25, 0.25)])
-def test_pictures_of_other_depths_become_floats_too(mode, value, expected):
-    tensor = functional.to_tensor(Image.new(mode, (3, 2), value))
-    assert tensor.tolist() == [[[expected] * 3] * 2]
-    assert tensor.dtype == torch.float32
-
-
 def test_arrays_stay_as_the_host_takes_them():
     array = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     assert torch.equal(functional.to_tensor(array), torch.from_numpy(array.transpose(2, 0, 1)).float())
@@ -70,27 +64,38 @@ def test_the_evaluator_neither_compiles_nor_exits(monkeypatch):
     assert results["mAP"] == pytest.approx((1 + 1 / 2) / 2 * 100)
 
 
-def gather_in_a_group(rank, store, queue):
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
+@pytest.fixture
+def sets():
+    """Features, identities and cameras of queries and then gallery; identities overlap a little."""
+    generator = torch.Generator().manual_seed(0)
+    pids = torch.arange(45) % 9
+    centres = torch.randn(9, 6, generator=generator)
+    features = centres[pids] + torch.randn(45, 6, generator=generator)
+    return features, pids, (torch.arange(45) >= 9) * (1 + torch.arange(45) % 2)
+
+
+def test_the_hosts_evaluator_reranks_on_the_cpu(sets):
+    features, pids, camids = sets
+    cfg = get_cfg()
+    cfg.merge_from_list(["TEST.RERANK.ENABLED", True, "TEST.RERANK.K1", 6, "TEST.RERANK.K2", 3])
+    cfg.merge_from_list(["TEST.RERANK.LAMBDA", 0.3])
+    evaluator = ReidEvaluator(cfg, num_query=9)
+    evaluator.process({"targets": pids, "camids": camids}, features)
+    rank1 = evaluator.evaluate()["Rank-1"]
+
+    unit = features / features.norm(dim=1, keepdim=True)
+    jaccard = build_dist(unit[:9], unit[9:], "jaccard", k1=6, k2=3)
+    np.testing.assert_allclose(jaccard, jaccard_distance(unit, 9, 6, 3), atol=1e-6)
+    cosine = (1 - unit[:9] @ unit[9:].t()).numpy()
+    first = (jaccard * 0.7 + cosine * 0.3).argmin(1)
+    assert rank1 == pytest.approx(100 * (pids[9:].numpy()[first] == pids[:9].numpy()).mean())
+
+
+def gathered(rank, folder):
     # Messages of different lengths, so that the host has to pad and to cut again.
-    queue.put((rank, comm.all_gather({"rank": rank, "text": "x" * (1 + 300 * rank)}), comm.gather([rank], dst=1)))
-    torch.distributed.destroy_process_group()
+    return comm.all_gather({"rank": rank, "text": "x" * (1 + 300 * rank)}), comm.gather([rank], dst=1)
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_objects_travel_between_processes(tmp_path, monkeypatch):
-    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
-    # Forked, so that neither pays for importing torch again; warnings are errors there as they are here.
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    processes = [context.Process(target=gather_in_a_group, args=(rank, tmp_path / "store", queue)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    try:
-        received = {rank: found for rank, *found in (queue.get(timeout=120) for _ in processes)}
-    finally:
-        for process in processes:
-            process.join(timeout=30)
-            process.kill()
+def test_objects_travel_between_processes(tmp_path):
     everything = [{"rank": 0, "text": "x"}, {"rank": 1, "text": "x" * 301}]
-    assert received == {0: [everything, []], 1: [everything, [[0], [1]]]}
+    assert run_on_two_ranks(gathered, tmp_path) == [(everything, []), (everything, [[0], [1]])]

@@ -8,7 +8,6 @@ import fastreid.data.build
 import fastreid.engine.defaults
 import fastreid.evaluation.reid_evaluation
 import fastreid.utils.comm
-import fastreid.utils.compute_dist
 from fastreid.config import CfgNode
 from fastreid.config.defaults import _C as HOST_DEFAULTS
 from fastreid.engine.train_loop import SimpleTrainer
@@ -20,15 +19,25 @@ from xreid_plugin.host.configuration import (
     merge_from_list,
     merge_from_other_cfg,
 )
-from xreid_plugin.host.devices import build_model, distributed
-from xreid_plugin.host.environment import collect_env_info
+from xreid_plugin.host.evaluation import (
+    compute_euclidean_distance,
+    compute_jaccard_distance,
+    no_compilation,
+    to_tensor,
+)
 from xreid_plugin.host.loaders import DeviceLoader, build_reid_test_loader, build_reid_train_loader
-from xreid_plugin.host.retrieval import build_dist, compute_euclidean_distance, no_compilation
-from xreid_plugin.host.tensors import serialize_to_tensor, to_tensor
-from xreid_plugin.host.training import AMPTrainer, EvalHook, build_optimizer, write_metrics
+from xreid_plugin.host.training import (
+    AMPTrainer,
+    EvalHook,
+    build_model,
+    build_optimizer,
+    distributed,
+    serialize_to_tensor,
+    write_metrics,
+)
 
 
-def mend() -> None:
+def patch() -> None:
     """Binds every replacement. Runs once, at the first ``import xreid_plugin``."""
     HOST_DEFAULTS.MODEL.DEVICE = "auto"
     CfgNode.load_yaml_with_base = staticmethod(load_yaml_with_base)
@@ -41,15 +50,14 @@ def mend() -> None:
     fastreid.data.build.DataLoaderX = DeviceLoader
     fastreid.utils.comm._serialize_to_tensor = serialize_to_tensor
     SimpleTrainer._write_metrics = write_metrics
-    fastreid.utils.compute_dist.compute_euclidean_distance = compute_euclidean_distance
     for replacement in (
         build_model,
         build_reid_train_loader,
         build_reid_test_loader,
         build_optimizer,
-        build_dist,
+        compute_euclidean_distance,
+        compute_jaccard_distance,
         to_tensor,
-        collect_env_info,
         AMPTrainer,
         EvalHook,
         Checkpointer,

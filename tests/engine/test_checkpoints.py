@@ -6,15 +6,16 @@ import torch
 from torch import nn
 
 from tests.engine.same_end import assert_equal
-from xreid_plugin.engine.run_checkpoints import RunCheckpointer, load_whole_checkpoint
+from xreid_plugin.engine.checkpoints import RunCheckpointer, load_for_evaluation, load_whole_checkpoint, read_checkpoint
 from xreid_plugin.files import WriteError
 from xreid_plugin.torch_files import WeightFileError
 
 
 class Model(nn.Module):
-    def __init__(self):
+    def __init__(self, width=3):
         super().__init__()
-        self.backbone = nn.Linear(3, 2)
+        self.backbone = nn.Linear(width, 2)
+        self.mii = nn.ModuleDict({"cii": nn.Linear(2, 2)})
 
 
 def checkpointer(folder, keep=0, seed=0):
@@ -46,7 +47,6 @@ def files(folder):
 def test_the_newest_are_kept_and_the_final_one_always(tmp_path, keep, kept):
     saved_run(tmp_path, ["model_0000", "model_0001", "model_0002", "model_final"], keep)
     assert files(tmp_path) == [f"{name}.pth" for name in kept]
-    assert (tmp_path / "last_checkpoint").read_text() == "model_final.pth"
     # A run that is lengthened saves more; the final one of before stays.
     saver = checkpointer(tmp_path, keep, seed=1)
     assert saver.resume_or_load("")["epoch"] == 3
@@ -55,42 +55,25 @@ def test_the_newest_are_kept_and_the_final_one_always(tmp_path, keep, kept):
     assert ("model_0002.pth" in files(tmp_path)) == (keep == 0)
 
 
-def test_files_of_an_earlier_run_are_neither_removed_nor_resumed(tmp_path):
-    saved_run(tmp_path, ["model_0007", "model_final"])
-    saved_run(tmp_path, ["model_0000", "model_0001"], keep=1)
-    assert files(tmp_path) == ["model_0001.pth", "model_0007.pth", "model_final.pth"]
-    (tmp_path / "model_0001.pth").write_bytes(b"")
-    with pytest.raises(WeightFileError, match=r"None of the checkpoints .* can be read: model_0001\.pth"):
-        checkpointer(tmp_path).resume_or_load("")
-
-
-def test_a_run_that_saved_nothing_hides_the_one_before_it(tmp_path):
-    saved_run(tmp_path, ["model_0000", "model_0001"])
-    # Twice in a row, and the list of the run that saved something is still there.
-    for _ in range(2):
-        checkpointer(tmp_path, seed=1).put_list_aside()
-        assert (tmp_path / "checkpoints.txt.previous").read_text() == "model_0000.pth\nmodel_0001.pth\n"
-        again = checkpointer(tmp_path, seed=2)
-        assert not again.has_checkpoint()
-        before = again.model.backbone.weight.clone()
-        assert again.resume_or_load("") == {}
-        assert torch.equal(again.model.backbone.weight, before)
-    assert files(tmp_path) == ["model_0000.pth", "model_0001.pth"]
-
-
-def test_a_note_of_another_program_is_hidden_too(tmp_path):
-    saved_run(tmp_path, ["model_0000"])
-    (tmp_path / "checkpoints.txt").unlink()
-    assert checkpointer(tmp_path).has_checkpoint()
-    checkpointer(tmp_path).put_list_aside()
-    assert not checkpointer(tmp_path).has_checkpoint()
-
-
 def test_a_checkpoint_in_mid_epoch_goes_with_the_next(tmp_path):
     saver = saved_run(tmp_path, ["model_0000", "model_stopped"], keep=1)
     assert files(tmp_path) == ["model_0000.pth", "model_stopped.pth"]
     saver.save("model_0001", epoch=2)
     assert files(tmp_path) == ["model_0001.pth"]
+
+
+def test_files_of_an_earlier_run_are_neither_removed_nor_resumed(tmp_path):
+    saved_run(tmp_path, ["model_0007", "model_final"])
+    saver = checkpointer(tmp_path, keep=1)
+    saver.forget_earlier_run()
+    assert not saver.has_checkpoint()
+    assert saver.resume_or_load("") == {}
+    for name in ("model_0000", "model_0001"):
+        saver.save(name)
+    assert files(tmp_path) == ["model_0001.pth", "model_0007.pth", "model_final.pth"]
+    (tmp_path / "model_0001.pth").write_bytes(b"")
+    with pytest.raises(WeightFileError, match=str(tmp_path)):
+        checkpointer(tmp_path).resume_or_load("")
 
 
 def damaged(content, rng):
@@ -101,23 +84,17 @@ def damaged(content, rng):
 
 
 def test_damage_is_found_or_does_no_harm(tmp_path):
-    saved_run(tmp_path, ["model_0000", "model_0001"])
-    newest = tmp_path / "model_0001.pth"
-    content, expected = newest.read_bytes(), torch.load(newest, weights_only=True)
-    rng = random.Random(0)
-    messages = []
-    for _ in range(400):
-        newest.write_bytes(damaged(content, rng))
+    saved_run(tmp_path, ["model_0000"])
+    path = tmp_path / "model_0000.pth"
+    content, expected = path.read_bytes(), torch.load(path, weights_only=True)
+    rng, refused = random.Random(0), 0
+    for _ in range(200):
+        path.write_bytes(damaged(content, rng))
         try:
-            loaded = load_whole_checkpoint(newest)
-        except WeightFileError as error:
-            messages.append(str(error))
-        else:
-            assert_equal(loaded, expected)
-    assert len(messages) > 200
-    for message in messages:
-        assert str(newest) in message
-        assert message.endswith(f"The checkpoint before it is {tmp_path / 'model_0000.pth'}.")
+            assert_equal(load_whole_checkpoint(path), expected)
+        except WeightFileError:
+            refused += 1
+    assert refused > 100
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "gone"])
@@ -134,27 +111,41 @@ def test_a_run_goes_on_from_the_newest_whole_one_and_says_so(tmp_path, caplog, h
         assert torch.load(newest, weights_only=True)["epoch"] == 2
     else:
         newest.unlink()
-    with caplog.at_level("WARNING"):
+    with caplog.at_level("INFO"):
         other = checkpointer(tmp_path, seed=1)
         assert other.resume_or_load("")["epoch"] == 1
     assert other.model.backbone.weight.eq(1).all()
-    if harm != "gone":
-        assert "model_0002.pth is damaged" in caplog.text or "model_0002.pth is not a readable file" in caplog.text
-        assert f"Resuming from {tmp_path / 'model_0001.pth'}; damaged: {newest}." in caplog.text
+    assert f"Resuming from {tmp_path / 'model_0001.pth'}" in caplog.text
+    assert (f"{newest} is" in caplog.text) == (harm != "gone")
 
 
-@pytest.mark.parametrize("room", [0, 1000, 3000])
+@pytest.mark.parametrize("room", [0, 3000])
 def test_a_full_disk_leaves_the_run_as_it_was(tmp_path, room):
     saver = saved_run(tmp_path, ["model_0000"])
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
-        with pytest.raises(WriteError, match=r"model_0001\.pth could not be written: File too large \(.* needed\)"):
+        with pytest.raises(WriteError, match=r"model_0001\.pth"):
             saver.save("model_0001", epoch=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert files(tmp_path) == ["model_0000.pth"]
     assert not list(tmp_path.glob("*.part"))
     assert checkpointer(tmp_path, seed=1).resume_or_load("")["epoch"] == 0
-    saver.save("model_0001", epoch=1)
-    assert checkpointer(tmp_path, seed=1).resume_or_load("")["epoch"] == 1
+
+
+def stored(path, state):
+    torch.save({"model": state, "epoch": 4}, path)
+    return read_checkpoint(path)
+
+
+def test_what_training_alone_uses_may_be_absent_and_nothing_else(tmp_path):
+    trained, model = Model(), Model()
+    state = {key: value for key, value in trained.state_dict().items() if key.startswith("backbone")}
+    assert load_for_evaluation(model, stored(tmp_path / "model.pth", state))["epoch"] == 4
+    assert torch.equal(model.backbone.weight, trained.backbone.weight)
+    del state["backbone.bias"]
+    with pytest.raises(ValueError, match=r"backbone\.bias"):
+        load_for_evaluation(Model(), stored(tmp_path / "model.pth", state))
+    with pytest.raises(ValueError, match=r"backbone\.weight is \(2, 4\).*\(2, 3\)"):
+        load_for_evaluation(Model(), stored(tmp_path / "model.pth", Model(4).state_dict()))

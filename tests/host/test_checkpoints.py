@@ -1,4 +1,3 @@
-import resource
 from pathlib import Path
 
 import pytest
@@ -7,7 +6,6 @@ from fastreid.engine import defaults
 from fastreid.utils import checkpoint
 
 from tests.hostile import Hostile
-from xreid_plugin.files import WriteError, replace_atomically
 from xreid_plugin.host import Checkpointer
 from xreid_plugin.torch_files import WeightFileError
 
@@ -69,18 +67,6 @@ def test_a_save_that_breaks_off_leaves_the_old_checkpoint(tmp_path, monkeypatch)
     assert torch.equal(model.weight, saved.weight)
 
 
-def test_the_disks_own_reason_is_told(tmp_path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        with pytest.raises(WriteError, match=r"model\.pth could not be written: File too large \(.* and 32 B needed\)"):
-            # 3 x 2 weights and 2 biases of 4 bytes.
-            Checkpointer(linear(0), str(tmp_path)).save("model")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert names(tmp_path) == []
-
-
 def test_no_code_is_run_from_a_checkpoint(tmp_path):
     path = tmp_path / "hostile.pth"
     torch.save({"model": Hostile(tmp_path / "owned")}, path)
@@ -89,32 +75,3 @@ def test_no_code_is_run_from_a_checkpoint(tmp_path):
     assert not (tmp_path / "owned").exists()
     torch.load(path, weights_only=False)
     assert (tmp_path / "owned").exists()
-
-
-def test_a_file_is_replaced_whole(tmp_path):
-    target = tmp_path / "file.txt"
-    for text in ("old", "new"):
-        replace_atomically(target, lambda part, text=text: part.write_text(text))
-        assert target.read_text() == text
-
-    def see_both(part):
-        part.write_text("newest")
-        assert target.read_text() == "new"
-
-    replace_atomically(target, see_both)
-    assert target.read_text() == "newest"
-    assert names(tmp_path) == ["file.txt"]
-
-
-def test_a_file_is_left_alone_where_writing_fails(tmp_path):
-    target = tmp_path / "file.txt"
-    target.write_text("old")
-
-    def fail(part):
-        part.write_text("ha")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        replace_atomically(target, fail)
-    assert target.read_text() == "old"
-    assert names(tmp_path) == ["file.txt"]
