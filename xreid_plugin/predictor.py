@@ -25,9 +25,9 @@ from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, Tracklet
 from xreid_plugin.data.transforms import to_planes
 from xreid_plugin.engine.checkpoints import TRAINING_ONLY
+from xreid_plugin.engine.evaluation import NO_CAMERA
 from xreid_plugin.engine.inference import Embedder, autocast
 from xreid_plugin.engine.restore import restore
-from xreid_plugin.engine.evaluation import NO_CAMERA
 from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.host import resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint
