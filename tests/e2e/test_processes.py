@@ -81,7 +81,8 @@ def test_two_processes_are_like_one_until_one_is_killed(style, alone, small_set,
         for run in runs:
             assert run.wait(seconds=60) == 1, run.said()
             run.wait_for(lambda run=run: not run.processes(), seconds=10)
-            assert any(words in run.said() for words in ("Rank 1 of 2 was killed", "rank 1 is gone", "SIGKILL"))
+            # Of another machine a process knows no more than that its connection is broken.
+            assert any(words in run.said() for words in ("SIGKILL", "Connection reset", "Connection closed"))
             assert "UserWarning" not in run.said()
 
     for name in ("results_before_training.json", "results_epoch_2.json"):

@@ -64,7 +64,8 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
     except RuntimeError as error:
         if not str(error).startswith(WORKER_DIED):
             raise
-        _tell(error, arguments, RUN_FAILED)
+        remedy = "Where memory runs out, lower DATALOADER.NUM_WORKERS or INPUT's sizes; 0 reads in the main process."
+        _tell(RuntimeError(f"{error} {remedy} --resume goes on from the last checkpoint."), arguments, RUN_FAILED)
 
 
 def _tell(error: Exception, arguments: argparse.Namespace, exit_code: int) -> None:

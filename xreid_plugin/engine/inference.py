@@ -17,6 +17,7 @@ from torch import nn
 from xreid_plugin.data.substitution import ClipFaults
 from xreid_plugin.data.tracklet import FAULTS, IMAGES, LENGTHS, MODALITIES, TARGETS
 from xreid_plugin.engine.checkpoints import TRAINING_ONLY
+from xreid_plugin.engine.signals import poll
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.host import DeviceLoader, resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint
@@ -139,6 +140,7 @@ class WholePass:
         shown = comm.is_main_process()
         with ProgressBar(self._what, len(self), "batch", tell=logger.info, shown=shown) as bar:
             for batch in self._loader:
+                poll()
                 faults = batch.pop(FAULTS, [])
                 self.faults += bad_clips(faults)
                 whole = [place for place, clip in enumerate(faults) if not clip.blank]

@@ -1,7 +1,8 @@
 """A polite end: SIGTERM, or Ctrl-C once, lets a run finish its step and save."""
 
-import logging
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,8 +11,6 @@ from typing import Any, Self
 import torch
 from fastreid.utils import comm
 from torch import distributed as dist
-
-logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -37,6 +36,21 @@ class StopAtOnce(BaseException):
     """Leaves what a run can do again, an evaluation or a refresh of the prototypes, for its end."""
 
 
+_FIRST = "the run saves a checkpoint after this step, and ends"
+
+# The request that a signal may leave a pass for, if one runs: signals are of the whole process, and so is this.
+_leaving: list["StopRequest"] = []
+
+
+def poll() -> None:
+    """Between two batches of a pass: raises :class:`StopAtOnce` if the pass may be left and a signal asks for it.
+
+    A handler that raised by itself would do so anywhere, in a finalizer too, which drops what is raised.
+    """
+    if _leaving and _leaving[-1].number:
+        raise StopAtOnce
+
+
 class StopRequest:
     """While it is entered, signals are noted; :meth:`agreed` tells, on all ranks after the same step, to end.
 
@@ -46,7 +60,6 @@ class StopRequest:
     def __init__(self) -> None:
         self._received: list[int] = []
         self._agreed = 0
-        self._at_once = False
         self._former: dict[int, Any] = {}
         self._underway: tuple[torch.Tensor, Any] | None = None
         self._group: Any = None
@@ -67,25 +80,24 @@ class StopRequest:
         if number == signal.SIGINT and number in self._received:
             raise KeyboardInterrupt
         if not self._received:
-            logger.info(f"{signal.Signals(number).name}: the run saves a checkpoint after this step, and ends")
+            # Not logged: the logger itself may be what was interrupted.
+            os.write(sys.stderr.fileno(), f"{signal.Signals(number).name}: {_FIRST}\n".encode())
         self._received.append(number)
-        if self._at_once:
-            self._at_once = False
-            raise StopAtOnce
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
-        """Within it a single process does not wait for the end of what it does, but raises :class:`StopAtOnce`.
+        """Within it a single process leaves its pass between two batches: :func:`poll` raises :class:`StopAtOnce`.
 
         Several processes finish it: one that left would be waited for by the others.
         """
-        self._at_once = comm.get_world_size() == 1
+        alone = comm.get_world_size() == 1
+        if alone:
+            _leaving.append(self)
         try:
-            if self._at_once and self._received:
-                raise StopAtOnce
             yield
         finally:
-            self._at_once = False
+            if alone:
+                _leaving.remove(self)
 
     @property
     def number(self) -> int:

@@ -79,7 +79,13 @@ class DeviceLoader(torch.utils.data.DataLoader):
             if not text.startswith(f"Caught {kind.__name__} "):
                 raise
             # Torch puts the worker's traceback before its message, where nobody looks for that.
-            raise kind(text.rpartition(f"{kind.__name__}: ")[2].strip()) from error
+            said = text.rpartition(f"{kind.__name__}: ")[2].strip()
+            if "</torch_" in said:
+                raise OSError(
+                    f"A batch does not fit into shared memory, /dev/shm: {said}. Enlarge it, as by docker's --shm-size, "
+                    "or lower DATALOADER.NUM_WORKERS; 0 reads in the main process."
+                ) from error
+            raise kind(said) from error
 
 
 def _copied_ahead(batches: Iterator[dict[str, Any]], device: torch.device) -> Iterator[dict[str, Any]]:
