@@ -82,7 +82,7 @@ class DeviceLoader(torch.utils.data.DataLoader):
             said = text.rpartition(f"{kind.__name__}: ")[2].strip()
             if "</torch_" in said:
                 raise OSError(
-                    f"A batch does not fit into shared memory, /dev/shm: {said}. Enlarge it, by docker's --shm-size, or "
+                    f"A batch does not fit into /dev/shm: {said}. Enlarge it, by docker's --shm-size, or "
                     "lower DATALOADER.NUM_WORKERS; 0 reads in the main process."
                 ) from error
             raise kind(said) from error
