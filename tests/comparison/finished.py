@@ -14,7 +14,6 @@ def planned(output, name="model", seed=0, settings="{}"):
         seed=seed,
         config_file=output / f"{name}.yml",
         folder=output / name / f"seed{seed}",
-        overrides=("SEED", str(seed)),
         settings=settings,
         last_epoch=LAST_EPOCH,
     )
@@ -39,9 +38,7 @@ def finished(output, name="model", seed=0, protocol=PROTOCOL, **values):
         start = content["metrics"][f"{direction}/Rank-1"]
         content["curves"][direction] = [start + rank for rank in range(20)]
     run.results.write_text(json.dumps(content))
-    (run.folder / "usage.json").write_text(
-        json.dumps({"seconds": 60.0 * (seed + 1), "peak_bytes": 2**30 * (seed + 1), "on_gpu": False})
-    )
+    (run.folder / "usage.json").write_text(json.dumps({"seconds": 60.0 * (seed + 1), "peak_bytes": 2**30 * (seed + 1)}))
     (run.folder / "cost.json").write_text(
         json.dumps(
             {

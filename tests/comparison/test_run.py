@@ -1,9 +1,7 @@
-import json
-
 import pytest
 
 from tests.comparison.finished import finished, planned
-from xreid_plugin.comparison.runs import Usage, execute, execute_all
+from xreid_plugin.comparison.runs import SETTINGS, Usage, execute, execute_all
 
 RESULTS = '{"metrics": {"I2V/mAP": 12.5}, "protocol": {}, "curves": {}}'
 
@@ -25,49 +23,29 @@ def finish(tmp_path):
     return f"(folder / {planned(tmp_path).results.name!r}).write_text({RESULTS!r})"
 
 
-def test_a_run_is_given_its_configuration_and_overrides(tmp_path, stand_in):
+def test_a_run_is_given_its_settings_its_folder_and_the_modules_that_are_imported(tmp_path, stand_in):
     run = planned(tmp_path)
-    assert execute(run, stand_in(f"print(sys.argv[1:]); {finish(tmp_path)}")) == 0
-    assert run.last_line == str(["--config-file", str(run.config_file), "SEED", "0"])
+    assert execute(run, stand_in(f"print(sys.argv[1:]); {finish(tmp_path)}"), ["own.py"]) == 0
+    given = ["--config-file", str(run.folder / SETTINGS), "--import", "own.py", "OUTPUT_DIR", repr(str(run.folder))]
+    assert run.last_line == str(given)
+    assert (run.folder / SETTINGS).read_text() == run.settings
 
 
-def test_a_run_is_given_the_modules_that_are_imported(tmp_path, stand_in):
+def test_a_run_with_a_checkpoint_is_resumed_and_what_it_used_adds_up(tmp_path, stand_in):
     run = planned(tmp_path)
-    assert execute(run, stand_in(f"print(sys.argv[3:]); {finish(tmp_path)}"), ["own.py", "own.losses"]) == 0
-    assert run.last_line == str(["--import", "own.py", "--import", "own.losses", "SEED", "0"])
-
-
-def test_a_run_with_a_checkpoint_is_resumed(tmp_path, stand_in):
-    run = planned(tmp_path)
-    interrupted = stand_in("(folder / 'last_checkpoint').write_text('model_0000.pth'); sys.exit(3)")
-    assert execute(run, interrupted) == 3
-    assert run.can_resume
+    interrupted = "ballast = bytearray(96 << 20); (folder / 'last_checkpoint').write_text('m.pth'); sys.exit(3)"
+    assert execute(run, stand_in(interrupted)) == 3
+    first = Usage.of(run)
     assert execute(run, stand_in(f"print('--resume' in sys.argv); {finish(tmp_path)}")) == 0
     assert run.last_line == "True"
+    assert Usage.of(run).seconds > first.seconds > 0
+    assert Usage.of(run).peak_bytes == first.peak_bytes >= 96 << 20
 
 
-def test_usage_adds_up_over_attempts(tmp_path, stand_in):
+def test_on_a_gpu_the_peak_is_what_the_training_log_says_and_a_run_without_results_has_failed(tmp_path, stand_in):
     run = planned(tmp_path)
-    execute(run, stand_in("ballast = bytearray(96 << 20); sys.exit(3)"))
-    first = Usage.of(run)
-    execute(run, stand_in(finish(tmp_path)))
-    second = Usage.of(run)
-    assert first.peak_bytes >= 96 << 20
-    assert second.peak_bytes == first.peak_bytes
-    assert second.seconds > first.seconds > 0
-    assert not second.on_gpu
-
-
-def test_on_a_gpu_the_peak_is_what_the_training_log_says(tmp_path, stand_in):
-    run = planned(tmp_path)
-    execute(run, stand_in("print('iteration 1  3.5 GiB'); print('iteration 2  4.0 GiB'); print('done')"))
-    usage = Usage.of(run)
-    assert usage.on_gpu
-    assert usage.peak_bytes == 4 * 2**30
-
-
-def test_a_run_that_ends_well_without_results_has_failed(tmp_path, stand_in):
-    assert execute(planned(tmp_path), stand_in("")) == 1
+    assert execute(run, stand_in("print('iteration 1  3.5 GiB'); print('iteration 2  4.0 GiB'); print('done')")) == 1
+    assert Usage.of(run).peak_bytes == 4 * 2**30
 
 
 def test_a_failed_run_does_not_lose_the_others_and_one_that_is_done_is_left_alone(tmp_path, stand_in):
@@ -83,4 +61,3 @@ def test_a_failed_run_does_not_lose_the_others_and_one_that_is_done_is_left_alon
     assert said[2] == "[2/3] broken, seed 0: failed with exit code 1: no such loss"
     assert said[-1].startswith("[3/3] model, seed 0: done in")
     assert "I2V/mAP 12.50" in said[-1]
-    assert json.loads(last.results.read_text()) == json.loads(RESULTS)

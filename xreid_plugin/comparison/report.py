@@ -11,27 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from tabulate import tabulate
 
 from xreid_plugin.comparison.cost import Cost, cost_of_run
 from xreid_plugin.comparison.runs import Run, Usage
 from xreid_plugin.evaluation.ranking import METRICS, read_results
 from xreid_plugin.files import replace_atomically
-from xreid_plugin.visualization.curves import draw_cmc, finish_cmc
+from xreid_plugin.visualization.curves import DASHES, MARKERS, draw_cmc, finish_cmc
+from xreid_plugin.visualization.panels import Panel, Theme, legend_below, write_sheet
 
 RERANKED = "-reranked"
 COST_NOTE = (
     "Parameters are the whole model's, with what only training uses. A multiplication with its addition counts as two "
     "FLOPs. Clips a second: embedding without reading. Peak memory: torch's on a GPU, else the training process's own."
 )
-# Okabe and Ito's palette without its yellow, which is faint on white: which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_DASHES = ("-", "--", ":", "-.")
-_DIRECTIONS = {"I2V": "infrared → visible", "V2I": "visible → infrared"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +88,7 @@ class Row:
                 for key in first.curves
             },
             first.protocol,
-            Usage(seconds, peak, used[0].on_gpu),
+            Usage(seconds, peak),
             cost_of_run(done[0].folder),
         )
 
@@ -120,8 +114,8 @@ def write_report(runs: Sequence[Run], output: Path, command: str, published: Map
     done = [row for row in rows if row.done]
     output.mkdir(parents=True, exist_ok=True)
     if done:
-        plot_cmc(done, output / "cmc.png")
-        plot_map(done, output / "map.png")
+        write_sheet(cmc_panels(done), output / "cmc.png")
+        write_sheet(map_panels(done), output / "map.png")
     text = markdown(rows, command, published)
     replace_atomically(output / "results.csv", lambda part: part.write_text(csv_text(rows)))
     replace_atomically(output / "report.md", lambda part: part.write_text(text))
@@ -199,7 +193,7 @@ def _beside(row: Row, direction: str, table: Mapping[str, Any], entry: Mapping[s
 
 def retrieval_table(rows: Sequence[Row]) -> str:
     """A Markdown table, a row per direction and configuration: the mean over seeds ± their deviation, in percent."""
-    directions = list(dict.fromkeys(direction for row in rows for direction in row.directions)) or ["-"]
+    directions = directions_of(rows) or ["-"]
     names = {name: f"/{name}" for name in METRICS}
     if any(key.endswith(f"{RERANKED}/mAP") for row in rows for key in row.metrics):
         names["mAP, re-ranked"] = f"{RERANKED}/mAP"
@@ -219,16 +213,20 @@ def _seeds(row: Row) -> str:
 def cost_table(rows: Sequence[Row]) -> str:
     """A Markdown table of what each model costs, and what its training used."""
     headers = ["model", "parameters (M)", "GFLOPs a clip", "clips/s", "peak memory (GiB)", "minutes a run"]
+    units = (1e6, 1e9, 1, 2**30, 60)
     body = []
     for row in rows:
-        cells = ["-"] * 5
-        if row.cost is not None and row.usage is not None:
-            cost, usage = row.cost, row.usage
-            numbers = cost.parameters / 1e6, cost.flops_per_clip / 1e9
-            cells = [*(f"{number:.2f}" for number in numbers), f"{cost.clips_per_second:.1f}"]
-            cells += [f"{usage.peak_bytes / 2**30:.2f}", f"{usage.seconds / 60:.1f}"]
-        body.append([row.name, *cells])
+        costs = zip(_costs(row).values(), units, (2, 2, 1, 2, 1), strict=False)
+        cells = [f"{number / unit:.{decimals}f}" for number, unit, decimals in costs]
+        body.append([row.name, *(cells or "-" * len(units))])
     return tabulate(body, headers=headers, tablefmt="pipe", disable_numparse=True, colalign=("left", *("right",) * 5))
+
+
+def _costs(row: Row) -> dict[str, float]:
+    if row.cost is None or row.usage is None:
+        return {}
+    costs = {name: getattr(row.cost, name) for name in ("parameters", "flops_per_clip", "clips_per_second")}
+    return {**costs, "peak_bytes": row.usage.peak_bytes, "seconds_per_run": row.usage.seconds}
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -236,82 +234,68 @@ def csv_text(rows: Sequence[Row]) -> str:
 
     A metric has two columns, such as "I2V/mAP" and "I2V/mAP deviation", in percent.
     """
-    names = list(dict.fromkeys(key for row in rows for key in row.metrics))
-    costs = ["parameters", "flops_per_clip", "clips_per_second", "peak_bytes", "seconds_per_run"]
-    buffer = io.StringIO()
-    columns = [column for key in names for column in (key, f"{key} deviation")]
-    table = csv.DictWriter(buffer, ["model", "runs_done", "runs_missing", *columns, *costs], lineterminator="\n")
-    table.writeheader()
+    lines: list[dict[str, Any]] = []
     for row in rows:
         line: dict[str, Any] = {"model": row.name, "runs_done": len(row.done), "runs_missing": len(row.missing)}
         for key, statistic in row.metrics.items():
             line |= {key: statistic.mean, f"{key} deviation": statistic.deviation}
-        if row.cost is not None and row.usage is not None:
-            line |= {name: getattr(row.cost, name) for name in costs[:3]}
-            line |= {"peak_bytes": row.usage.peak_bytes, "seconds_per_run": row.usage.seconds}
-        table.writerow(line)
+        lines.append(line | _costs(row))
+    buffer = io.StringIO()
+    table = csv.DictWriter(buffer, dict.fromkeys(key for line in lines for key in line), lineterminator="\n")
+    table.writeheader()
+    table.writerows(lines)
     return buffer.getvalue()
 
 
-def plot_cmc(done: Sequence[Row], path: Path) -> None:
+def cmc_panels(done: Sequence[Row]) -> list[Panel]:
     """One panel per direction: the CMC of each configuration, its deviation over seeds as a band."""
-    figure, panels = _panels(done, height=4.2)
-    for direction, panel in panels.items():
-        for number, row in enumerate(done):
-            points = row.curves.get(direction, ())
-            dashes, colour = divmod(number, len(_COLOURS))
-            style = {"color": _COLOURS[colour], "marker": _MARKERS[colour], "linestyle": _DASHES[dashes % len(_DASHES)]}
-            spread = [point.deviation or 0.0 for point in points]
-            draw_cmc(panel, [point.mean for point in points], spread, label=row.name, markersize=4, **style)
-        panel.set_xlabel("rank")
-        panel.grid(alpha=0.3)
-    # The panels share their limits.
-    finish_cmc(next(iter(panels.values())))
-    _save(figure, panel, path)
+
+    def panel(direction: str) -> Panel:
+        def draw(figure: FigureBase, theme: Theme) -> None:
+            axes = figure.subplots()
+            for number, row in enumerate(done):
+                points = row.curves.get(direction, ())
+                dash, kind = divmod(number, len(theme.series))
+                style = {"color": theme.series[kind], "marker": MARKERS[kind], "linestyle": DASHES[dash % len(DASHES)]}
+                spread = [point.deviation or 0.0 for point in points]
+                draw_cmc(axes, [point.mean for point in points], spread, label=row.name, markersize=4, **style)
+            finish_cmc(axes)
+            legend_below(figure, axes)
+
+        return Panel(f"CMC, {direction}", "Cumulative matching curves.", draw, height=3.6)
+
+    return [panel(direction) for direction in directions_of(done)]
 
 
-def plot_map(done: Sequence[Row], path: Path) -> None:
+def map_panels(done: Sequence[Row]) -> list[Panel]:
     """One panel per direction: the mAP of each configuration, and beside it the re-ranked one if there is one."""
-    names = {"as ranked": "/mAP", "re-ranked": f"{RERANKED}/mAP"}
-    kinds = [(label, end) for label, end in names.items() if any(f"I2V{end}" in row.metrics for row in done)]
-    figure, panels = _panels(done, height=1.6 + 0.32 * len(done) * len(kinds))
+    ends = {"as ranked": "/mAP", "re-ranked": f"{RERANKED}/mAP"}
+    kinds = [(label, end) for label, end in ends.items() if any(f"I2V{end}" in row.metrics for row in done)]
     thickness, places = 0.8 / len(kinds), np.arange(len(done))
-    for direction, panel in panels.items():
-        for number, (label, end) in enumerate(kinds):
-            found = [row.metrics.get(direction + end, Statistic(0.0, None)) for row in done]
-            means, spread = ([getattr(one, name) or 0.0 for one in found] for name in ("mean", "deviation"))
-            at = places + (number - (len(kinds) - 1) / 2) * thickness
-            style: dict[str, Any] = {
-                "label": label,
-                "color": _COLOURS[number],
-                "xerr": spread if any(spread) else None,
-                "capsize": 2,
-            }
-            bars = panel.barh(at, means, 0.9 * thickness, **style)
-            panel.bar_label(bars, [f"{mean:.1f}" if mean else "" for mean in means], padding=3, fontsize=9)
-        panel.set_yticks(places, [row.name for row in done])
-        panel.set(xlabel="mAP (%)", axisbelow=True)
-        panel.grid(axis="x", alpha=0.3)
-    # The first row on top, and space for the numbers at the ends of the bars; both panels share them.
-    panel.invert_yaxis()
-    panel.set_xlim(0, panel.get_xlim()[1] * 1.25)
-    _save(figure, panel, path)
+
+    def panel(direction: str) -> Panel:
+        def draw(figure: FigureBase, theme: Theme) -> None:
+            axes = figure.subplots()
+            for number, (label, end) in enumerate(kinds):
+                found = [row.metrics.get(direction + end, Statistic(0.0, None)) for row in done]
+                means, spread = ([getattr(one, name) or 0.0 for one in found] for name in ("mean", "deviation"))
+                at = places + (number - (len(kinds) - 1) / 2) * thickness
+                style: dict[str, Any] = {"color": theme.series[number], "xerr": spread if any(spread) else None}
+                bars = axes.barh(at, means, 0.9 * thickness, label=label, capsize=2, **style)
+                axes.bar_label(bars, [f"{mean:.1f}" if mean else "" for mean in means], padding=3, fontsize=9)
+            axes.set_yticks(places, [row.name for row in done])
+            axes.set_xlabel("mAP (%)")
+            # The first row on top, and space for the numbers at the ends of the bars.
+            axes.invert_yaxis()
+            axes.set_xlim(0, axes.get_xlim()[1] * 1.25)
+            if len(kinds) > 1:
+                legend_below(figure, axes)
+
+        return Panel(f"mAP, {direction}", "Bars.", draw, height=1.6 + 0.32 * len(done) * len(kinds))
+
+    return [panel(direction) for direction in directions_of(done)]
 
 
-def _panels(done: Sequence[Row], height: float) -> tuple[Figure, dict[str, Axes]]:
-    """A figure of 800 pixels at 100 dots an inch, with a panel for each direction; all share their axes."""
-    directions = dict.fromkeys(direction for row in done for direction in row.directions)
-    figure = Figure(figsize=(8.0, height), dpi=200, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(directions), sharex=True, sharey=True, squeeze=False)[0]
-    panels = dict(zip(directions, axes, strict=True))
-    for direction, panel in panels.items():
-        panel.set_title(_DIRECTIONS.get(direction, direction))
-    return figure, panels
-
-
-def _save(figure: Figure, panel: Axes, path: Path) -> None:
-    handles, labels = panel.get_legend_handles_labels()
-    if labels != ["as ranked"]:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
-    replace_atomically(path, lambda part: figure.savefig(part, format="png"))
+def directions_of(rows: Sequence[Row]) -> list[str]:
+    """The raw rankings among all rows' metrics, such as "I2V", each once."""
+    return list(dict.fromkeys(direction for row in rows for direction in row.directions))

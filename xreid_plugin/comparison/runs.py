@@ -6,10 +6,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import reduce
-from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,12 @@ from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
 from xreid_plugin.evaluation.ranking import read_results
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.host.configuration import leaves
 
 # Keys that the comparison sets itself, run by run.
 OWN_KEYS = ("SEED", "OUTPUT_DIR")
-# File in a run's folder that says what it is for: the run's settings.
-NOTE = "comparison.yaml"
+# The file in a run's folder that it is configured by, which says what the folder is for.
+SETTINGS = "comparison.yaml"
 # The end of a line in training's log on CUDA.
 _CUDA_MEMORY = re.compile(r"([\d.]+) GiB$", re.MULTILINE)
 
@@ -36,10 +35,9 @@ class Run:
     Attributes:
         name: the configuration's name in the report.
         seed: the seed of weights, samplers and augmentation.
-        config_file: the file that tools/train_net.py is given.
+        config_file: the file that the configuration is from.
         folder: the folder that the run writes to.
-        overrides: KEY VALUE ... for the command line of tools/train_net.py.
-        settings: the whole configuration as YAML but for OUTPUT_DIR, to check that a folder's content is this run's.
+        settings: the whole configuration as YAML, its OUTPUT_DIR empty.
         last_epoch: the epoch whose evaluation counts, from 1.
     """
 
@@ -47,7 +45,6 @@ class Run:
     seed: int
     config_file: Path
     folder: Path
-    overrides: tuple[str, ...]
     settings: str
     last_epoch: int
 
@@ -86,12 +83,10 @@ class Usage:
         seconds: wall time, including the start of the process and the evaluations.
         peak_bytes: most memory at a time: torch's on the GPU, or else resident in the training process, without its
             loader's workers.
-        on_gpu: whether it is torch's on the GPU.
     """
 
     seconds: float = 0.0
     peak_bytes: int = 0
-    on_gpu: bool = False
 
     @classmethod
     def of(cls, run: Run) -> "Usage":
@@ -130,24 +125,20 @@ def plan(
         raise ValueError(f"{' and '.join(OWN_KEYS)} differ from run to run: give --seeds and --output instead.")
     runs = []
     for name, config in configs:
-        cfg, keys = _merged(config, overlays, overrides)
-        changes = [text for key in keys for text in (key, repr(reduce(getitem, key.split("."), cfg)))]
+        cfg = _merged(config, overlays, overrides)
         for seed in seeds:
             cfg.SEED = seed
-            folder = output / name / f"seed{seed}"
-            given = (*changes, *overrides, "SEED", str(seed), "OUTPUT_DIR", repr(str(folder)))
-            runs.append(Run(name, seed, config, folder, given, cfg.dump(), cfg.SOLVER.MAX_EPOCH))
+            runs.append(Run(name, seed, config, output / name / f"seed{seed}", cfg.dump(), cfg.SOLVER.MAX_EPOCH))
             _check_folder(runs[-1])
     return runs
 
 
-def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) -> tuple[CfgNode, list[str]]:
-    """The configuration of a run but for SEED, and the keys that the overlays set."""
+def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) -> CfgNode:
+    """The configuration of a run but for what the comparison sets."""
     cfg = get_cfg()
     cfg.merge_from_file(str(config))
-    layers = [own_keys(overlay) for overlay in overlays]
-    for layer in layers:
-        cfg.merge_from_other_cfg(CfgNode(layer))
+    for overlay in overlays:
+        cfg.merge_from_other_cfg(CfgNode(own_keys(overlay)))
     cfg.merge_from_list(list(overrides))
     cfg.OUTPUT_DIR = ""
     check_config(cfg)
@@ -155,7 +146,7 @@ def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) ->
         raise ValueError(f"{config}: TEST.EVAL_PERIOD is {cfg.TEST.EVAL_PERIOD}, so that nothing is evaluated; set 1.")
     if len(cfg.DATASETS.TESTS) != 1:
         raise ValueError(f"{config}: DATASETS.TESTS is {tuple(cfg.DATASETS.TESTS)}; compare on one test set at a time.")
-    return cfg, list(dict.fromkeys(key for layer in layers for key, _ in _flat(layer)))
+    return cfg
 
 
 def own_keys(overlay: Path) -> dict[str, Any]:
@@ -171,21 +162,14 @@ def _check_folder(run: Run) -> None:
     if not run.folder.is_dir() or not any(run.folder.iterdir()):
         return
     remedy = "Choose another --output, or remove that folder."
-    if not (run.folder / NOTE).is_file():
+    if not (run.folder / SETTINGS).is_file():
         raise ValueError(f"{run.folder} holds something that is not a run of a comparison. {remedy}")
-    before, now = (dict(_flat(yaml.safe_load(text))) for text in ((run.folder / NOTE).read_text(), run.settings))
+    texts = (run.folder / SETTINGS).read_text(), run.settings
+    before, now = (dict(leaves(yaml.safe_load(text))) for text in texts)
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if keys:
         changed = "; ".join(f"{key} {before.get(key)} → {now.get(key)}" for key in keys[:5])
         raise ValueError(f"{run.folder} was run with other settings ({changed}). {remedy}")
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None], imports: Sequence[str] = ()) -> None:
@@ -218,13 +202,14 @@ def execute(run: Run, train_net: Path, imports: Sequence[str] = ()) -> int:
     Returns:
         The exit code; a run that ends well without its results has failed too, with 1.
     """
-    more = ["--resume"] if run.can_resume else []
-    more += [word for name in imports for word in ("--import", name)]
     run.folder.mkdir(parents=True, exist_ok=True)
-    replace_atomically(run.folder / NOTE, lambda part: part.write_text(run.settings))
-    command = [sys.executable, str(train_net), "--config-file", str(run.config_file), *more, *run.overrides]
+    settings = run.folder / SETTINGS
+    replace_atomically(settings, lambda part: part.write_text(run.settings))
+    more = [word for name in imports for word in ("--import", name)] + ["--resume"] * run.can_resume
+    keys = ["OUTPUT_DIR", repr(str(run.folder))]
     start = time.monotonic()
     with run.log.open("ab") as log:
+        command = [sys.executable, str(train_net), "--config-file", str(settings), *more, *keys]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
             # The resource module counts all children together, so its peak would be that of the largest so far.
@@ -242,5 +227,5 @@ def execute(run: Run, train_net: Path, imports: Sequence[str] = ()) -> int:
 def _add_usage(run: Run, seconds: float, resident: int) -> None:
     before = Usage.of(run)
     on_gpu = [round(float(gib) * 2**30) for gib in _CUDA_MEMORY.findall(run.log.read_text(errors="replace"))]
-    usage = Usage(before.seconds + seconds, max(on_gpu or (before.peak_bytes, resident)), bool(on_gpu))
+    usage = Usage(before.seconds + seconds, max(on_gpu or (before.peak_bytes, resident)))
     replace_atomically(run.folder / "usage.json", lambda part: part.write_text(json.dumps(asdict(usage)) + "\n"))

@@ -18,8 +18,8 @@ _PROTOTYPES = {
     "prototype/cross": "clips, the other modality's",
     "prototype/modality_cosine": "infrared and visible prototypes",
 }
-_DASHES = ("-", "--", ":", "-.")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", "--", ":", "-.")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 # Fewer points than this are drawn with markers, or a single one would not show.
 _FEW = 30
 _LAST_RANK = 20
@@ -65,8 +65,8 @@ def _panel(title: str, unit: str, curves: Sequence[Curve]) -> Panel:
                 *series,
                 label=name,
                 color=theme.series[colour % len(theme.series)],
-                linestyle=_DASHES[dash % len(_DASHES)],
-                marker=_MARKERS[number % len(_MARKERS)] if len(series[1]) < _FEW else "",
+                linestyle=DASHES[dash % len(DASHES)],
+                marker=MARKERS[number % len(MARKERS)] if len(series[1]) < _FEW else "",
             )
         axes.set(xlabel=over, ylabel=unit)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -106,7 +106,7 @@ def _cmc_panel(dataset: str, first: Evaluation, last: Evaluation) -> Panel:
         axes = figure.subplots()
         for number, (direction, curve) in enumerate(last.curves.items()):
             colour = theme.series[number]
-            draw_cmc(axes, curve, color=colour, marker=_MARKERS[number], label=f"{direction}, {last.label}")
+            draw_cmc(axes, curve, color=colour, marker=MARKERS[number], label=f"{direction}, {last.label}")
             if first is not last and direction in first.curves:
                 before = f"{direction}, {first.label}"
                 draw_cmc(axes, first.curves[direction], color=colour, linestyle=":", label=before)
