@@ -45,23 +45,25 @@ def test_reads_labels_cameras_modalities_and_paths(tree, tmp_path):
     assert list(dataset.train[2].paths) == [f"{home}/Train/0002/rgb/D11/{frame}.jpg" for frame in range(25, 37)]
     assert dataset.test[2].paths[0] == f"{home}/Test/0504/ir/D12/25.jpg"
     assert all(Path(path).is_file() for tracklet in dataset.train + dataset.test for path in tracklet.paths)
+    assert dataset.tasks == {"I2V": RetrievalTask((0, 2), (1, 3)), "V2I": RetrievalTask((1, 3), (0, 2))}
+    assert (names(dataset.query), names(dataset.gallery)) == (names(dataset.test[::2]), names(dataset.test[1::2]))
     everything = names(dataset.train + dataset.test)
     assert len(set(everything)) == len(everything)
     # The folder that holds the dataset's own will do.
     assert names(HITSZVCM(str(tmp_path)).train) == names(dataset.train)
 
 
-def test_tasks_are_one_pair_of_sets_and_its_swap(tree):
-    dataset = HITSZVCM(tree.write())
-    assert dataset.tasks == {"I2V": RetrievalTask((0, 2), (1, 3)), "V2I": RetrievalTask((1, 3), (0, 2))}
-    assert dataset.query == [dataset.test[0], dataset.test[2]]
-    assert dataset.gallery == [dataset.test[1], dataset.test[3]]
-
-
-@pytest.mark.parametrize("text", ["1 3", "\ufeff1\r\n3\r\n\r\n", "1 \n 3", "3 1"])
-def test_query_numbers_stand_on_one_line_or_several(tree, text):
-    tree.query = text
-    assert set(HITSZVCM(tree.write()).tasks["I2V"].query) == {0, 2}
+def test_query_numbers_stand_on_one_line_or_several_and_a_list_must_be_there(tree):
+    home = tree.write()
+    for text in ("\ufeff1\r\n3\r\n\r\n", "1 \n 3", "3 1"):
+        (tree.info / "query_IDX.txt").write_text(text)
+        assert set(HITSZVCM(home).tasks["I2V"].query) == {0, 2}
+    (tree.info / "query_IDX.txt").write_text("\n \n")
+    with pytest.raises(ValueError, match=r"query_IDX\.txt"):
+        HITSZVCM(home)
+    (tree.info / "query_IDX.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"query_IDX\.txt"):
+        HITSZVCM(home)
 
 
 def test_short_tracklets_go_without_shifting_the_query_numbers(tmp_path):
@@ -110,23 +112,19 @@ def test_a_copy_without_frames_or_lists_is_explained(tree, tmp_path):
     [
         ("train_name.txt", 3, "0007M2D3F3.jpg"),
         ("train_name.txt", 3, "0007M3D3T1F3.jpg"),
-        ("train_name.txt", 3, "0007M2D123T1F3.jpg"),
         ("train_name.txt", 3, "../../etc/passwd"),
         ("test_name.txt", 2, "/0503M1D1T1F2.jpg"),
         ("track_train_info.txt", 2, "1 13 24 7"),
-        ("track_train_info.txt", 2, "1 13 24 seven 3"),
         ("track_train_info.txt", 2, "1 13 24.0 7 3"),
         ("track_train_info.txt", 2, "3 13 24 7 3"),
         ("track_train_info.txt", 2, "1 0 24 7 3"),
         ("track_train_info.txt", 2, "1 13 49 7 3"),
         ("track_train_info.txt", 2, "1 24 13 7 3"),
-        ("track_train_info.txt", 2, "2 13 24 7 3"),
         ("track_train_info.txt", 2, "1 13 24 8 3"),
         ("track_test_info.txt", 3, "1 25 36 504 1"),
         ("track_test_info.txt", 2, ""),
         ("query_IDX.txt", 1, "0 1"),
         ("query_IDX.txt", 1, "1 5"),
-        ("query_IDX.txt", 1, "1 x"),
         ("query_IDX.txt", 1, "1 3 1"),
         ("query_IDX.txt", 1, "2"),
     ],
@@ -149,19 +147,6 @@ def test_a_doubled_name_shifts_most_tracklets_and_is_refused(tmp_path):
     tree.names["train"].insert(3, tree.names["train"][3])
     tree.write()
     with pytest.raises(ValueError, match=r"track_train_info\.txt"):
-        HITSZVCM(tree.home)
-
-
-@pytest.mark.parametrize(
-    "file", ["train_name.txt", "test_name.txt", "track_train_info.txt", "track_test_info.txt", "query_IDX.txt"]
-)
-def test_empty_and_missing_lists_are_named(tree, file):
-    tree.write()
-    (tree.info / file).write_text("\n \n")
-    with pytest.raises(ValueError, match=file):
-        HITSZVCM(tree.home)
-    (tree.info / file).unlink()
-    with pytest.raises(FileNotFoundError, match=file):
         HITSZVCM(tree.home)
 
 
@@ -197,23 +182,18 @@ def test_options_that_leave_nothing_or_mean_nothing_and_shared_identities_are_re
         HITSZVCM(home)
 
 
-def test_the_protocol_is_json_and_the_same_wherever_the_copy_lies(tree, tmp_path):
+def test_the_protocol_is_json_and_the_same_wherever_the_copy_lies(tree, tmp_path, caplog):
     there = json.loads(json.dumps(HITSZVCM(tree.write()).protocol))
     tree.home.rename(tmp_path / "moved")
     dataset = HITSZVCM(tmp_path / "moved")
     assert there == dataset.protocol
+    with caplog.at_level("INFO"):
+        dataset.show_test()
+    assert ["V2I", "gallery", "infrared", "2", "2", "24", "2"] in [
+        line.replace("|", "").split() for line in caplog.text.splitlines()
+    ]
     assert there["dataset"] == "HITSZVCM"
     assert there["min_length"] == 12
     assert there["identities"] == {"train": 2, "test": 2}
     assert there["sets"]["train"]["visible"] == {"listed": 2, "kept": 2, "identities": 2, "frames": 24, "cameras": 2}
     assert there["sets"]["V2I query"] == there["sets"]["I2V gallery"]
-
-
-def test_tables_have_a_row_for_each_set_and_modality(tree, caplog):
-    dataset = HITSZVCM(tree.write())
-    with caplog.at_level("INFO"):
-        dataset.show_train()
-        dataset.show_test()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in caplog.text.splitlines()]
-    assert ["train", "infrared", "2", "2", "24", "2"] in rows
-    assert ["V2I gallery", "infrared", "2", "2", "24", "2"] in rows
