@@ -1,9 +1,11 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from xreid_plugin.data.frame_reader import BadFrameError, LooseFrames, decode, resized
+from xreid_plugin.data.frame_reader import BadFrameError, FrameError, LooseFrames, decode, read_substituting, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
 
 SIZE = (288, 144)
@@ -112,3 +114,38 @@ def test_frames_that_are_missing_or_cut_off_are_named_with_their_tracklet(tmp_pa
 def test_what_follows_the_end_of_a_jpeg_does_not_hide_it(tmp_path):
     content = write(tmp_path / "1.jpg", scene(16, 8)).read_bytes()
     assert np.array_equal(decode(content + b"a camera's notes"), decode(content))
+
+
+@pytest.fixture
+def greys(tmp_path):
+    """Five frames, of which frame i is of the grey 10 i."""
+    paths = [str(write(tmp_path / f"{index}.jpg", np.full((16, 8, 3), 10 * index))) for index in range(5)]
+    return Tracklet(paths, 0, 1, Modality.VISIBLE, "T")
+
+
+@pytest.mark.parametrize(
+    ("bad", "expected"),
+    [
+        ((0,), [1, 1, 2, 3, 4]),
+        ((0, 1), [2, 2, 2, 3, 4]),
+        ((4, 2), [0, 1, 1, 3, 3]),
+        ((1, 2, 3), [0, 0, 0, 4, 4]),
+        ((0, 1, 2, 3), [4] * 5),
+    ],
+)
+def test_the_nearest_readable_frame_stands_in_and_the_earlier_of_two(greys, bad, expected):
+    for index in bad:
+        Path(greys.paths[index]).unlink()
+    clip, replaced = read_substituting(LooseFrames(), greys, range(5), (16, 8))
+    assert clip.reshape(5, -1).mean(1).round().tolist() == [10 * index for index in expected]
+    assert replaced == [greys.paths[index] for index in sorted(bad)]
+    # A frame that is not asked for is not counted.
+    good = [index for index in range(5) if index not in bad]
+    assert read_substituting(LooseFrames(), greys, good, (16, 8))[1] == []
+
+
+def test_a_tracklet_without_a_readable_frame_is_named(greys):
+    for path in greys.paths:
+        Path(path).write_bytes(b"")
+    with pytest.raises(FrameError, match="tracklet T "):
+        read_substituting(LooseFrames(), greys, [0], (16, 8))

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,13 @@ RUN = [*SMALL, "DATALOADER.NUM_WORKERS", "2", "TEST.EVAL_AT_START", "False"]
 
 @pytest.fixture
 def damaged(small_set, tmp_path):
-    """A copy of the small set with a frame of every tracklet cut off, and one training tracklet without any frame."""
+    """A copy of the small set with a frame of every tracklet cut off."""
     root = tmp_path / "damaged"
     shutil.copytree(small_set, root)
     dataset = HITSZVCM(root)
     for tracklet in [*dataset.train, *dataset.test]:
         frame = Path(tracklet.paths[4])
         frame.write_bytes(frame.read_bytes()[:-10])
-    kinds = Counter((tracklet.pid, tracklet.modality) for tracklet in dataset.train)
-    lost = next(tracklet for tracklet in dataset.train if kinds[tracklet.pid, tracklet.modality] > 1)
-    for path in lost.paths:
-        Path(path).write_bytes(b"")
     return root
 
 
@@ -49,7 +44,6 @@ def test_a_run_goes_on_without_bad_frames_and_tells(damaged, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     for what in ("Training, epoch 1", "Training, epoch 2", "Refreshing prototypes", "Evaluating"):
         assert re.search(rf"{what}: \d+ bad frames in \d+ tracklets were substituted, such as {damaged}", done.stdout)
-    assert re.search(r"Refreshing prototypes: .* 1 tracklets without a readable frame were dropped: \S+\.", done.stdout)
     results = json.loads((tmp_path / "run" / "results_epoch_2.json").read_text())
     assert results["protocol"]["substituted_frames"] > 0
 

@@ -12,15 +12,14 @@ from tests.data.small_set import small_config
 from tests.ranks import run_on_two_ranks
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_clip_loader, build_dataset
-from xreid_plugin.data.substitution import ClipFaults
-from xreid_plugin.data.tracklet import FAULTS, IMAGES, INDICES
-from xreid_plugin.engine.inference import Embedder, InParts, WholePass, autocast, bad_clips, log_bad_frames
+from xreid_plugin.data.frame_reader import ClipFaults
+from xreid_plugin.data.tracklet import IMAGES, INDICES
+from xreid_plugin.engine.inference import Embedder, InParts, autocast, bad_clips, log_bad_frames
 from xreid_plugin.engine.step import gradient_scaler
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.evaluation.ranking import METRICS
-from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.fingerprint import fingerprint
 
 
@@ -167,10 +166,10 @@ def test_products_have_the_number_type_and_no_gradient_is_too_small_for_it(enabl
 
 
 CLIPS = [
-    ClipFaults("A"),
-    ClipFaults("B", frames=["b1", "b2"]),
-    ClipFaults("C", dropped=["D"]),
-    ClipFaults("B", frames=["b1"]),
+    ClipFaults("A", []),
+    ClipFaults("B", ["b1", "b2"]),
+    ClipFaults("C", []),
+    ClipFaults("B", ["b1"]),
 ]
 
 
@@ -182,30 +181,5 @@ def test_bad_frames_are_summed_up_in_one_line(tmp_path, caplog):
     assert log_bad_frames("Training, epoch 3", bad_clips(CLIPS)) == 3
     log_bad_frames("Training, epoch 4", bad_clips(CLIPS[:1]))
     [line] = caplog.messages
-    assert line.startswith("Training, epoch 3: 3 bad frames in 1 tracklets were substituted, such as b1, b2; ")
-    assert "1 tracklets without a readable frame were dropped: D." in line
+    assert line.startswith("Training, epoch 3: 3 bad frames in 1 tracklets were substituted, such as b1, b2. ")
     assert run_on_two_ranks(summed_on_rank, tmp_path) == [3, 0]
-
-
-class Blanks(torch.utils.data.Dataset):
-    """Six clips, of which the even ones and the last two are blank."""
-
-    def __len__(self):
-        return 6
-
-    def __getitem__(self, index):
-        blank = index % 2 == 0 or index > 3
-        return {IMAGES: torch.full((2,), index), INDICES: index, FAULTS: ClipFaults(dropped=[f"T{index}"], blank=blank)}
-
-    @staticmethod
-    def collate_fn(items):
-        tensors = {IMAGES: torch.stack([i[IMAGES] for i in items]), INDICES: torch.tensor([i[INDICES] for i in items])}
-        return {**tensors, FAULTS: [item[FAULTS] for item in items]}
-
-
-def test_a_pass_is_without_blank_clips():
-    clips = WholePass(DeviceLoader(0, dataset=Blanks(), batch_size=2), "Refreshing")
-    batches = list(clips)
-    assert [batch[INDICES].tolist() for batch in batches] == [[1], [3]]
-    assert [batch[IMAGES][:, 0].tolist() for batch in batches] == [[1], [3]]
-    assert [name for clip in clips.faults for name in clip.dropped] == [f"T{index}" for index in range(6)]

@@ -113,7 +113,7 @@ def build_train_loader(cfg: Any) -> DeviceLoader:
 
 
 def build_clip_loader(
-    cfg: Any, tracklets: Sequence[Tracklet], mode: str, batch_size: int | None = None, drop_unreadable: bool = False
+    cfg: Any, tracklets: Sequence[Tracklet], mode: str, batch_size: int | None = None
 ) -> DeviceLoader:
     """A loader of every clip of ``tracklets`` once, without random draws; each rank reads a part of them.
 
@@ -122,7 +122,6 @@ def build_clip_loader(
         tracklets: the tracklets whose clips are wanted.
         mode: "even" or "dense", as TEST.FRAMES.
         batch_size: clips, over all ranks; None: TEST.IMS_PER_BATCH.
-        drop_unreadable: where bad frames are substituted, whether a tracklet without a readable one is passed over.
     """
     test_set = TestClips(
         tracklets,
@@ -131,7 +130,6 @@ def build_clip_loader(
         mode,
         reader=build_frame_reader(cfg, "SIZE_TEST"),
         substitute=cfg.INPUT.BAD_FRAMES == "substitute",
-        drop_unreadable=drop_unreadable,
     )
     if batch_size is not None:
         # The host's function reads it from nowhere else.

@@ -2,11 +2,11 @@
 
 A batch is a dict with the keys of :mod:`xreid_plugin.data.tracklet`: images (B, T, 3, H, W) uint8, and (B,) int64. A
 loader asks for a whole batch at once, whose clips are written to one block of memory; nothing is left to collate. Where
-bad frames are substituted, FAULTS lists what was bad in each clip.
+bad frames are substituted, FAULTS lists which were bad in each clip.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -14,8 +14,7 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.frame_reader import FrameReader, LooseFrames
-from xreid_plugin.data.substitution import ClipFaults, UnreadableTrackletError, read_substituting
+from xreid_plugin.data.frame_reader import ClipFaults, FrameReader, LooseFrames, read_substituting
 from xreid_plugin.data.tracklet import CAMIDS, FAULTS, IMAGES, INDICES, LENGTHS, MODALITIES, TARGETS, Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation, to_planes
 
@@ -62,8 +61,8 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
     def __getitems__(self, requests: Sequence[Request]) -> dict[str, Any]:
         """A batch of the clips that were asked for; torch's loaders prefer this method."""
         block = _block((len(requests), self.num_frames, 3, *self.size))
-        faults = [ClipFaults() for _ in requests]
-        indices = [self._write(*each) for each in zip(block, requests, faults, strict=True)]
+        bad = [self._write(clip, request) for clip, request in zip(block, requests, strict=True)]
+        indices = [self._position(request) for request in requests]
         shown = [self.tracklets[index] for index in indices]
         batch: dict[str, Any] = {
             IMAGES: block,
@@ -72,29 +71,31 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
             MODALITIES: torch.tensor([int(tracklet.modality) for tracklet in shown]),
             INDICES: torch.tensor(indices),
         }
-        return {**batch, FAULTS: faults} if self.substitute else batch
+        if self.substitute:
+            batch[FAULTS] = [ClipFaults(tracklet.name, paths) for tracklet, paths in zip(shown, bad, strict=True)]
+        return batch
 
     @staticmethod
     def collate_fn(batch: Any) -> Any:
         """The batch as it is; the loader takes this function in place of its own, which joins items."""
         return batch
 
-    def _write(self, clip: torch.Tensor, request: Request, faults: ClipFaults) -> int:
-        """Writes the clip asked for, (T, 3, H, W) uint8; returns its tracklet's position."""
+    def _position(self, request: Request) -> int:
+        """Where the tracklet of a clip is among the tracklets."""
         raise NotImplementedError
 
-    def _read(self, tracklet: Tracklet, chosen: np.ndarray, faults: ClipFaults) -> np.ndarray:
+    def _write(self, clip: torch.Tensor, request: Request) -> list[str]:
+        """Writes the clip asked for, (T, 3, H, W) uint8; returns the paths of its bad frames that others replace."""
+        raise NotImplementedError
+
+    def _read(self, tracklet: Tracklet, chosen: np.ndarray) -> tuple[np.ndarray, list[str]]:
         if self.substitute:
-            return read_substituting(self.reader, tracklet, chosen, self.size, faults)
-        return self.reader.read(tracklet, chosen, self.size)
+            return read_substituting(self.reader, tracklet, chosen, self.size)
+        return self.reader.read(tracklet, chosen, self.size), []
 
 
 class TrainClips(_Clips[ClipRequest]):
-    """Training clips: frames at random within T chunks, augmented.
-
-    Where frames are substituted and a tracklet has none that is readable, another of its identity and modality takes
-    its place, drawn by the request's seed: the clip is what it would be had the sampler asked for that tracklet.
-    """
+    """Training clips: frames at random within T chunks, augmented."""
 
     def __init__(
         self,
@@ -125,39 +126,20 @@ class TrainClips(_Clips[ClipRequest]):
     def __len__(self) -> int:
         return len(self.tracklets)
 
-    def _write(self, clip: torch.Tensor, request: ClipRequest, faults: ClipFaults) -> int:
-        for candidate in self._candidates(request):
-            tracklet, rng = self.tracklets[candidate], np.random.default_rng(request.seed)
-            chosen = frames.random_in_chunks(len(tracklet.paths), self.num_frames, rng)
-            try:
-                pixels = self._read(tracklet, chosen, faults)
-            except UnreadableTrackletError:
-                faults.dropped.append(tracklet.name)
-                continue
-            self.augmentation(pixels, clip, rng)
-            return candidate
-        raise UnreadableTrackletError(
-            f"No tracklet of this identity and modality has a readable frame: {', '.join(faults.dropped)}."
-        )
+    def _position(self, request: ClipRequest) -> int:
+        return request.position
 
-    def _candidates(self, request: ClipRequest) -> Iterator[int]:
-        """The tracklet asked for; then, looked up when first needed, the others of its identity and modality."""
-        yield request.position
-        own = self.tracklets[request.position]
-        twins = [
-            position
-            for position, other in enumerate(self.tracklets)
-            if (other.pid, other.modality) == (own.pid, own.modality) and position != request.position
-        ]
-        yield from np.random.default_rng([request.seed, 1]).permutation(twins).astype(int).tolist()
+    def _write(self, clip: torch.Tensor, request: ClipRequest) -> list[str]:
+        tracklet, rng = self.tracklets[request.position], np.random.default_rng(request.seed)
+        pixels, bad = self._read(tracklet, frames.random_in_chunks(len(tracklet.paths), self.num_frames, rng))
+        self.augmentation(pixels, clip, rng)
+        return bad
 
 
 class TestClips(_Clips[int]):
     """Test clips, without a random draw: one per tracklet (``even``), or as many as cover every frame (``dense``).
 
-    LENGTHS says how many frames a clip has before it repeats its last, for models to skip. A tracklet without a
-    readable frame is an error even where frames are substituted: what is ranked must be the whole test set. For passes
-    over a training set it can be dropped: its clips are blank, and say so.
+    LENGTHS says how many frames a clip has before it repeats its last, for models to skip.
     """
 
     def __init__(
@@ -168,13 +150,11 @@ class TestClips(_Clips[int]):
         mode: str,
         reader: FrameReader | None = None,
         substitute: bool = False,
-        drop_unreadable: bool = False,
     ) -> None:
         """
         Args:
             tracklets: the tracklets whose clips are wanted; size, num_frames, reader and substitute: as in training.
             mode: "even" or "dense", as TEST.FRAMES.
-            drop_unreadable: with ``substitute``, whether a tracklet without a readable frame has blank clips.
 
         Raises:
             ValueError: another mode.
@@ -182,7 +162,6 @@ class TestClips(_Clips[int]):
         if mode not in ("even", "dense"):
             raise ValueError(f'TEST.FRAMES is "{mode}"; it must be "even" or "dense".')
         super().__init__(tracklets, size, num_frames, reader, substitute)
-        self.drop_unreadable = drop_unreadable
         self.mode = mode
         lengths = [len(tracklet.paths) for tracklet in tracklets]
         counts = [frames.num_dense_clips(length, num_frames) if mode == "dense" else 1 for length in lengths]
@@ -198,29 +177,19 @@ class TestClips(_Clips[int]):
 
     def _chosen(self, clip_number: int) -> np.ndarray:
         """(T,) indices of the clip's frames in its tracklet."""
-        index, number = self._place(clip_number)
+        index = self._position(clip_number)
         length = len(self.tracklets[index].paths)
         if self.mode == "even":
             return frames.even(length, self.num_frames)
-        return frames.dense(length, self.num_frames)[number]
+        return frames.dense(length, self.num_frames)[clip_number - int(self._first_clip[index])]
 
-    def _place(self, clip_number: int) -> tuple[int, int]:
-        """Position of the clip's tracklet, and the clip's number within that tracklet."""
-        index = int(np.searchsorted(self._first_clip, clip_number, side="right")) - 1
-        return index, clip_number - int(self._first_clip[index])
+    def _position(self, request: int) -> int:
+        return int(np.searchsorted(self._first_clip, request, side="right")) - 1
 
-    def _write(self, clip: torch.Tensor, request: int, faults: ClipFaults) -> int:
-        index, _ = self._place(request)
-        tracklet = self.tracklets[index]
-        try:
-            to_planes(self._read(tracklet, self._chosen(request), faults), clip)
-        except UnreadableTrackletError:
-            if not self.drop_unreadable:
-                raise
-            clip.zero_()
-            faults.dropped.append(tracklet.name)
-            faults.blank = True
-        return index
+    def _write(self, clip: torch.Tensor, request: int) -> list[str]:
+        pixels, bad = self._read(self.tracklets[self._position(request)], self._chosen(request))
+        to_planes(pixels, clip)
+        return bad
 
 
 def _block(shape: tuple[int, ...]) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Sources of frames: what each provides, and the one for picture files.
+"""Sources of frames: what each provides, the one for picture files, and what stands in for a bad frame.
 
 Whatever a file holds, it comes as three channels of eight bits: grey is repeated, a palette is looked up, CMYK is
 converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation is applied. A JPEG
@@ -6,8 +6,9 @@ or PNG that was cut off does not count as a picture, whatever its decoder would 
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -94,6 +95,63 @@ def read_clip(
                 "tools/check_dataset.py --deep looks for such frames before training."
             ) from error
     return clip
+
+
+class ClipFaults(NamedTuple):
+    """The bad frames of a clip that others replace; it reaches the main process with the other values of a batch.
+
+    Attributes:
+        tracklet: name of the tracklet that the clip shows.
+        frames: their paths, in the order in which they were asked for.
+    """
+
+    tracklet: str
+    frames: list[str]
+
+
+def read_substituting(
+    reader: FrameReader, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, list[str]]:
+    """Reads frames; the nearest readable frame of its tracklet replaces a bad one, the earlier of two equally near.
+
+    Costs nothing where no frame is bad. Keeps nothing between two clips, so that a clip depends on the files and on
+    what was asked for alone, not on which worker reads it after which other.
+
+    Args:
+        reader: the source of the frames.
+        tracklet: the tracklet whose frames are wanted.
+        indices: T positions in ``tracklet.paths``.
+        size: (H, W) in pixels.
+
+    Returns:
+        (T, H, W, 3) uint8, RGB, 0 to 255, as from ``reader``; and the paths of the bad frames, in the order asked for.
+
+    Raises:
+        FrameError: no frame of the tracklet can be read.
+    """
+    try:
+        return reader.read(tracklet, indices, size), []
+    except BadFrameError as error:
+        first_fault = error
+
+    @cache
+    def is_readable(index: int) -> bool:
+        try:
+            reader.read(tracklet, [index], size)
+        except BadFrameError:
+            return False
+        return True
+
+    stand_ins: dict[int, int] = {}
+    for wanted in map(int, indices):
+        distances = np.abs(np.arange(len(tracklet.paths)) - wanted)
+        nearest_first = np.argsort(distances, kind="stable").tolist()
+        found = next(filter(is_readable, nearest_first), None)
+        if found is None:
+            raise FrameError(f"No frame of tracklet {tracklet.name} can be read. {first_fault}")
+        stand_ins[wanted] = found
+    bad = [tracklet.paths[wanted] for wanted, found in stand_ins.items() if wanted != found]
+    return reader.read(tracklet, [stand_ins[int(index)] for index in indices], size), bad
 
 
 def decode(content: bytes | memoryview) -> np.ndarray:

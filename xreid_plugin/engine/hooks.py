@@ -51,7 +51,7 @@ def hooks_of_clips(
         built.append(FreezeHook(model, optimizer, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
     if isinstance(model, XReID) and model.prototypes is not None:
         tracklets, cpc = build_training_set(cfg).train, cfg.MODEL.CPC
-        loader = build_clip_loader(cfg, tracklets, "even", cpc.REFRESH_BATCH, drop_unreadable=True)
+        loader = build_clip_loader(cfg, tracklets, "even", cpc.REFRESH_BATCH)
         period = cfg.SOLVER.LOG_PERIOD
         context = autocast(cfg)
         built.append(

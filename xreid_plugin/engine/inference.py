@@ -14,7 +14,7 @@ from fastreid.evaluation import inference_context, inference_on_dataset
 from fastreid.utils import comm
 from torch import nn
 
-from xreid_plugin.data.substitution import ClipFaults
+from xreid_plugin.data.frame_reader import ClipFaults
 from xreid_plugin.data.tracklet import FAULTS, IMAGES, LENGTHS, MODALITIES, TARGETS
 from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.signals import poll
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 Batch = dict[str, torch.Tensor]
 
-# How many bad frames, and how many tracklets, a summary names.
+# How many bad frames a summary names.
 _NAMED = 5
 
 
@@ -115,7 +115,7 @@ class Embedder(nn.Module):
 
 
 class WholePass:
-    """A loader with a progress bar on the main process, without blank clips, that collects what was bad of its frames.
+    """A loader with a progress bar on the main process, which collects what was bad of its frames.
 
     Attributes:
         dataset: of the loader; the host asks for its length.
@@ -141,19 +141,14 @@ class WholePass:
         with ProgressBar(self._what, len(self), "batch", tell=logger.info, shown=shown) as bar:
             for batch in self._loader:
                 poll()
-                faults = batch.pop(FAULTS, [])
-                self.faults += bad_clips(faults)
-                whole = [place for place, clip in enumerate(faults) if not clip.blank]
-                if len(whole) < len(faults):
-                    batch = {name: rows[whole] for name, rows in batch.items()}
-                if len(batch[IMAGES]):
-                    yield batch
+                self.faults += bad_clips(batch.pop(FAULTS, []))
+                yield batch
                 bar.update()
 
 
 def bad_clips(clips: Sequence[ClipFaults]) -> list[ClipFaults]:
-    """Those in which a frame or a tracklet could not be read."""
-    return [clip for clip in clips if clip.frames or clip.dropped]
+    """Those in which a frame could not be read."""
+    return [clip for clip in clips if clip.frames]
 
 
 def log_bad_frames(what: str, clips: Sequence[ClipFaults]) -> int:
@@ -168,18 +163,12 @@ def log_bad_frames(what: str, clips: Sequence[ClipFaults]) -> int:
     """
     of_all = list(itertools.chain.from_iterable(comm.gather(list(clips))))
     frames = [path for clip in of_all for path in clip.frames]
-    tracklets = {clip.tracklet for clip in of_all if clip.frames}
-    dropped = list(dict.fromkeys(name for clip in of_all for name in clip.dropped))
-    parts = []
     if frames:
-        some = ", ".join(list(dict.fromkeys(frames))[:_NAMED])
-        parts.append(f"{len(frames)} bad frames in {len(tracklets)} tracklets were substituted, such as {some}")
-    if dropped:
-        more = f" and {len(dropped) - _NAMED} more" if len(dropped) > _NAMED else ""
-        some = ", ".join(dropped[:_NAMED])
-        parts.append(f"{len(dropped)} tracklets without a readable frame were dropped: {some}{more}")
-    if parts:
-        logger.warning(f"{what}: {'; '.join(parts)}. tools/check_dataset.py --deep lists all bad frames.")
+        tracklets, some = len({clip.tracklet for clip in of_all}), ", ".join(list(dict.fromkeys(frames))[:_NAMED])
+        logger.warning(
+            f"{what}: {len(frames)} bad frames in {tracklets} tracklets were substituted, such as {some}. "
+            "tools/check_dataset.py --deep lists all bad frames."
+        )
     return len(frames)
 
 

@@ -13,7 +13,7 @@ from fastreid.utils import comm
 from fastreid.utils.events import get_event_storage
 from torch import nn
 
-from xreid_plugin.data.substitution import ClipFaults
+from xreid_plugin.data.frame_reader import ClipFaults
 from xreid_plugin.data.tracklet import FAULTS, INDICES
 from xreid_plugin.engine.inference import bad_clips
 from xreid_plugin.host import resolve_device

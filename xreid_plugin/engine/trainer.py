@@ -18,7 +18,7 @@ from fastreid.utils.events import EventStorage
 from torch import nn
 
 from xreid_plugin.data.build import build_train_loader
-from xreid_plugin.data.substitution import ClipFaults
+from xreid_plugin.data.frame_reader import ClipFaults
 from xreid_plugin.engine.checkpoints import STOPPED, RunCheckpointer, random_state, restore_random_state
 from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
 from xreid_plugin.engine.hooks import (
