@@ -82,13 +82,11 @@ def test_flags_of_queries_make_the_tasks(rows):
     [
         ({"features": None}, "features"),
         ({"features": np.ones((4, 2), int)}, "features"),
-        ({"features": np.ones((0, 2))}, "features"),
         ({"pids": np.array([1, 2, 3])}, "pids"),
         ({"modalities": np.array([0, 1, 2, 1])}, "modalities"),
         ({"is_query": None}, "is_query"),
         ({"i2v_query": [0], "i2v_gallery": [4]}, "i2v_gallery"),
         ({"i2v_query": [0, 2], "i2v_gallery": [1, 2]}, "i2v_gallery"),
-        ({"v2i_query": [0], "v2i_gallery": [2]}, "v2i_query"),
         ({"first_half": np.ones((4, 3))}, "first_half"),
         ({"names": np.array(["a", "b"])}, "names"),
     ],

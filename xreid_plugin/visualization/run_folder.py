@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from fastreid.config import CfgNode
 from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.evaluation import evaluate_test_set
+from xreid_plugin.engine.record import lines_before
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.evaluation.ranking import read_results, title_of
@@ -121,26 +123,19 @@ class RunFolder:
 def read_history(folder: Path) -> dict[str, Series]:
     """The scalars of a run's metrics.json by name, over iterations from 1, in the order of their first appearance.
 
-    In a resumed run, the later of two lines for one iteration counts. A last line that is cut off, as while a run is
-    writing, is left out.
-
     Raises:
-        OSError: there is no such file.
-        ValueError: it holds nothing yet.
+        ValueError: there is no such file, or it holds nothing yet.
     """
-    file = folder / "metrics.json"
-    found: dict[str, dict[int, float]] = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            scalars = json.loads(line)
-        except ValueError:
-            continue
-        iteration = scalars.pop("iteration") + 1
-        for name, value in scalars.items():
-            found.setdefault(name, {})[iteration] = value
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for iteration, line in sorted(lines_before(folder / "metrics.json", sys.maxsize).items()):
+        for name, value in json.loads(line).items():
+            if name != "iteration":
+                iterations, values = found.setdefault(name, ([], []))
+                iterations.append(iteration + 1)
+                values.append(value)
     if not found:
-        raise ValueError(f"{file} holds no scalars yet: wait for the run's first SOLVER.LOG_PERIOD.")
-    return {name: (sorted(points), [points[i] for i in sorted(points)]) for name, points in found.items()}
+        raise ValueError(f"{folder / 'metrics.json'} holds no scalars: wait for the run's first SOLVER.LOG_PERIOD.")
+    return dict(found)
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
