@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from fastreid.config import CfgNode
-from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.engine import DefaultTrainer, hooks
 from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
@@ -19,7 +18,7 @@ from fastreid.utils.env import seed_all_rng
 from fastreid.utils.logger import setup_logger
 
 from xreid_plugin.config import DEFAULTS, add_xreid_config
-from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
+from xreid_plugin.data.datasets.base import tracklet_dataset
 
 CLIP_MODELS = ("XReID", "FrameBaseline")
 
@@ -37,15 +36,7 @@ def join() -> None:
 def is_about_clips(cfg: CfgNode) -> bool:
     """Whether a model of clips is asked for, or a dataset of tracklets for training or test."""
     names = (*cfg.DATASETS.NAMES, *cfg.DATASETS.TESTS)
-    return cfg.MODEL.META_ARCHITECTURE in CLIP_MODELS or any(map(_has_tracklets, names))
-
-
-def _has_tracklets(name: str) -> bool:
-    try:
-        kind = DATASET_REGISTRY.get(name)
-    except KeyError:
-        return False
-    return isinstance(kind, type) and issubclass(kind, VideoCrossModalityDataset)
+    return cfg.MODEL.META_ARCHITECTURE in CLIP_MODELS or any(map(tracklet_dataset, names))
 
 
 def _of_clips(name: str) -> Callable[..., Any]:

@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -114,8 +115,8 @@ def write_report(runs: Sequence[Run], output: Path, command: str, published: Map
     done = [row for row in rows if row.done]
     output.mkdir(parents=True, exist_ok=True)
     if done:
-        write_sheet(cmc_panels(done), output / "cmc.png")
-        write_sheet(map_panels(done), output / "map.png")
+        write_sheet(panels_of(done, "CMC", draw_curves, height=3.6), output / "cmc.png")
+        write_sheet(panels_of(done, "mAP", draw_bars, height=1.6 + 0.5 * len(done)), output / "map.png")
     text = markdown(rows, command, published)
     replace_atomically(output / "results.csv", lambda part: part.write_text(csv_text(rows)))
     replace_atomically(output / "report.md", lambda part: part.write_text(text))
@@ -156,10 +157,10 @@ def protocol_differences(done: Sequence[Row]) -> list[str]:
 
 
 def published_table(done: Sequence[Row], published: Mapping[str, Any]) -> str:
-    """A Markdown table of the rows whose configuration has published metrics for the test set that they were ranked on.
+    """A Markdown table of the rows whose configuration has published metrics for their test set; empty without any.
 
-    Empty where there are none: a set counts as a dataset's own if its lists name as many tracklets as a full copy's, so
-    synthetic sets and parts of a copy never do.
+    A set counts as a dataset's own if its lists name as many tracklets as a full copy's: synthetic sets and parts of a
+    copy never do.
     """
     body = []
     for row in done:
@@ -247,53 +248,46 @@ def csv_text(rows: Sequence[Row]) -> str:
     return buffer.getvalue()
 
 
-def cmc_panels(done: Sequence[Row]) -> list[Panel]:
-    """One panel per direction: the CMC of each configuration, its deviation over seeds as a band."""
-
-    def panel(direction: str) -> Panel:
-        def draw(figure: FigureBase, theme: Theme) -> None:
-            axes = figure.subplots()
-            for number, row in enumerate(done):
-                points = row.curves.get(direction, ())
-                dash, kind = divmod(number, len(theme.series))
-                style = {"color": theme.series[kind], "marker": MARKERS[kind], "linestyle": DASHES[dash % len(DASHES)]}
-                spread = [point.deviation or 0.0 for point in points]
-                draw_cmc(axes, [point.mean for point in points], spread, label=row.name, markersize=4, **style)
-            finish_cmc(axes)
-            legend_below(figure, axes)
-
-        return Panel(f"CMC, {direction}", "Cumulative matching curves.", draw, height=3.6)
-
-    return [panel(direction) for direction in directions_of(done)]
+def panels_of(done: Sequence[Row], title: str, draw: Callable[..., None], height: float) -> list[Panel]:
+    """One panel per direction, drawn by ``draw(done, direction, figure, theme)``."""
+    return [
+        Panel(f"{title}, {direction}", f"{title} of each model.", partial(draw, done, direction), height)
+        for direction in directions_of(done)
+    ]
 
 
-def map_panels(done: Sequence[Row]) -> list[Panel]:
-    """One panel per direction: the mAP of each configuration, and beside it the re-ranked one if there is one."""
+def draw_curves(done: Sequence[Row], direction: str, figure: FigureBase, theme: Theme) -> None:
+    """The CMC of each configuration, its deviation over seeds as a band."""
+    axes = figure.subplots()
+    for number, row in enumerate(done):
+        points = row.curves.get(direction, ())
+        dash, kind = divmod(number, len(theme.series))
+        style = {"color": theme.series[kind], "marker": MARKERS[kind], "linestyle": DASHES[dash % len(DASHES)]}
+        spread = [point.deviation or 0.0 for point in points]
+        draw_cmc(axes, [point.mean for point in points], spread, label=row.name, markersize=4, **style)
+    finish_cmc(axes)
+    legend_below(figure, axes)
+
+
+def draw_bars(done: Sequence[Row], direction: str, figure: FigureBase, theme: Theme) -> None:
+    """The mAP of each configuration, and beside it the re-ranked one if there is one."""
     ends = {"as ranked": "/mAP", "re-ranked": f"{RERANKED}/mAP"}
-    kinds = [(label, end) for label, end in ends.items() if any(f"I2V{end}" in row.metrics for row in done)]
-    thickness, places = 0.8 / len(kinds), np.arange(len(done))
-
-    def panel(direction: str) -> Panel:
-        def draw(figure: FigureBase, theme: Theme) -> None:
-            axes = figure.subplots()
-            for number, (label, end) in enumerate(kinds):
-                found = [row.metrics.get(direction + end, Statistic(0.0, None)) for row in done]
-                means, spread = ([getattr(one, name) or 0.0 for one in found] for name in ("mean", "deviation"))
-                at = places + (number - (len(kinds) - 1) / 2) * thickness
-                style: dict[str, Any] = {"color": theme.series[number], "xerr": spread if any(spread) else None}
-                bars = axes.barh(at, means, 0.9 * thickness, label=label, capsize=2, **style)
-                axes.bar_label(bars, [f"{mean:.1f}" if mean else "" for mean in means], padding=3, fontsize=9)
-            axes.set_yticks(places, [row.name for row in done])
-            axes.set_xlabel("mAP (%)")
-            # The first row on top, and space for the numbers at the ends of the bars.
-            axes.invert_yaxis()
-            axes.set_xlim(0, axes.get_xlim()[1] * 1.25)
-            if len(kinds) > 1:
-                legend_below(figure, axes)
-
-        return Panel(f"mAP, {direction}", "Bars.", draw, height=1.6 + 0.32 * len(done) * len(kinds))
-
-    return [panel(direction) for direction in directions_of(done)]
+    kinds = [(label, end) for label, end in ends.items() if any(direction + end in row.metrics for row in done)]
+    axes, thickness, places = figure.subplots(), 0.8 / len(kinds), np.arange(len(done))
+    for number, (label, end) in enumerate(kinds):
+        found = [row.metrics.get(direction + end, Statistic(0.0, None)) for row in done]
+        means, spread = [one.mean for one in found], [one.deviation or 0.0 for one in found]
+        at = places + (number - (len(kinds) - 1) / 2) * thickness
+        style: dict[str, Any] = {"color": theme.series[number], "xerr": spread if any(spread) else None}
+        bars = axes.barh(at, means, 0.9 * thickness, label=label, capsize=2, **style)
+        axes.bar_label(bars, [f"{mean:.1f}" if mean else "" for mean in means], padding=3, fontsize=9)
+    axes.set_yticks(places, [row.name for row in done])
+    axes.set_xlabel("mAP (%)")
+    # The first row on top, and space for the numbers at the ends of the bars.
+    axes.invert_yaxis()
+    axes.set_xlim(0, axes.get_xlim()[1] * 1.25)
+    if len(kinds) > 1:
+        legend_below(figure, axes)
 
 
 def directions_of(rows: Sequence[Row]) -> list[str]:

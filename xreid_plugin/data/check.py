@@ -4,9 +4,9 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from tabulate import tabulate
 from tqdm import tqdm
@@ -17,14 +17,16 @@ from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, Tracklet
 
 _EXAMPLES = 5
 
+# What was counted, the number found, and that of a full copy, or None where the two are not compared.
+Count = tuple[str, int, int | None]
 
-@dataclass(frozen=True)
-class Finding:
+
+class Finding(NamedTuple):
     """Something that a user should know before training.
 
     Attributes:
         what: what was found.
-        cases: where, in words; not empty.
+        cases: where, in words.
         failure: whether the copy is at fault; False for a fact of the protocol.
     """
 
@@ -37,17 +39,10 @@ class Finding:
         return "\n    ".join([f"{mark}: {self.what}: {len(self.cases):,}", *examples])
 
 
-@dataclass(frozen=True)
-class Report:
-    """The outcome of a check.
+class Report(NamedTuple):
+    """The outcome of a check: what was counted, and what was found, failures first."""
 
-    Attributes:
-        counts: rows of what was counted: its name, the number found, the number in a full copy, or None where the two
-            are not compared.
-        findings: failures first.
-    """
-
-    counts: Sequence[tuple[str, int, int | None]]
+    counts: Sequence[Count]
     findings: Sequence[Finding]
 
     @property
@@ -83,7 +78,7 @@ def check_dataset(
         Finding("counts that differ from a full copy (see --no-counts)", differing),
         Finding("frames missing", missing),
         Finding("frames that cannot be decoded", unreadable_frames(tracklets, set(missing), workers) if deep else []),
-        Finding("training identities in one modality only", one_sided_identities(dataset)),
+        Finding("training identities in one modality only", _one_sided_identities(dataset)),
         Finding("test tracklets from cameras that training never shows", unseen, failure=False),
         Finding("tracklets with frames of another identity, camera or modality", dataset.mixed, failure=False),
         *(finding for name in dataset.tasks for finding in _task_findings(dataset, name)),
@@ -91,14 +86,14 @@ def check_dataset(
     return Report(counts, sorted((f for f in findings if f.cases), key=lambda finding: not finding.failure))
 
 
-def count_copy(dataset: VideoCrossModalityDataset, compare: bool) -> list[tuple[str, int, int | None]]:
-    """Counts a copy's identities, and the kept tracklets and frames of every set; see :class:`Report` for the rows."""
+def count_copy(dataset: VideoCrossModalityDataset, compare: bool) -> list[Count]:
+    """Counts a copy's identities, and the kept tracklets and frames of every set."""
     found = {"identities": (dataset.num_train_pids, len({tracklet.pid for tracklet in dataset.test}))}
     for name, by_modality in dataset.counts.items():
         for modality, counts in by_modality.items():
             if counts.listed:
                 found[f"{name} {modality.name.lower()}"] = (counts.kept, counts.frames)
-    rows: list[tuple[str, int, int | None]] = []
+    rows: list[Count] = []
     for name, numbers in found.items():
         units = ("of training", "of test") if name == "identities" else ("tracklets", "frames")
         full = dataset.full_copy.get(name, (None, None)) if compare else (None, None)
@@ -109,15 +104,13 @@ def count_copy(dataset: VideoCrossModalityDataset, compare: bool) -> list[tuple[
 def missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
     """The frames that are not on disk, in order; each folder is listed once, far cheaper than asking for each file."""
 
-    @lru_cache(maxsize=256)
+    @cache
     def names_in(folder: str) -> frozenset[str]:
         return frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()  # noqa: PTH112, PTH208
 
-    def is_there(path: str) -> bool:
-        folder, name = os.path.split(path)
-        return name in names_in(folder)
-
-    return [path for tracklet in tracklets for path in tracklet.paths if not is_there(path)]
+    paths = (path for tracklet in tracklets for path in tracklet.paths)
+    split = ((path, *os.path.split(path)) for path in paths)
+    return [path for path, folder, name in split if name not in names_in(folder)]
 
 
 def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: int = 0) -> list[str]:
@@ -147,16 +140,12 @@ def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: in
         return [line for lines in tqdm(faults, "decoding", len(tracklets), disable=None) for line in lines]
 
 
-def one_sided_identities(dataset: VideoCrossModalityDataset) -> list[str]:
-    """Training identities seen in one modality only, by the dataset's own number; they have no match."""
-    seen: dict[int, set[Modality]] = {}
-    for tracklet in dataset.train:
-        seen.setdefault(tracklet.pid, set()).add(tracklet.modality)
-    return [
-        f"identity {dataset.train_identities[pid]}: {next(iter(modalities)).name.lower()} only"
-        for pid, modalities in sorted(seen.items())
-        if len(modalities) == 1
-    ]
+def _one_sided_identities(dataset: VideoCrossModalityDataset) -> list[str]:
+    """By the dataset's own number; these have no match."""
+    seen = sorted({(tracklet.pid, tracklet.modality) for tracklet in dataset.train})
+    both = Counter(pid for pid, _ in seen)
+    number = dataset.train_identities
+    return [f"identity {number[pid]}: {modality.name.lower()} only" for pid, modality in seen if both[pid] == 1]
 
 
 def _task_findings(dataset: VideoCrossModalityDataset, name: str) -> list[Finding]:
