@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Container, Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastreid.data.datasets import DATASET_REGISTRY
 
@@ -49,13 +51,8 @@ _WITH_AUXILIARY_SET = {
 }
 
 
-class _Key(NamedTuple):
-    """The keys that lead to one tracklet's frames in data_paths.json, as written there."""
-
-    pid: str
-    modality: str
-    camera: str
-    tracklet: str
+# Identity, modality, camera and tracklet: the keys that lead to its frames in data_paths.json, as written there.
+_Key = tuple[str, str, str, str]
 
 
 @DATASET_REGISTRY.register()
@@ -126,7 +123,6 @@ class _Lists:
     def __init__(self, home: Path) -> None:
         self.mixed: set[str] = set()
         self._home = home
-        self._seen_folders: set[str] = set()
         try:
             self._paths = json.loads((home / _PATHS_FILE).read_text(encoding="utf-8-sig"))
         except ValueError as error:
@@ -150,7 +146,7 @@ class _Lists:
                 form = f"'identity modality camera tracklet', modality {' or '.join(modalities)}"
                 raise line_error(file, number, text, f"expected {form}, camera {', '.join(_CAMERAS)}")
             for modality in modalities[fields[1]]:
-                key = _Key(fields[0], modality, fields[2], fields[3])
+                key = (fields[0], modality, fields[2], fields[3])
                 if key in tracklets:
                     raise line_error(file, number, text, f"the {modality} tracklet is listed already")
                 try:
@@ -161,30 +157,23 @@ class _Lists:
         return tracklets
 
     def _tracklet(self, key: _Key) -> Tracklet:
-        frames = self._paths[key.pid][key.modality][key.camera][key.tracklet]
+        frames, name = reduce(getitem, key, self._paths), "_".join(key)
         if not isinstance(frames, list) or not frames:
             raise ValueError("expected a list of paths")
-        folders = {self._folder(path) for path in frames}
-        source = (int(key.pid), _MODALITIES[key.modality], _CAMERAS[key.camera])
+        split = [path.rpartition("/") for path in frames]
+        if {"", ".", ".."} & {file for _, _, file in split}:
+            raise ValueError("expected paths of files")
+        folders = {folder for folder, _, _ in split}
+        for folder in folders:
+            resolve_below(self._home / _FRAMES_FOLDER, folder)
+        pid, modality, camera = source = int(key[0]), _MODALITIES[key[1]], _CAMERAS[key[2]]
         agrees = agreement(source, set(map(_source, folders)))
-        name = "_".join(key)
         if agrees is False:
             raise ValueError(f"all are of another identity, modality or camera, such as {frames[0]}")
         if agrees is None:
             self.mixed.add(name)
-        pid, modality, camera = source
         paths = FramePaths(f"{self._home / _FRAMES_FOLDER}/{frame}" for frame in frames)
         return Tracklet(paths, pid, camera, modality, name)
-
-    def _folder(self, path: str) -> str:
-        """The folder of a frame, below DATA."""
-        folder, _, name = path.rpartition("/")
-        if name in ("", ".", ".."):
-            raise ValueError(f"'{path}' is no file")
-        if folder not in self._seen_folders:
-            resolve_below(self._home / _FRAMES_FOLDER, folder)
-            self._seen_folders.add(folder)
-        return folder
 
 
 def _source(folder: str) -> Source | None:

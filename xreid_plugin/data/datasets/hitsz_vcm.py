@@ -135,21 +135,18 @@ def _read_split(home: Path, info: Path, split: str, packed: Container[str] | Non
 
 def _read_names(file: Path) -> tuple[list[Source], list[str]]:
     """By line of a name file, who is seen and the path below the folder of frames."""
-    sources, paths = [], []
+    sources: list[Source] = []
+    paths = []
     # A few thousand different sources stand behind half a million names.
-    known: dict[tuple[str, str, str], tuple[Source, str]] = {}
+    known: dict[Source, Source] = {}
     for number, name in enumerate(read_lines(file), start=1):
         match = _FRAME_NAME.fullmatch(name)
         if match is None:
             raise line_error(file, number, name, _NAME_FORM)
         pid, modality, camera, frame = match.groups()
-        key = (pid, modality, camera)
-        if key not in known:
-            source = (int(pid), _MODALITIES[modality], int(camera))
-            known[key] = (source, f"{pid}/{_MODALITY_FOLDERS[modality]}/D{camera}/")
-        source, folder = known[key]
-        sources.append(source)
-        paths.append(folder + frame)
+        source = (int(pid), _MODALITIES[modality], int(camera))
+        sources.append(known.setdefault(source, source))
+        paths.append(f"{pid}/{_MODALITY_FOLDERS[modality]}/D{camera}/{frame}")
     return sources, paths
 
 
