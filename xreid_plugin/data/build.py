@@ -52,14 +52,9 @@ def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool, pack: 
 
 
 def build_training_set(cfg: Any) -> VideoCrossModalityDataset:
-    """The dataset that DATASETS.NAMES trains on; one, since the identities of two have no common labels.
-
-    Raises:
-        ValueError: DATASETS.NAMES does not have exactly one entry.
-    """
-    if len(cfg.DATASETS.NAMES) != 1:
-        raise ValueError(f"DATASETS.NAMES is {tuple(cfg.DATASETS.NAMES)}; it must name one dataset to train on.")
-    return build_dataset(cfg, cfg.DATASETS.NAMES[0])
+    """The dataset that DATASETS.NAMES trains on; one, since the identities of two have no common labels."""
+    (name,) = cfg.DATASETS.NAMES
+    return build_dataset(cfg, name)
 
 
 def build_frame_reader(cfg: Any, size_key: str) -> FrameReader:

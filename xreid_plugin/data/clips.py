@@ -155,12 +155,7 @@ class TestClips(_Clips[int]):
         Args:
             tracklets: the tracklets whose clips are wanted; size, num_frames, reader and substitute: as in training.
             mode: "even" or "dense", as TEST.FRAMES.
-
-        Raises:
-            ValueError: another mode.
         """
-        if mode not in ("even", "dense"):
-            raise ValueError(f'TEST.FRAMES is "{mode}"; it must be "even" or "dense".')
         super().__init__(tracklets, size, num_frames, reader, substitute)
         self.mode = mode
         lengths = [len(tracklet.paths) for tracklet in tracklets]

@@ -32,26 +32,12 @@ class ShardedSampler(Sampler[ClipRequest]):
 
     pairs: ClassVar[bool] = False
 
-    def __init__(self, cfg: Any, unit: int = 1, unit_name: str = "1 clip") -> None:
-        """
-        Args:
-            cfg: SOLVER.IMS_PER_BATCH and SEED are read.
-            unit: clips that must not be separated; a rank's share is a multiple of it.
-            unit_name: what makes up the unit, for messages.
-
-        Raises:
-            ValueError: a batch that the ranks cannot share evenly in units.
-        """
+    def __init__(self, cfg: Any) -> None:
+        """Reads SOLVER.IMS_PER_BATCH, which the ranks must be able to share evenly, and SEED."""
         self.batch_size: int = cfg.SOLVER.IMS_PER_BATCH
         self.start = 0
         self._seed: int = cfg.SEED
         self._rank, self._world_size = comm.get_rank(), comm.get_world_size()
-        step = unit * self._world_size
-        if self.batch_size < 1 or self.batch_size % step:
-            raise ValueError(
-                f"SOLVER.IMS_PER_BATCH is {self.batch_size}; it must be a multiple of {step} ({unit_name} × "
-                f"{self._world_size} processes)."
-            )
 
     def __iter__(self) -> Iterator[ClipRequest]:
         batches = itertools.chain.from_iterable(map(self.batches_of_pass, itertools.count()))
@@ -99,14 +85,11 @@ class CrossModalityIdentitySampler(ShardedSampler):
             tracklets: the training set.
 
         Raises:
-            ValueError: sizes that do not divide, or too few identities.
+            ValueError: too few identities.
         """
+        super().__init__(cfg)
         self._num_instances: int = cfg.DATALOADER.NUM_INSTANCE
-        if self._num_instances < 1:
-            raise ValueError(f"DATALOADER.NUM_INSTANCE is {self._num_instances}; it must be at least 1.")
-        pairs = 2 * self._num_instances
-        super().__init__(cfg, pairs, f"2 modalities × DATALOADER.NUM_INSTANCE ({self._num_instances})")
-        self._num_identities = self.batch_size // pairs
+        self._num_identities = self.batch_size // (2 * self._num_instances)
         members: dict[int, dict[Modality, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, tracklet in enumerate(tracklets):
             members[tracklet.pid][tracklet.modality].append(index)
@@ -114,9 +97,10 @@ class CrossModalityIdentitySampler(ShardedSampler):
         if len(self._members) < len(members):
             logger.info(f"Left out {len(members) - len(self._members)} identities that lack a modality.")
         if len(self._members) < self._num_identities:
+            most = 2 * self._num_instances * len(self._members)
             raise ValueError(
                 f"A batch needs {self._num_identities} identities with both modalities, but the training set has "
-                f"{len(self._members)}. Lower SOLVER.IMS_PER_BATCH to at most {pairs * len(self._members)}."
+                f"{len(self._members)}. Lower SOLVER.IMS_PER_BATCH to at most {most}."
             )
 
     def batches_of_pass(self, number: int) -> Iterator[list[ClipRequest]]:
@@ -149,7 +133,7 @@ class RandomTrackletSampler(ShardedSampler):
             tracklets: the training set.
 
         Raises:
-            ValueError: a batch that the ranks cannot share, or that is larger than the training set.
+            ValueError: a batch that is larger than the training set.
         """
         super().__init__(cfg)
         self._num_tracklets = len(tracklets)

