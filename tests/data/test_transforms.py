@@ -120,18 +120,6 @@ def test_erasing_leaves_one_rectangle_of_the_promised_area(per):
             assert least * erased.size - rounding <= erased.sum() <= greatest * erased.size + rounding
 
 
-def test_the_probability_of_erasing_is_that_of_each_draw():
-    clip = torch.full((200, 3, 10, 10), 255, dtype=torch.uint8)
-
-    def share_erased(per, seed):
-        erased = augment(ClipAugmentation(erase=0.3, erase_per=per), clip, rng(seed))
-        return (erased == 0).flatten(1).any(1).double().mean().item()
-
-    # 200 draws at 0.3: 60 expected, with a standard deviation of 6.5.
-    assert 0.15 < share_erased("frame", 0) < 0.45
-    assert {share_erased("clip", seed) for seed in range(20)} == {0.0, 1.0}
-
-
 def test_host_keys_become_draws_per_clip():
     cfg = get_cfg()
     for part in (cfg.INPUT.FLIP, cfg.INPUT.PADDING, cfg.INPUT.CJ, cfg.INPUT.REA):

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,19 +54,6 @@ def test_reads_labels_cameras_modalities_and_paths(tree, tmp_path):
     assert names(HITSZVCM(str(tmp_path)).train) == names(dataset.train)
 
 
-def test_query_numbers_stand_on_one_line_or_several_and_a_list_must_be_there(tree):
-    home = tree.write()
-    for text in ("\ufeff1\r\n3\r\n\r\n", "1 \n 3", "3 1"):
-        (tree.info / "query_IDX.txt").write_text(text)
-        assert set(HITSZVCM(home).tasks["I2V"].query) == {0, 2}
-    (tree.info / "query_IDX.txt").write_text("\n \n")
-    with pytest.raises(ValueError, match=r"query_IDX\.txt"):
-        HITSZVCM(home)
-    (tree.info / "query_IDX.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"query_IDX\.txt"):
-        HITSZVCM(home)
-
-
 def test_short_tracklets_go_without_shifting_the_query_numbers(tmp_path):
     tree = VcmTree(tmp_path)
     tree.track("train", VISIBLE, 1, 1, length=11)
@@ -100,6 +88,14 @@ def test_frames_may_lie_merged_in_one_folder_and_lists_beside_them(tree, folder)
 
 
 def test_a_copy_without_frames_or_lists_is_explained(tree, tmp_path):
+    home = tree.write()
+    for text, kind in (("\n \n", ValueError), (None, FileNotFoundError)):
+        (tree.info / "query_IDX.txt").unlink()
+        if text is not None:
+            (tree.info / "query_IDX.txt").write_text(text)
+        with pytest.raises(kind, match=r"query_IDX\.txt"):
+            HITSZVCM(home)
+    shutil.rmtree(home)
     with pytest.raises(FileNotFoundError, match=r"(?s)HITSZ-VCM-data.*DATASETS\.ROOT.*FASTREID_DATASETS.*make demo"):
         HITSZVCM(tmp_path)
     home = tree.write(folders=("elsewhere", "elsewhere"))
