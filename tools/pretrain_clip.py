@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("the pictures").add_argument
     add("--people", type=int, default=3000, metavar="N", help="default: %(default)s")
     add("--each", type=int, default=4, metavar="N", help="pictures of a person (default: %(default)s)")
-    add("--infrared", type=float, default=0.15, metavar="SHARE", help="of the pictures (default: %(default)s)")
+    add("--infrared", type=float, default=0.25, metavar="SHARE", help="of the pictures (default: %(default)s)")
     add(
         "--held-out", type=int, default=200, metavar="N", help="further people, for the accuracy (default: %(default)s)"
     )

@@ -12,8 +12,8 @@ from xreid_plugin.data.tracklet import Modality
 
 # OpenCV's hue, 0 to 180, at which a colour's name ends.
 _HUES = ((7, "red"), (20, "orange"), (35, "yellow"), (80, "green"), (98, "cyan"), (128, "blue"), (150, "purple"))
-_PATTERNS = {"chest block": "with a block on the chest", "centre line": "with a line down the middle"}
-_HAIR = {"short": "short hair", "long": "long hair", "bun": "a bun", "afro": "an afro", "bald": "a bald head"}
+_PATTERNS = {"chest block": "a block on the chest", "centre line": "a line down the middle"}
+_HAIR = {"bald": "bald head", "hat": "hat"}
 # By trait, where its lower and its upper third end, and what people in these two are said to be.
 _BUILD: Mapping[str, tuple[str, str]] = {
     "height": ("short", "tall"),
@@ -27,7 +27,10 @@ _WALK: Mapping[str, tuple[str, str]] = {
     "elbow_bend": ("with straight arms", "with bent elbows"),
     "knee_bend": ("with stiff knees", "lifting the knees"),
 }
-_PHOTO = {Modality.VISIBLE: ("a photo", "a picture", "a video frame"), Modality.INFRARED: ("an infrared photo",)}
+_PHOTO = {
+    Modality.VISIBLE: ("a photo", "a picture", "a video frame"),
+    Modality.INFRARED: ("an infrared photo", "a photo"),
+}
 
 
 def describe(person: Person, modality: Modality, rng: np.random.Generator | None = None) -> str:
@@ -36,40 +39,38 @@ def describe(person: Person, modality: Modality, rng: np.random.Generator | None
     Args:
         person: who is in it.
         modality: of the sensor.
-        rng: leaves out about a third of the details, and varies the beginning; None tells everything.
+        rng: leaves out about a third of the details, every second time all colours, and varies the beginning; None
+            tells everything.
     """
     outfit, palette = person.outfit, person.palette
+    coloured = rng is None or rng.uniform() < 0.5
 
-    def tint(material: Material) -> str:
+    def tinted(material: Material, thing: str) -> str:
+        if not coloured:
+            return thing
         if modality is Modality.VISIBLE:
-            return _colour(palette.visible[material])
-        return _brightness(float(palette.infrared[material]))
+            return f"{_colour(palette.visible[material])} {thing}"
+        return f"{_brightness(float(palette.infrared[material]))} {thing}"
+
+    def garment(first: Material, second: Material, pattern: str, kind: str) -> str:
+        if pattern == "plain":
+            return f"plain {tinted(first, kind)}"
+        return f"{tinted(first, kind)} with {_PATTERNS.get(pattern) or tinted(second, pattern)}"
 
     def told(*parts: str) -> list[str]:
         return [part for part in parts if rng is None or rng.uniform() > 0.35]
 
     top = f"{'long-sleeved' if outfit.long_sleeves else 'short-sleeved'} {'coat' if outfit.coat else 'shirt'}"
-    top = _garment(tint(Material.TOP_A), tint(Material.TOP_B), outfit.top_pattern, top)
-    bottom = _garment(tint(Material.BOTTOM_A), tint(Material.BOTTOM_B), outfit.bottom_pattern, outfit.bottom)
-    sleeves = [f"{tint(Material.TOP_B)} sleeves"] if outfit.contrasting_sleeves else []
-    hair = "a hat" if outfit.hair == "hat" else _HAIR[outfit.hair]
-    if outfit.hair not in ("hat", "bald"):
-        hair = f"{tint(Material.HAIR)} {hair.removeprefix('a ').removeprefix('an ')}"
-    bag = [] if outfit.bag == "none" else [f"a {tint(Material.BAG)} {outfit.bag}"]
+    top = garment(Material.TOP_A, Material.TOP_B, outfit.top_pattern, top)
+    bottom = garment(Material.BOTTOM_A, Material.BOTTOM_B, outfit.bottom_pattern, outfit.bottom)
+    sleeves = [tinted(Material.TOP_B, "contrasting sleeves")] if outfit.contrasting_sleeves else []
+    hair = _HAIR.get(outfit.hair) or tinted(Material.HAIR, f"{outfit.hair} hair")
+    bag = [] if outfit.bag == "none" else [tinted(Material.BAG, outfit.bag)]
     opening = _PHOTO[modality][0 if rng is None else int(rng.integers(len(_PHOTO[modality])))]
     build = told(*_extremes(person.body, _BUILD))
-    wears = told(f"a {top}", *sleeves, bottom, hair, *bag, f"{tint(Material.SHOES)} shoes")
+    wears = told(top, *sleeves, bottom, hair, *bag, tinted(Material.SHOES, "shoes"))
     walk = told(*_extremes(person.gait, _WALK))
-    sentence = " ".join([opening, "of a", *build, "person"])
-    return ", ".join([sentence + (f" in {wears[0]}" if wears else ""), *wears[1:], *walk])
-
-
-def _garment(first: str, second: str, pattern: str, kind: str) -> str:
-    if pattern == "plain":
-        return f"{first} {kind}"
-    if pattern in _PATTERNS:
-        return f"{first} {kind} {_PATTERNS[pattern]} in {second}"
-    return f"{first} {kind} with {second} {pattern}"
+    return ", ".join([" ".join([opening, "of a", *build, "person"]), *wears, *walk])
 
 
 def _extremes(traits: Body | Gait, words: Mapping[str, tuple[str, str]]) -> list[str]:
@@ -85,11 +86,15 @@ def _extremes(traits: Body | Gait, words: Mapping[str, tuple[str, str]]) -> list
 
 def _colour(bgr: NDArray[np.uint8]) -> str:
     hue, saturation, _ = cv2.cvtColor(bgr[None, None], cv2.COLOR_BGR2HSV)[0, 0].tolist()
-    brightness = _brightness(float(bgr @ np.array([0.114, 0.587, 0.299])))
+    brightness = _brightness(_luma(bgr))
     name = "grey" if saturation < 40 else next((name for end, name in _HUES if hue < end), "pink")
     if (brightness, name) == ("dark", "orange"):
         return "brown"
     return name if brightness == "grey" else f"{brightness} {name}"
+
+
+def _luma(bgr: NDArray[np.uint8]) -> float:
+    return float(bgr @ np.array([0.114, 0.587, 0.299]))
 
 
 def _brightness(level: float) -> str:
