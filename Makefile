@@ -6,7 +6,10 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/xreid-installed
 
-.PHONY: help install demo compare benchmark test lint types check clean
+TABLES := projects/XReID/configs/ablations
+ON_TAUGHT := --overlay projects/XReID/configs/synthetic.yml --overlay projects/XReID/configs/taught.yml
+
+.PHONY: help install demo compare tables benchmark test lint types check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +42,26 @@ compare: $(INSTALLED) $(DEMO_DATA)/info  ## X-ReID, its tower alone and bag of t
 		--overlay configs/from-scratch.yml DATASETS.ROOT $(DEMO_DATA) TEST.RERANK.ENABLED True TEST.EVAL_AT_START False \
 		SOLVER.IMS_PER_BATCH 16 SOLVER.ITERS_PER_EPOCH 60 SOLVER.MAX_EPOCH 6 SOLVER.WARMUP_ITERS 60
 
+# Rows that two tables share are trained once. The command goes on where it was stopped.
+tables: $(INSTALLED) logs/taught/clip.pt logs/taught/resnet18.pth datasets/tables/info  ## the paper's tables 3 to 5 and figures 4 and 5 on drawn people, three seeds: logs/tables/report.md
+	$(RUN) tools/compare.py $(TABLES)/table4/[13456]*.yml $(TABLES)/table5/[2-8]*.yml \
+		$(foreach s,2 3 4,figure4_$(s)=$(TABLES)/figure4/stride_$(s).yml) \
+		$(foreach s,0 1 3 4 5,figure5_$(s)=$(TABLES)/figure5/stride_$(s).yml) \
+		--seeds 0 1 2 --output logs/tables $(ON_TAUGHT) DATASETS.ROOT datasets/tables TEST.RERANK.ENABLED True
+	$(RUN) tools/compare.py configs/baselines/bot_r18.yml agw_r18=configs/baselines/agw_r50.yml \
+		--seeds 0 1 2 --output logs/tables-toolbox $(ON_TAUGHT) --overlay configs/from-scratch.yml \
+		DATASETS.ROOT datasets/tables TEST.RERANK.ENABLED True MODEL.BACKBONE.DEPTH 18x MODEL.BACKBONE.FEAT_DIM 512 \
+		MODEL.BACKBONE.PRETRAIN_PATH logs/taught/resnet18.pth
+
+logs/taught/clip.pt: | $(INSTALLED)
+	$(RUN) tools/pretrain_clip.py --output $@ --workers 2
+
+logs/taught/resnet18.pth: | $(INSTALLED)
+	$(RUN) tools/pretrain_clip.py --output $@ --workers 2 --model resnet18
+
+datasets/tables/info: | $(INSTALLED)
+	$(RUN) tools/make_synthetic_vcm.py --output datasets/tables --train-identities 150 --test-identities 100 --workers 2
+
 benchmark: $(INSTALLED)  ## time and memory beside references, at sizes that fit this machine: logs/benchmark.jsonl
 	mkdir -p logs
 	$(RUN) tools/benchmark.py startup data pack step refresh inference ranking rerank memory --json logs/benchmark.jsonl
@@ -57,4 +80,4 @@ types: $(INSTALLED)  ## mypy
 check: lint types test  ## all that CI does
 
 clean:  ## remove what runs and tests have left
-	rm -rf logs datasets/synthetic .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf logs datasets/synthetic datasets/tables .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
