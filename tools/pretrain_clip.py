@@ -41,7 +41,7 @@ def _teach(args: argparse.Namespace) -> int:
     from xreid_plugin.files import replace_atomically
 
     start = time.monotonic()
-    schedule = Schedule(args.steps, args.batch, args.rate, half=args.bfloat16)
+    schedule = Schedule(args.steps, args.batch, args.rate, black_and_white=args.black_and_white, half=args.bfloat16)
     torch.manual_seed(args.seed)
     clip = build_clip(args.model, tuple(args.size))
     settings = SyntheticSettings(size=tuple(args.size), seed=args.seed_of_set)
@@ -85,6 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--people", type=int, default=3000, metavar="N", help="default: %(default)s")
     add("--each", type=int, default=4, metavar="N", help="pictures of a person (default: %(default)s)")
     add("--infrared", type=float, default=0.25, metavar="SHARE", help="of the pictures (default: %(default)s)")
+    text = "of the visible pictures that lose their hues, anew each time (default: %(default)s)"
+    add("--black-and-white", type=float, default=0.6, metavar="SHARE", help=text)
     add(
         "--held-out", type=int, default=200, metavar="N", help="further people, for the accuracy (default: %(default)s)"
     )

@@ -33,32 +33,36 @@ _PHOTO = {
 }
 
 
-def describe(person: Person, modality: Modality, rng: np.random.Generator | None = None) -> str:
+def describe(
+    person: Person, modality: Modality, rng: np.random.Generator | None = None, *, black_and_white: bool = False
+) -> str:
     """A sentence on a picture of a person, with colours where the sensor sees them.
 
     Args:
         person: who is in it.
         modality: of the sensor.
-        rng: leaves out about a third of the details, every second time all colours, and varies the beginning; None
-            tells everything.
+        rng: leaves out about a third of what is worn, most of build and walk, and two times of three all colours, and
+            varies the beginning; None tells everything.
+        black_and_white: of a visible picture that has lost its hues.
     """
     outfit, palette = person.outfit, person.palette
-    coloured = rng is None or rng.uniform() < 0.5
+    coloured = rng is None or rng.uniform() < 1 / 3
 
     def tinted(material: Material, thing: str) -> str:
         if not coloured:
             return thing
-        if modality is Modality.VISIBLE:
-            return f"{_colour(palette.visible[material])} {thing}"
-        return f"{_brightness(float(palette.infrared[material]))} {thing}"
+        if modality is Modality.INFRARED:
+            return f"{_brightness(float(palette.infrared[material]))} {thing}"
+        look = palette.visible[material]
+        return f"{_brightness(_luma(look)) if black_and_white else _colour(look)} {thing}"
 
     def garment(first: Material, second: Material, pattern: str, kind: str) -> str:
         if pattern == "plain":
             return f"plain {tinted(first, kind)}"
         return f"{tinted(first, kind)} with {_PATTERNS.get(pattern) or tinted(second, pattern)}"
 
-    def told(*parts: str) -> list[str]:
-        return [part for part in parts if rng is None or rng.uniform() > 0.35]
+    def told(share: float, *parts: str) -> list[str]:
+        return [part for part in parts if rng is None or rng.uniform() < share]
 
     top = f"{'long-sleeved' if outfit.long_sleeves else 'short-sleeved'} {'coat' if outfit.coat else 'shirt'}"
     top = garment(Material.TOP_A, Material.TOP_B, outfit.top_pattern, top)
@@ -66,10 +70,11 @@ def describe(person: Person, modality: Modality, rng: np.random.Generator | None
     sleeves = [tinted(Material.TOP_B, "contrasting sleeves")] if outfit.contrasting_sleeves else []
     hair = _HAIR.get(outfit.hair) or tinted(Material.HAIR, f"{outfit.hair} hair")
     bag = [] if outfit.bag == "none" else [tinted(Material.BAG, outfit.bag)]
-    opening = _PHOTO[modality][0 if rng is None else int(rng.integers(len(_PHOTO[modality])))]
-    build = told(*_extremes(person.body, _BUILD))
-    wears = told(top, *sleeves, bottom, hair, *bag, tinted(Material.SHOES, "shoes"))
-    walk = told(*_extremes(person.gait, _WALK))
+    photos = ("a black-and-white photo", "a photo") if black_and_white else _PHOTO[modality]
+    opening = photos[0 if rng is None else int(rng.integers(len(photos)))]
+    build = told(0.25, *_extremes(person.body, _BUILD))
+    wears = told(0.7, top, *sleeves, bottom, hair, *bag, tinted(Material.SHOES, "shoes"))
+    walk = told(0.25, *_extremes(person.gait, _WALK))
     return ", ".join([" ".join([opening, "of a", *build, "person"]), *wears, *walk])
 
 

@@ -13,6 +13,7 @@ import torch
 from fastreid.modeling.backbones.resnet import BasicBlock, ResNet
 from torch import nn
 from torch.nn import functional as F
+from torchvision.transforms.v2 import Grayscale
 
 from projects.PretrainCLIP.descriptions import describe
 from projects.PretrainCLIP.pictures import Pictures
@@ -26,6 +27,7 @@ RESNET18 = "resnet18"
 _TEXT_OF = "xreid-demo"
 _HIGHEST_SCALE = 4.6052  # CLIP's: ln 100
 _PADDING = 3  # Pixels of a random crop.
+_LUMA = Grayscale(num_output_channels=3)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Schedule:
         rate: the highest learning rate.
         warmup: steps.
         weight_decay: of matrices; vectors have none.
+        black_and_white: share of the visible pictures that lose their hues, anew each time.
         half: multiply in bfloat16, which is faster where the processor has it.
     """
 
@@ -46,6 +49,7 @@ class Schedule:
     rate: float = 1e-3
     warmup: int = 100
     weight_decay: float = 0.05
+    black_and_white: float = 0.6
     half: bool = False
 
 
@@ -138,9 +142,16 @@ def teach(clip: Any, pictures: Pictures, schedule: Schedule, seed: int) -> list[
                 order = rng.permutation(len(by_person)).tolist()
             people, order = order[: schedule.batch], order[schedule.batch :]
             chosen = [int(rng.choice(by_person[person])) for person in people]
-            sensors = pictures.modalities[chosen].tolist()
-            texts = [describe(pictures.people[p], Modality(m), rng) for p, m in zip(people, sensors, strict=True)]
-            images = normalise(torch.from_numpy(pictures.pixels[chosen]), rng)
+            visible = pictures.modalities[chosen] == Modality.VISIBLE
+            grey = visible & (rng.uniform(size=len(chosen)) < schedule.black_and_white)
+            sensors = [Modality(modality) for modality in pictures.modalities[chosen].tolist()]
+            texts = [
+                describe(pictures.people[person], sensor, rng, black_and_white=hueless)
+                for person, sensor, hueless in zip(people, sensors, grey.tolist(), strict=True)
+            ]
+            pixels = torch.from_numpy(pictures.pixels[chosen])
+            pixels[grey] = _LUMA(pixels[grey])
+            images = normalise(pixels, rng)
             for group in optimizer.param_groups:
                 group["lr"] = schedule.rate * _share(step, schedule)
             with torch.autocast("cpu", torch.bfloat16, enabled=schedule.half):

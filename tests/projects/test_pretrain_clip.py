@@ -57,7 +57,7 @@ def test_teaching_lets_descriptions_find_their_pictures():
     few = draw_pictures(SETTINGS, first=0, people=6, each=2, infrared=0)
     torch.manual_seed(0)
     clip = build_clip("xreid-demo", (48, 24))
-    losses = teach(clip, few, Schedule(steps=100, batch=6, rate=0.001, warmup=5), seed=0)
+    losses = teach(clip, few, Schedule(steps=100, batch=6, rate=0.001, warmup=5, black_and_white=0), seed=0)
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
     found = find_by_description(clip, few)
     assert found.visible > 2 * found.chance
