@@ -45,9 +45,6 @@ def finished(output, name="model", seed=0, protocol=PROTOCOL, **values):
                 "parameters": 1_500_000,
                 "flops_per_clip": 2_000_000_000,
                 "clips_per_second": 12.5,
-                "batch": 16,
-                "device": "cpu",
-                "threads": 2,
             }
         )
     )

@@ -42,7 +42,6 @@ def test_measured_once_then_read(cfg, tmp_path):
     (tmp_path / "config.yaml").write_text(cfg.dump())
     first = cost_of_run(tmp_path)
     assert first.parameters == sum(parameter.numel() for parameter in build_model(cfg).parameters())
-    assert (first.batch, first.device) == (2, "cpu")
     assert first.clips_per_second > 0
     # A second measurement would find another speed.
     assert cost_of_run(tmp_path) == first

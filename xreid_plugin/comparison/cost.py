@@ -3,9 +3,8 @@
 import json
 import statistics
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -23,25 +22,19 @@ _REPEATS = 5
 _SECONDS = 20.0
 
 
-@dataclass(frozen=True)
-class Cost:
+class Cost(NamedTuple):
     """What a model costs.
 
     Attributes:
         parameters: number of all parameters, including those that only training uses.
         flops_per_clip: floating-point operations of embedding one clip, a multiplication and an addition as two; only
             matrix products, convolutions and attention count.
-        clips_per_second: clips embedded per second in batches of ``batch``, without reading them.
-        device: "cpu", or the GPU's name.
-        threads: threads of the CPU's arithmetic.
+        clips_per_second: clips embedded per second in batches of TEST.IMS_PER_BATCH, without reading them.
     """
 
     parameters: int
     flops_per_clip: int
     clips_per_second: float
-    batch: int
-    device: str
-    threads: int
 
 
 def cost_of_run(folder: Path) -> Cost:
@@ -52,22 +45,14 @@ def cost_of_run(folder: Path) -> Cost:
     cfg = get_cfg()
     cfg.merge_from_file(str(folder / "config.yaml"))
     cfg.MODEL.BACKBONE.PRETRAIN = False
-    cost = measure(cfg)
-    replace_atomically(path, lambda part: part.write_text(json.dumps(asdict(cost), indent=2) + "\n"))
-    return cost
-
-
-def measure(cfg: Any) -> Cost:
-    """Builds the model of a complete configuration, with fresh weights, and measures it."""
+    # With fresh weights, which cost the same.
     model = build_model(cfg).eval()
-    device = next(model.parameters()).device
-    size = cfg.TEST.IMS_PER_BATCH
     with autocast(cfg):
         flops = flops_of(model, random_clips(cfg, 1))
-        rate = clips_per_second(model, random_clips(cfg, size), device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Cost(parameters, flops, rate, size, name, torch.get_num_threads())
+        rate = clips_per_second(model, random_clips(cfg, cfg.TEST.IMS_PER_BATCH))
+    cost = Cost(sum(parameter.numel() for parameter in model.parameters()), flops, rate)
+    replace_atomically(path, lambda part: part.write_text(json.dumps(cost._asdict(), indent=2) + "\n"))
+    return cost
 
 
 def random_clips(cfg: Any, count: int) -> dict[str, torch.Tensor]:
@@ -92,8 +77,9 @@ def flops_of(model: nn.Module, batch: Any) -> int:
 
 
 @torch.inference_mode()
-def clips_per_second(model: nn.Module, batch: dict[str, torch.Tensor], device: torch.device) -> float:
+def clips_per_second(model: nn.Module, batch: dict[str, torch.Tensor]) -> float:
     """The median over a few passes, after one that does not count."""
+    device = next(model.parameters()).device
 
     def seconds() -> float:
         start = time.perf_counter()

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import FigureBase
 from tabulate import tabulate
 
-from xreid_plugin.comparison.cost import Cost, cost_of_run
+from xreid_plugin.comparison.cost import cost_of_run
 from xreid_plugin.comparison.runs import Run, Usage
 from xreid_plugin.evaluation.ranking import METRICS, read_results
 from xreid_plugin.files import replace_atomically
@@ -56,8 +56,8 @@ class Row:
         metrics: metrics over the runs that are done, in percent, by names such as "I2V/mAP".
         curves: by direction, the CMC in percent at ranks 1, 2, ...
         protocol: the protocol of the first run that is done.
-        usage: the mean time and the greatest peak of the runs that are done.
-        cost: cost of the model.
+        costs: by the names of :class:`~xreid_plugin.comparison.cost.Cost` what the model costs; "peak_bytes", the
+            greatest of its runs, and "seconds_per_run", their mean.
     """
 
     name: str
@@ -66,18 +66,21 @@ class Row:
     metrics: Mapping[str, Statistic]
     curves: Mapping[str, Sequence[Statistic]]
     protocol: Mapping[str, Any]
-    usage: Usage | None = None
-    cost: Cost | None = None
+    costs: Mapping[str, float]
 
     @classmethod
     def of(cls, name: str, runs: Sequence[Run]) -> "Row":
         """Reads what a configuration's runs have written; measures the model's cost on the first that is done."""
         done, missing = ([run for run in runs if run.is_done is wanted] for wanted in (True, False))
         if not done:
-            return cls(name, done, missing, {}, {}, {})
+            return cls(name, done, missing, {}, {}, {}, {})
         results = [read_results(run.results) for run in done]
         used = [Usage.of(run) for run in done]
-        seconds, peak = statistics.fmean(usage.seconds for usage in used), max(usage.peak_bytes for usage in used)
+        costs = {
+            **cost_of_run(done[0].folder)._asdict(),
+            "peak_bytes": max(usage.peak_bytes for usage in used),
+            "seconds_per_run": statistics.fmean(usage.seconds for usage in used),
+        }
         first = results[0]
         return cls(
             name,
@@ -89,8 +92,7 @@ class Row:
                 for key in first.curves
             },
             first.protocol,
-            Usage(seconds, peak),
-            cost_of_run(done[0].folder),
+            costs,
         )
 
     @property
@@ -217,17 +219,10 @@ def cost_table(rows: Sequence[Row]) -> str:
     units = (1e6, 1e9, 1, 2**30, 60)
     body = []
     for row in rows:
-        costs = zip(_costs(row).values(), units, (2, 2, 1, 2, 1), strict=False)
+        costs = zip(row.costs.values(), units, (2, 2, 1, 2, 1), strict=False)
         cells = [f"{number / unit:.{decimals}f}" for number, unit, decimals in costs]
         body.append([row.name, *(cells or "-" * len(units))])
     return tabulate(body, headers=headers, tablefmt="pipe", disable_numparse=True, colalign=("left", *("right",) * 5))
-
-
-def _costs(row: Row) -> dict[str, float]:
-    if row.cost is None or row.usage is None:
-        return {}
-    costs = {name: getattr(row.cost, name) for name in ("parameters", "flops_per_clip", "clips_per_second")}
-    return {**costs, "peak_bytes": row.usage.peak_bytes, "seconds_per_run": row.usage.seconds}
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -240,7 +235,7 @@ def csv_text(rows: Sequence[Row]) -> str:
         line: dict[str, Any] = {"model": row.name, "runs_done": len(row.done), "runs_missing": len(row.missing)}
         for key, statistic in row.metrics.items():
             line |= {key: statistic.mean, f"{key} deviation": statistic.deviation}
-        lines.append(line | _costs(row))
+        lines.append(line | dict(row.costs))
     buffer = io.StringIO()
     table = csv.DictWriter(buffer, dict.fromkeys(key for line in lines for key in line), lineterminator="\n")
     table.writeheader()
