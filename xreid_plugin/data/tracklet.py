@@ -1,7 +1,7 @@
 """The words that every other part uses: modality, tracklet, retrieval task and the keys of a batch."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple, overload
 
@@ -64,8 +64,10 @@ class FramePaths(Sequence[str]):
     def __getitem__(self, index: slice) -> list[str]: ...
 
     def __getitem__(self, index: int | slice) -> str | list[str]:
-        chosen = self._names.split("\0")[index] if self._count else [][index]
-        return [self._prefix + name for name in chosen] if isinstance(index, slice) else self._prefix + str(chosen)
+        return [*self][index]
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._prefix + name for name in (self._names.split("\0") if self._count else ()))
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, list | tuple | FramePaths) else NotImplemented
