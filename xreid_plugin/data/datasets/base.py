@@ -34,15 +34,7 @@ class ListedTracklets(NamedTuple):
 
 
 class SetCounts(NamedTuple):
-    """What one set holds in one modality.
-
-    Attributes:
-        listed: tracklets that the dataset's lists name.
-        kept: those that are long enough; the numbers below count only these.
-        identities: different identities.
-        frames: frames.
-        cameras: different cameras.
-    """
+    """What one set holds in one modality: tracklets listed, those kept as long enough, and what these have."""
 
     listed: int
     kept: int
