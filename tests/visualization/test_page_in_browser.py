@@ -19,8 +19,7 @@ MEASURE = """<script>addEventListener("load", () => {
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
-@pytest.mark.parametrize("width", [500, 1280])
-@pytest.mark.parametrize(("scheme", "back"), [(1, "rgb(243, 245, 247)"), (0, "rgb(15, 18, 22)")], ids=["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme", "back"), [(500, 1, "rgb(243, 245, 247)"), (1280, 0, "rgb(15, 18, 22)")])
 def test_the_page_fits_the_window_and_shows_all_pictures(small_content, tmp_path, width, scheme, back):
     file = tmp_path / "page.html"
     # The page itself allows no script.

@@ -23,7 +23,11 @@ def run(small_run, tmp_path):
 
 
 def test_a_run_is_read_as_it_was_trained(run, small_run):
-    found = RunFolder.read(run, ["MODEL.CPC.MOMENTUM", "0.7"])
+    with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
+        RunFolder.read(run.parent, [])
+    # Where the configuration leaves the length of an epoch to the data, evaluations tell it.
+    found = RunFolder.read(run, ["MODEL.CPC.MOMENTUM", "0.7", "SOLVER.MAX_EPOCH", "9", "SOLVER.ITERS_PER_EPOCH", "0"])
+    assert found.length == "2 of 9 epochs"
     assert [evaluation.label for evaluation in found.evaluations] == ["before training", "epoch 1", "epoch 2"]
     assert max(found.history["lr"][0]) == 6
     assert dict(found.environment)["GPU available"]
@@ -34,18 +38,6 @@ def test_a_run_is_read_as_it_was_trained(run, small_run):
     assert "48, 24" in highlights["INPUT.SIZE_TRAIN"]
     assert "MODEL.CPC.ENABLED" not in highlights
     assert not any(str(small_run.parent) in value for value in highlights.values())
-
-
-def test_what_is_no_run_is_said(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
-        RunFolder.read(tmp_path, [])
-
-
-def test_how_long_a_run_was(run):
-    assert RunFolder.read(run, []).length == "2 epochs"
-    assert RunFolder.read(run, ["SOLVER.MAX_EPOCH", "9"]).length == "2 of 9 epochs"
-    # Where the configuration leaves the length of an epoch to the data, evaluations tell it.
-    assert RunFolder.read(run, ["SOLVER.MAX_EPOCH", "9", "SOLVER.ITERS_PER_EPOCH", "0"]).length == "2 of 9 epochs"
 
 
 def test_the_checkpoint_is_the_runs_last_unless_another_is_asked_for(run):
