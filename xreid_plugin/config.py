@@ -78,7 +78,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
             "INPUT.BAD_FRAMES",
             "error",
             "A frame that is missing, damaged or no image: error ends the run; substitute takes the nearest readable "
-            "frame of the tracklet, else one of the identity's other tracklets, and sums up what was replaced.",
+            "frame of the tracklet, and sums up what was replaced.",
             "D",
             ("error", "substitute"),
         ),
