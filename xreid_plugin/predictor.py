@@ -123,9 +123,9 @@ class TrackletPredictor:
         block = torch.empty((size, num_frames, 3, *self._size), dtype=torch.uint8)
         for number, footage in enumerate(footages):
             if self.cfg.TEST.FRAMES == "dense":
-                rows = frames.dense(len(footage), num_frames)
+                rows = frames.dense(footage.length, num_frames)
             else:
-                rows = frames.even(len(footage), num_frames)[None]
+                rows = frames.even(footage.length, num_frames)[None]
             for clip in footage.clips(rows, self._size):
                 to_planes(clip, block[len(numbers)])
                 numbers.append(number)

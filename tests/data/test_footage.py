@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.footage import ImageFrames, VideoFrames, boxes_of, folder_tracklet
+from xreid_plugin.data.footage import boxes_of, folder_tracklet, image_footage, video_footage
 
 LENGTH = 9
 SIZE = (16, 32)
@@ -32,15 +32,15 @@ def levels(clip):
 @pytest.mark.parametrize("count", [1, 2, 20])
 def test_frames_are_those_of_the_boxes(video, count):
     numbers = [1, 2, 4, 5, 8]
-    footage = VideoFrames(video, whole_frames(*numbers))
-    for rows in (frames.even(len(footage), count)[None], frames.dense(len(footage), count)):
+    footage = video_footage(video, whole_frames(*numbers))
+    for rows in (frames.even(footage.length, count)[None], frames.dense(footage.length, count)):
         expected = [[numbers[index] for index in row] for row in rows]
         assert [levels(clip) for clip in footage.clips(rows, SIZE)] == expected
 
 
 def test_clips_come_before_the_video_has_been_read_on(video):
-    footage = VideoFrames(video, whole_frames(*range(LENGTH + 3)))
-    clips = footage.clips(frames.dense(len(footage), 4), SIZE)
+    footage = video_footage(video, whole_frames(*range(LENGTH + 3)))
+    clips = footage.clips(frames.dense(footage.length, 4), SIZE)
     assert levels(next(clips)) == [0, 1, 2, 3]
     assert levels(next(clips)) == [4, 5, 6, 7]
     with pytest.raises(ValueError, match="frame 9"):
@@ -49,7 +49,7 @@ def test_clips_come_before_the_video_has_been_read_on(video):
 
 def test_a_part_of_a_pixel_counts_as_the_pixel(video):
     boxes = boxes_of([(3, 30.2, 14.9, 30.3, 15.1)])
-    assert [levels(clip) for clip in VideoFrames(video, boxes).clips(np.zeros((1, 1), np.int64), (1, 1))] == [[3]]
+    assert [levels(clip) for clip in video_footage(video, boxes).clips(np.zeros((1, 1), np.int64), (1, 1))] == [[3]]
 
 
 def test_a_file_and_numbers_are_the_same_boxes(tmp_path):
@@ -79,5 +79,7 @@ def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):
 def test_images_in_memory_of_any_kind_are_the_same_frames():
     grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
     rgb = np.repeat(grey[..., None], 3, axis=2)
-    (clip,) = ImageFrames([grey, rgb, Image.fromarray(grey), Image.fromarray(rgb)]).clips(np.array([range(4)]), (2, 3))
+    (clip,) = image_footage([grey, rgb, Image.fromarray(grey), Image.fromarray(rgb)]).clips(
+        np.array([range(4)]), (2, 3)
+    )
     assert all(np.array_equal(frame, rgb) for frame in clip)

@@ -6,11 +6,11 @@ T frames a clip, H×W pixels.
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -26,29 +26,25 @@ BOX_COLUMNS = ("frame", "x1", "y1", "x2", "y2")
 Picture: TypeAlias = Image.Image | NDArray[np.uint8]
 
 
-@runtime_checkable
-class Footage(Protocol):
-    """The frames of one tracklet; ``len`` is L, at least 1, and ``name`` what messages call it."""
+# (C, T) frames of each clip, 0..L-1, and (H, W) in pixels -> clips (T, H, W, 3) uint8, RGB, one after another.
+Clips: TypeAlias = Callable[[NDArray[np.int64], tuple[int, int]], Iterator[NDArray[np.uint8]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Footage:
+    """The frames of one tracklet.
+
+    Attributes:
+        name: what messages call it.
+        length: L, at least 1.
+        clips: reads clips, of which only the current one is held; a clip's earliest frame must not be before that of
+            the clip before it. Raises FrameError for a file that is missing or not a picture, and ValueError for a
+            frame of a video that cannot be read.
+    """
 
     name: str
-
-    def __len__(self) -> int: ...
-
-    def clips(self, rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-        """Clips one after another, so that only the current one is held.
-
-        Args:
-            rows: (C, T) frames of each clip, 0..L-1; a clip's earliest frame is not before that of the clip before it.
-            size: (H, W) in pixels.
-
-        Yields:
-            (T, H, W, 3) uint8, RGB.
-
-        Raises:
-            FrameError: a file is missing or is not a picture.
-            ValueError: a frame of a video cannot be read.
-        """
-        ...
+    length: int
+    clips: Clips
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +61,7 @@ class VideoTracklet:
 
 
 # A folder of frames; images, or one (L, H, W, 3) uint8 RGB array of them; or boxes in a video.
-FrameSource: TypeAlias = str | Path | Sequence[Picture] | NDArray[np.uint8] | VideoTracklet | Footage
+FrameSource: TypeAlias = str | Path | Sequence[Picture] | NDArray[np.uint8] | VideoTracklet
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +94,7 @@ def open_tracklet(
         ValueError: frames that cannot be read; the message gives the tracklet's number.
     """
     if isinstance(tracklet, Tracklet):
-        return FileFrames(tracklet, reader), tracklet.camid
+        return file_footage(tracklet, reader), tracklet.camid
     source, camera = (tracklet.frames, tracklet.camera) if isinstance(tracklet, TrackletInput) else (tracklet, None)
     try:
         return _footage(source, f"tracklet {number}"), camera
@@ -108,35 +104,20 @@ def open_tracklet(
 
 def _footage(source: FrameSource, name: str) -> Footage:
     if isinstance(source, VideoTracklet):
-        return VideoFrames(Path(source.video), boxes_of(source.boxes))
+        return video_footage(Path(source.video), boxes_of(source.boxes))
     if isinstance(source, str | Path):
-        return FileFrames(folder_tracklet(Path(source)))
-    if isinstance(source, Footage):
-        return source
+        return file_footage(folder_tracklet(Path(source)))
     if isinstance(source, np.ndarray | list | tuple):
-        return ImageFrames(source, name)
+        return image_footage(source, name)
     raise ValueError(f"it is a {type(source).__name__}; expected a folder, images or a VideoTracklet.")
 
 
-class FileFrames:
-    """Frames in picture files, read exactly as evaluation reads them (a :class:`Footage`)."""
-
-    def __init__(self, tracklet: Tracklet, reader: FrameReader | None = None) -> None:
-        """
-        Args:
-            tracklet: a tracklet with at least one path.
-            reader: the source of its frames; None reads loose files.
-        """
-        self.tracklet = tracklet
-        self.name = tracklet.name
-        self._reader = LooseFrames() if reader is None else reader
-
-    def __len__(self) -> int:
-        return len(self.tracklet.paths)
-
-    def clips(self, rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-        """See :class:`Footage`."""
-        return (self._reader.read(self.tracklet, row, size) for row in rows)
+def file_footage(tracklet: Tracklet, reader: FrameReader | None = None) -> Footage:
+    """Frames in picture files, read exactly as evaluation reads them; by ``reader``, None for loose files."""
+    source = LooseFrames() if reader is None else reader
+    return Footage(
+        tracklet.name, len(tracklet.paths), lambda rows, size: (source.read(tracklet, row, size) for row in rows)
+    )
 
 
 def folder_tracklet(folder: Path) -> Tracklet:
@@ -156,31 +137,26 @@ def folder_tracklet(folder: Path) -> Tracklet:
     return Tracklet([str(path) for path in paths], 0, 0, Modality.VISIBLE, str(folder))
 
 
-class ImageFrames:
-    """Frames in memory (a :class:`Footage`)."""
+def image_footage(images: Sequence[Picture] | NDArray[np.uint8], name: str = "images") -> Footage:
+    """Frames in memory.
 
-    def __init__(self, images: Sequence[Picture] | NDArray[np.uint8], name: str = "images") -> None:
-        """
-        Args:
-            images: PIL images; or arrays (h, w, 3) RGB or (h, w) grey, uint8; or one array (L, h, w, 3).
-            name: what messages call them.
+    Args:
+        images: PIL images; or arrays (h, w, 3) RGB or (h, w) grey, uint8; or one array (L, h, w, 3).
+        name: what messages call them.
 
-        Raises:
-            ValueError: no image, or one of another kind, shape or number type.
-        """
-        if isinstance(images, np.ndarray) and images.ndim != 4:
-            raise ValueError(f"{name}: an array of frames must be (frames, H, W, 3), not {images.shape}.")
-        self.name = name
-        self._images = [_as_rgb(image, f"{name}, frame {number}") for number, image in enumerate(images)]
-        if not self._images:
-            raise ValueError(f"{name}: there is no frame; a tracklet needs one at least.")
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def clips(self, rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-        """See :class:`Footage`."""
-        return (np.stack([resized(self._images[index], size) for index in row]) for row in rows)
+    Raises:
+        ValueError: no image, or one of another kind, shape or number type.
+    """
+    if isinstance(images, np.ndarray) and images.ndim != 4:
+        raise ValueError(f"{name}: an array of frames must be (frames, H, W, 3), not {images.shape}.")
+    pictures = [_as_rgb(image, f"{name}, frame {number}") for number, image in enumerate(images)]
+    if not pictures:
+        raise ValueError(f"{name}: there is no frame; a tracklet needs one at least.")
+    return Footage(
+        name,
+        len(pictures),
+        lambda rows, size: (np.stack([resized(pictures[index], size) for index in row]) for row in rows),
+    )
 
 
 def _as_rgb(image: Picture, what: str) -> NDArray[np.uint8]:
@@ -236,33 +212,25 @@ def _read_boxes(path: Path) -> list[list[float]]:
         return [[float(row[column]) for column in BOX_COLUMNS] for row in csv.DictReader(file)]
 
 
-class VideoFrames:
-    """Boxes in a video file, as the frames of a tracklet (a :class:`Footage`).
+def video_footage(video: Path, boxes: NDArray[np.float64]) -> Footage:
+    """Boxes in a video file.
 
     The video is read once, front to back, and only the frames of one clip are held. Seeking would be quicker, but
     in many files it does not land on the frame asked for.
+
+    Args:
+        video: a file of any kind that OpenCV reads.
+        boxes: (L, 5) as of :func:`boxes_of`; what lies outside a frame is cut off.
+
+    Raises:
+        ValueError: there is no such file, or it is not a video.
     """
+    with _opened(video):
+        pass
 
-    def __init__(self, video: Path, boxes: NDArray[np.float64]) -> None:
-        """
-        Args:
-            video: a file of any kind that OpenCV reads.
-            boxes: (L, 5) as of :func:`boxes_of`; what lies outside a frame is cut off.
-
-        Raises:
-            ValueError: there is no such file, or it is not a video.
-        """
-        with _opened(video):
-            pass
-        self.boxes = boxes
-        self.name = str(video)
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def clips(self, rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-        """See :class:`Footage`."""
-        pictures = self._pictures(np.unique(rows), size)
+    def clips(rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+        indices = np.unique(rows).tolist()
+        pictures = zip(indices, _boxed_pictures(video, boxes[indices], size), strict=True)
         held: dict[int, NDArray[np.uint8]] = {}
         for row in rows:
             held = {index: picture for index, picture in held.items() if index >= row.min()}
@@ -271,31 +239,29 @@ class VideoFrames:
                 held[index] = picture
             yield np.stack([held[index] for index in row.tolist()])
 
-    def _pictures(self, indices: NDArray[np.int64], size: tuple[int, int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """Each box once, in order."""
-        with _opened(Path(self.name)) as capture:
-            position = 0
-            for index in indices.tolist():
-                number = int(self.boxes[index, 0])
-                while position <= number and capture.grab():
-                    position += 1
-                there, frame = capture.retrieve() if position > number else (False, None)
-                if not there:
-                    raise ValueError(f"{self.name}: frame {number}, from 0, cannot be read; {position} could.")
-                person = cv2.cvtColor(self._cut(np.asarray(frame, np.uint8), index), cv2.COLOR_BGR2RGB)
-                yield index, resized(np.asarray(person, np.uint8), size)
+    return Footage(str(video), len(boxes), clips)
 
-    def _cut(self, frame: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-        number, *corners = self.boxes[index].tolist()
-        limits = frame.shape[1::-1]
-        x1, y1 = np.clip(np.floor(corners[:2]), 0, limits).astype(int)
-        x2, y2 = np.clip(np.ceil(corners[2:]), 0, limits).astype(int)
-        if x1 == x2 or y1 == y2:
-            raise ValueError(
-                f"{self.name}, frame {number:.0f}: the box {corners} lies outside the picture of "
-                f"{limits[0]}x{limits[1]} pixels; boxes are x1,y1,x2,y2 in pixels."
-            )
-        return frame[y1:y2, x1:x2]
+
+def _boxed_pictures(video: Path, boxes: NDArray[np.float64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """What each of (L, 5) boxes cuts out, in order, (H, W, 3)."""
+    with _opened(video) as capture:
+        position = 0
+        for number, *corners in boxes.tolist():
+            while position <= number and capture.grab():
+                position += 1
+            there, frame = capture.retrieve() if position > number else (False, None)
+            if not there:
+                raise ValueError(f"{video}: frame {number:.0f}, from 0, cannot be read; {position} could.")
+            limits = np.asarray(frame).shape[1::-1]
+            x1, y1 = np.clip(np.floor(corners[:2]), 0, limits).astype(int)
+            x2, y2 = np.clip(np.ceil(corners[2:]), 0, limits).astype(int)
+            if x1 == x2 or y1 == y2:
+                raise ValueError(
+                    f"{video}, frame {number:.0f}: the box {corners} lies outside the picture of "
+                    f"{limits[0]}x{limits[1]} pixels; boxes are x1,y1,x2,y2 in pixels."
+                )
+            person = cv2.cvtColor(np.asarray(frame, np.uint8)[y1:y2, x1:x2], cv2.COLOR_BGR2RGB)
+            yield resized(np.asarray(person, np.uint8), size)
 
 
 @contextmanager
