@@ -27,10 +27,8 @@ _WALK: Mapping[str, tuple[str, str]] = {
     "elbow_bend": ("with straight arms", "with bent elbows"),
     "knee_bend": ("with stiff knees", "lifting the knees"),
 }
-_PHOTO = {
-    Modality.VISIBLE: ("a photo", "a picture", "a video frame"),
-    Modality.INFRARED: ("an infrared photo", "a photo"),
-}
+# Captions seldom name the sensor; where they do, a tower learns little else, and sets the modalities far apart.
+_PHOTO = ("a photo", "a picture", "a video frame")
 
 
 def describe(
@@ -70,8 +68,7 @@ def describe(
     sleeves = [tinted(Material.TOP_B, "contrasting sleeves")] if outfit.contrasting_sleeves else []
     hair = _HAIR.get(outfit.hair) or tinted(Material.HAIR, f"{outfit.hair} hair")
     bag = [] if outfit.bag == "none" else [tinted(Material.BAG, outfit.bag)]
-    photos = ("a black-and-white photo", "a photo") if black_and_white else _PHOTO[modality]
-    opening = photos[0 if rng is None else int(rng.integers(len(photos)))]
+    opening = _PHOTO[0 if rng is None else int(rng.integers(len(_PHOTO)))]
     build = told(0.25, *_extremes(person.body, _BUILD))
     wears = told(0.7, top, *sleeves, bottom, hair, *bag, tinted(Material.SHOES, "shoes"))
     walk = told(0.25, *_extremes(person.gait, _WALK))
