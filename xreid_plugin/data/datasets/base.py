@@ -24,13 +24,11 @@ class ListedTracklets(NamedTuple):
         train: training tracklets; ``pid`` is the dataset's own number.
         test: test tracklets, each once.
         tasks: by direction, indices into ``test``.
-        mixed: names of tracklets that hold frames of another identity, camera or modality than their line says.
     """
 
     train: Sequence[Tracklet]
     test: Sequence[Tracklet]
     tasks: dict[str, RetrievalTask]
-    mixed: frozenset[str]
 
 
 class SetCounts(NamedTuple):
@@ -58,7 +56,6 @@ class VideoCrossModalityDataset(Dataset):
         cameras: camera numbers of the training set, sorted.
         full_copy: what a full copy holds under the default length, nothing where that is not known: training and test
             "identities"; by set and modality, as in "I2V query infrared", tracklets and frames.
-        mixed: names of kept tracklets with frames of another identity, camera or modality than their line says.
         counts: by set ("train", "I2V query", "I2V gallery", "V2I query", "V2I gallery") and modality.
         protocol: the same facts and the options that led to them, ready for JSON, the same wherever the copy lies.
     """
@@ -104,18 +101,11 @@ class VideoCrossModalityDataset(Dataset):
         }
         self.cameras = tuple(sorted({tracklet.camid for tracklet in train}))
         self.counts = self._count(listed, train, min_length)
-        self.mixed = tuple(t.name for t in (*train, *self.test) if t.name in listed.mixed)
-        if self.mixed:
-            logger.warning(
-                f"{type(self).__name__}: tracklets with frames of another identity, camera or modality than the list "
-                f"says, kept as in published results: {len(self.mixed)}, such as {_some(self.mixed)}"
-            )
         self.protocol = {
             "dataset": type(self).__name__,
             "min_length": min_length,
             **(options or {}),
             "identities": {TRAIN: self.num_train_pids, "test": len({tracklet.pid for tracklet in self.test})},
-            "mixed_tracklets": len(self.mixed),
             "sets": {
                 name: {modality.name.lower(): counts._asdict() for modality, counts in by_modality.items()}
                 for name, by_modality in self.counts.items()

@@ -10,7 +10,7 @@ from typing import Any
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset
-from xreid_plugin.data.datasets.lists import Source, agreement, find_root, line_error, read_lines, resolve_below
+from xreid_plugin.data.datasets.lists import Source, find_root, line_error, read_lines, resolve_below
 from xreid_plugin.data.tracklet import (
     INFRARED_TO_VISIBLE,
     VISIBLE_TO_INFRARED,
@@ -108,20 +108,15 @@ class BUPTCampus(VideoCrossModalityDataset):
             INFRARED_TO_VISIBLE: RetrievalTask(pick(query, Modality.INFRARED), pick(gallery, Modality.VISIBLE)),
             VISIBLE_TO_INFRARED: RetrievalTask(pick(query, Modality.VISIBLE), pick(gallery, Modality.INFRARED)),
         }
-        listed = ListedTracklets(list(train.values()), list(test.values()), tasks, frozenset(lists.mixed))
+        listed = ListedTracklets(list(train.values()), list(test.values()), tasks)
         self.full_copy = _WITH_AUXILIARY_SET if auxiliary else _FULL_COPY
         super().__init__(listed, min_length=min_length, options={"auxiliary": auxiliary}, **kwargs)
 
 
 class _Lists:
-    """Turns the lines of lists into tracklets, with the help of data_paths.json.
-
-    Attributes:
-        mixed: names of the tracklets with stray frames, of all lists read so far.
-    """
+    """Turns the lines of lists into tracklets, with the help of data_paths.json."""
 
     def __init__(self, home: Path) -> None:
-        self.mixed: set[str] = set()
         self._home = home
         try:
             self._paths = json.loads((home / _PATHS_FILE).read_text(encoding="utf-8-sig"))
@@ -157,7 +152,7 @@ class _Lists:
         return tracklets
 
     def _tracklet(self, key: _Key) -> Tracklet:
-        frames, name = reduce(getitem, key, self._paths), "_".join(key)
+        frames = reduce(getitem, key, self._paths)
         if not isinstance(frames, list) or not frames:
             raise ValueError("expected a list of paths")
         split = [path.rpartition("/") for path in frames]
@@ -167,13 +162,11 @@ class _Lists:
         for folder in folders:
             resolve_below(self._home / _FRAMES_FOLDER, folder)
         pid, modality, camera = source = int(key[0]), _MODALITIES[key[1]], _CAMERAS[key[2]]
-        agrees = agreement(source, set(map(_source, folders)))
-        if agrees is False:
+        # A few stray frames are kept, as in all public loaders.
+        if source not in map(_source, folders):
             raise ValueError(f"all are of another identity, modality or camera, such as {frames[0]}")
-        if agrees is None:
-            self.mixed.add(name)
         paths = FramePaths(f"{self._home / _FRAMES_FOLDER}/{frame}" for frame in frames)
-        return Tracklet(paths, pid, camera, modality, name)
+        return Tracklet(paths, pid, camera, modality, "_".join(key))
 
 
 def _source(folder: str) -> Source | None:

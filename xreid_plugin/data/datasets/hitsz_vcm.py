@@ -11,7 +11,7 @@ from typing import Any
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset
-from xreid_plugin.data.datasets.lists import Source, agreement, find_root, line_error, read_lines, resolve_below
+from xreid_plugin.data.datasets.lists import Source, find_root, line_error, read_lines, resolve_below
 from xreid_plugin.data.tracklet import (
     INFRARED_TO_VISIBLE,
     VISIBLE_TO_INFRARED,
@@ -85,8 +85,7 @@ class HITSZVCM(VideoCrossModalityDataset):
         """
         self.home = find_root(root, _FOLDER, (f"info/{_MARKER}", _MARKER), _ORIGIN)
         info = self.home / "info" if (self.home / "info" / _MARKER).is_file() else self.home
-        train, mixed = _read_split(self.home, info, "train", packed)
-        test, also_mixed = _read_split(self.home, info, "test", packed)
+        train, test = (_read_split(self.home, info, split, packed) for split in ("train", "test"))
         query = _read_queries(info / "query_IDX.txt", test)
         asked = set(query)
         others = tuple(index for index in range(len(test)) if index not in asked)
@@ -94,12 +93,12 @@ class HITSZVCM(VideoCrossModalityDataset):
             INFRARED_TO_VISIBLE: RetrievalTask(query, others),
             VISIBLE_TO_INFRARED: RetrievalTask(others, query),
         }
-        listed = ListedTracklets(train, test, tasks, frozenset(mixed | also_mixed))
+        listed = ListedTracklets(train, test, tasks)
         super().__init__(listed, min_length=min_length, **kwargs)
 
 
-def _read_split(home: Path, info: Path, split: str, packed: Container[str] | None) -> tuple[list[Tracklet], set[str]]:
-    """The tracklets of "train" or "test", in the order of their list, and the names of those with stray frames."""
+def _read_split(home: Path, info: Path, split: str, packed: Container[str] | None) -> list[Tracklet]:
+    """The tracklets of "train" or "test", in the order of their list."""
     names = info / f"{split}_name.txt"
     sources, paths = _read_names(names)
     folder = _locate_frames(home, split, paths, packed)
@@ -107,7 +106,7 @@ def _read_split(home: Path, info: Path, split: str, packed: Container[str] | Non
         resolve_below(folder, below)
     file = info / f"track_{split}_info.txt"
     tracklets: list[Tracklet] = []
-    mixed: set[str] = set()
+    mixed = 0
     for number, text in enumerate(read_lines(file), start=1):
         match = _TRACK.fullmatch(text)
         if match is None:
@@ -116,21 +115,20 @@ def _read_split(home: Path, info: Path, split: str, packed: Container[str] | Non
         modality = _MODALITIES[match[1]]
         if not 1 <= first <= last <= len(paths):
             raise line_error(file, number, text, f"expected lines of {names.name}, 1 <= first <= last <= {len(paths)}")
-        agrees = agreement((pid, modality, camera), set(sources[first - 1 : last]))
-        if agrees is False:
+        shown = set(sources[first - 1 : last])
+        mixed += len(shown) > 1
+        if (pid, modality, camera) not in shown:
             problem = f"line {first} of {names.name} says another identity, modality or camera"
             raise line_error(file, number, text, f"{problem}; the two lists must come from the same release")
         name = f"{split}{number:05d}_{pid:04d}M{match[1]}D{camera}"
-        if agrees is None:
-            mixed.add(name)
         frames = FramePaths(f"{folder}/{path}" for path in paths[first - 1 : last])
         tracklets.append(Tracklet(frames, pid, camera, modality, name))
-    if len(tracklets) >= _MANY and len(mixed) > _MOST_MIXED * len(tracklets):
+    if len(tracklets) >= _MANY and mixed > _MOST_MIXED * len(tracklets):
         raise ValueError(
             f"{file}: most tracklets hold frames that {names.name} gives to others; a line of one of the two is "
             "missing or doubled. Copy both files again."
         )
-    return tracklets, mixed
+    return tracklets
 
 
 def _read_names(file: Path) -> tuple[list[Source], list[str]]:

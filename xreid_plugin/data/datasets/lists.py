@@ -1,7 +1,7 @@
 """A dataset's lists on disk: where a copy lies, the lines of its lists, and what is wrong with one."""
 
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 
 from xreid_plugin.data.tracklet import Modality
@@ -88,21 +88,3 @@ def read_lines(file: Path) -> list[str]:
     if "" in lines:
         raise line_error(file, lines.index("") + 1, "", "a blank line; entries are counted by line, so remove it")
     return lines
-
-
-def agreement(line: Source, frames: Set[Source | None]) -> bool | None:
-    """Whether a tracklet's line and its frames' names agree on identity, modality and camera.
-
-    Published copies hold a few tracklets with stray frames, which every public loader keeps; a line that shares
-    nothing with its frames, though, is a list that belongs to another file.
-
-    Args:
-        line: what the line states.
-        frames: what the frames' names state; None for a name that states something unknown.
-
-    Returns:
-        True: all frames agree. None: some do. False: none does.
-    """
-    if frames == {line}:
-        return True
-    return None if line in frames else False
