@@ -55,6 +55,14 @@ ONE_OR_MORE, ZERO_OR_MORE, SHARE, POSITIVE = Range(1), Range(0), Range(0, 1), Ra
 
 KEYS: dict[str, tuple[Key, ...]] = {
     "Run": (
+        Key(
+            "PROCESS_TIMEOUT",
+            10.0,
+            "Minutes after which a process that waits for one that answers no more ends the run. The others wait while "
+            "the main one ranks and re-ranks.",
+            "D",
+            POSITIVE,
+        ),
         Key("SEED", 0, "Of weights, samplers and augmentation; -1 draws one and prints it.", "", Range(-1, 2**32 - 1)),
     ),
     "Data": (
@@ -136,7 +144,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
         Key(
             "MODEL.CPC.REFRESH_BATCH",
             32,
-            "Clips in a batch of the refresh, over all processes; halved where they do not fit into memory.",
+            "Clips in a batch of the refresh, over all processes.",
             "D",
             ONE_OR_MORE,
         ),

@@ -1,5 +1,6 @@
 import argparse
 import socket
+from datetime import timedelta
 
 import pytest
 import torch
@@ -45,7 +46,7 @@ def options(processes=1, machines=1, url="auto"):
 
 def test_a_single_process_runs_in_place():
     seen = []
-    launch(seen.append, options(), on_cuda=False)
+    launch(seen.append, options(), on_cuda=False, timeout=timedelta(minutes=1))
     assert seen == [options()]
 
 
@@ -59,5 +60,6 @@ def test_a_port_that_is_taken_ends_the_run():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
+        there = f"tcp://127.0.0.1:{other.getsockname()[1]}"
         with pytest.raises(SystemExit, match="EADDRINUSE"):
-            launch(print, options(2, url=f"tcp://127.0.0.1:{other.getsockname()[1]}"), on_cuda=False)
+            launch(print, options(2, url=there), on_cuda=False, timeout=timedelta(minutes=1))

@@ -14,7 +14,7 @@ from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_clip_loader, build_dataset
 from xreid_plugin.data.frame_reader import ClipFaults
 from xreid_plugin.data.tracklet import IMAGES, INDICES
-from xreid_plugin.engine.inference import Embedder, InParts, autocast, bad_clips, log_bad_frames
+from xreid_plugin.engine.inference import Embedder, autocast, bad_clips, log_bad_frames
 from xreid_plugin.engine.step import gradient_scaler
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.evaluator import tracklet_means
@@ -117,33 +117,6 @@ def test_two_ranks_embed_any_number_of_tracklets_as_one_process_does(count, mode
 def test_saved_features_say_which_model_made_them(evaluation, small_set, tmp_path):
     cfg = small_config(small_set, tmp_path)
     assert evaluation[1].protocol["model"] == fingerprint(CoarsePixels(), cfg, ())
-
-
-class Scarce:
-    """Embeds clips as their means; memory ends, as torch says it, above so many clips."""
-
-    def __init__(self, most):
-        self.most = most
-        self.sizes = []
-
-    def __call__(self, batch):
-        self.sizes.append(len(batch[IMAGES]))
-        if self.sizes[-1] > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return batch[IMAGES].flatten(1).mean(1, keepdim=True)
-
-
-def test_a_batch_that_does_not_fit_is_embedded_in_parts():
-    clips = {IMAGES: torch.arange(33.0).reshape(11, 3)}
-    scarce = Scarce(3)
-    in_parts = InParts(scarce)
-    torch.testing.assert_close(in_parts(clips), clips[IMAGES].mean(1, keepdim=True))
-    assert scarce.sizes == [11, 6, 3, 3, 3, 2]
-    # The next batch starts with what has fitted.
-    in_parts(clips)
-    assert scarce.sizes[6:] == [3, 3, 3, 2]
-    with pytest.raises(torch.OutOfMemoryError):
-        InParts(Scarce(0))({IMAGES: torch.ones(2, 3)})
 
 
 # Half of the least number that float16 has.

@@ -1,11 +1,18 @@
 import argparse
+import multiprocessing
 
 import pytest
 import torch
 
 from tests.data.small_set import TRAIN_IDENTITIES, small_config
 from xreid_plugin.engine.checkpoints import read_checkpoint
-from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate, complete_config, read_config
+from xreid_plugin.engine.setup import (
+    adopt_checkpoint_facts,
+    checkpoint_to_evaluate,
+    complete_config,
+    lock_folder,
+    read_config,
+)
 
 
 def test_completing_counts_identities_and_cameras(small_set, tmp_path):
@@ -30,6 +37,30 @@ def test_no_camera_embedding_wants_no_cameras(small_set, tmp_path, overrides):
     cfg = small_config(small_set, tmp_path, *overrides)
     complete_config(cfg)
     assert cfg.MODEL.BACKBONE.CAMERAS == []
+
+
+def locked_elsewhere(folder, answers):
+    try:
+        lock_folder(folder)
+    except BlockingIOError as error:
+        answers.put(str(error))
+    else:
+        answers.put("free")
+
+
+def test_a_second_training_in_a_folder_is_refused_and_a_killed_one_leaves_it_free(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    answers = context.Queue()
+
+    def another():
+        process = context.Process(target=locked_elsewhere, args=(tmp_path, answers))
+        process.start()
+        process.join()
+        return answers.get(timeout=10)
+
+    assert another() == "free"
+    lock_folder(tmp_path)
+    assert str(tmp_path) in another()
 
 
 def test_the_last_checkpoint_is_evaluated_where_none_is_named(tmp_path):

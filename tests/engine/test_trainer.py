@@ -105,6 +105,28 @@ def test_a_finished_run_is_not_run_again(small_set, finished, caplog):
     assert (output / "model_final.pth").stat().st_mtime_ns == before
 
 
+def test_weights_that_are_not_finite_are_not_saved(small_set, tmp_path):
+    trainer = XReIDTrainer(small_config(small_set, tmp_path, *ONE_EPOCH, "TEST.EVAL_AT_START", "False"))
+
+    def spoil(module, arguments):
+        # It has no part in a loss.
+        module.heads.tower.neck.running_mean.fill_(float("inf"))
+
+    trainer.model.register_forward_pre_hook(spoil)
+    with pytest.raises(FloatingPointError, match=r"heads\.tower\.neck\.running_mean"):
+        trainer.train()
+    assert not list(tmp_path.glob("*.pth"))
+
+
+def test_other_keys_than_the_run_began_with_are_told(small_set, finished, caplog):
+    overrides = ["SOLVER.BASE_LR", "0.5", "MODEL.CPC.MOMENTUM", "0.75", "TEST.IMS_PER_BATCH", "16"]
+    XReIDTrainer(small_config(small_set, finished[1], *overrides)).resume_or_load(resume=True)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "MODEL.CPC.MOMENTUM 0.9 -> 0.75" in told
+    assert "SOLVER.BASE_LR 0.001 -> 0.5" in told
+    assert "IMS_PER_BATCH" not in told
+
+
 def test_losses_are_told_before_what_follows_them_and_metrics_once(small_set, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(hooks, "TOLD_FROM_SECONDS", 0.0)
     overrides = ["TEST.EVAL_AT_START", "False", *ONE_EPOCH, "SOLVER.ITERS_PER_EPOCH", "2", "SOLVER.LOG_PERIOD", "50"]
@@ -113,6 +135,9 @@ def test_losses_are_told_before_what_follows_them_and_metrics_once(small_set, tm
     known = ("epoch 1  iteration 2/2", "HITSZVCM, epoch 1", "Prototypes", "Results")
     told = [head for message in caplog.messages for head in known if message.startswith(head)]
     assert told == ["Prototypes", "epoch 1  iteration 2/2", "HITSZVCM, epoch 1"]
+    (line,) = [message for message in caplog.messages if message.startswith("epoch 1")]
+    assert len(line) <= 120
+    assert all(f"  {term} " in line for term in ("loss", "ce", "triplet", "cpcl", "cmcl", "lr"))
 
 
 def test_prototypes_are_refreshed_every_so_many_epochs_without_moving_a_batch_statistic(small_set, tmp_path):

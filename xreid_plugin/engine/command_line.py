@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
@@ -43,9 +44,10 @@ def run(arguments: argparse.Namespace) -> None:
     """Starts the processes of the job; one process runs in place."""
     with _errors_for_people(arguments):
         import_extensions(arguments.imports)
-        on_cuda = resolve_device(read_config(arguments).MODEL.DEVICE).type == "cuda"
+        cfg = read_config(arguments)
+        on_cuda = resolve_device(cfg.MODEL.DEVICE).type == "cuda"
         check_processes(arguments, on_cuda)
-    launch(train_or_evaluate, arguments, on_cuda)
+    launch(train_or_evaluate, arguments, on_cuda, timedelta(minutes=cfg.PROCESS_TIMEOUT))
 
 
 def train_or_evaluate(arguments: argparse.Namespace) -> None:

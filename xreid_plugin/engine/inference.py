@@ -5,7 +5,7 @@ Shapes: B clips of a batch, F numbers of an embedding.
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -43,43 +43,6 @@ def autocast(cfg: Any) -> AbstractContextManager[Any]:
     return torch.autocast(resolve_device(cfg.MODEL.DEVICE).type, getattr(torch, cfg.SOLVER.AMP.DTYPE))
 
 
-class InParts:
-    """A pass over a batch, whole where it fits the device's memory, else in parts of half as many clips, and so on.
-
-    What fitted once is remembered, so that memory runs out a few times at most.
-    """
-
-    def __init__(self, embed: Callable[[Batch], torch.Tensor]) -> None:
-        """
-        Args:
-            embed: maps a batch to (B, F); what it makes of a clip depends on that clip alone.
-        """
-        self._embed = embed
-        self._limit: int | None = None
-
-    def __call__(self, batch: Batch) -> torch.Tensor:
-        """What ``embed`` makes of the batch, (B, F).
-
-        Raises:
-            torch.OutOfMemoryError: a single clip does not fit.
-        """
-        clips = len(batch[IMAGES])
-        while True:
-            size = min(self._limit or clips, clips)
-            try:
-                starts = range(0, clips, size)
-                parts = [self._embed({name: rows[i : i + size] for name, rows in batch.items()}) for i in starts]
-                return torch.cat(parts)
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    raise
-            # Out of the handler, whose traceback holds on to the memory that is wanted back.
-            parts = []
-            torch.cuda.empty_cache()
-            self._limit = (size + 1) // 2
-            logger.warning(f"{size} clips at a time do not fit into memory: going on with {self._limit}.")
-
-
 class Embedder(nn.Module):
     """A model as evaluation runs it: under autocast, and averaged with its outputs for mirrored clips if asked.
 
@@ -98,19 +61,15 @@ class Embedder(nn.Module):
         self.model = model
         self.flip = flip
         self.autocast = autocast
-        self._in_parts = InParts(self._embed)
         self.train(model.training)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """The model's outputs, (B, F) float32."""
         with self.autocast:
-            return self._in_parts(batch)
-
-    def _embed(self, batch: Batch) -> torch.Tensor:
-        embeddings = self.model(batch).float()
-        if self.flip:
-            mirrored = self.model({**batch, IMAGES: batch[IMAGES].flip(-1)}).float()
-            embeddings = (embeddings + mirrored) / 2
+            embeddings: torch.Tensor = self.model(batch).float()
+            if self.flip:
+                mirrored = self.model({**batch, IMAGES: batch[IMAGES].flip(-1)}).float()
+                embeddings = (embeddings + mirrored) / 2
         return embeddings
 
 
@@ -204,13 +163,13 @@ def extract_sequences(model: XReID, loader: DeviceLoader) -> tuple[torch.Tensor,
     Returns:
         Over all ranks, on the CPU: sequences (n, F) float32, targets (n,) int64, modalities (n,) int64.
     """
-    embed = InParts(lambda batch: model.sequence_features(batch[IMAGES], batch.get(LENGTHS)).float())
     rows: list[tuple[torch.Tensor, ...]] = []
     clips = WholePass(loader, "Refreshing prototypes")
     with inference_context(model):
         for batch in clips:
             # They stay on the device until the last is queued: nothing waits for one that is still computed.
-            rows.append((embed(batch), batch[TARGETS], batch[MODALITIES]))
+            features = model.sequence_features(batch[IMAGES], batch.get(LENGTHS)).float()
+            rows.append((features, batch[TARGETS], batch[MODALITIES]))
     log_bad_frames("Refreshing prototypes", clips.faults)
     of_rank = [tuple(values.cpu() for values in row) for row in rows]
     gathered = itertools.chain.from_iterable(comm.all_gather(of_rank))

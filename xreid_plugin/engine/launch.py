@@ -22,8 +22,6 @@ from xreid_plugin.host import set_local_group
 
 Main = Callable[[argparse.Namespace], None]
 
-# The others wait while the main process ranks and re-ranks; one that is gone is noticed by its broken connection.
-_COLLECTIVE = timedelta(minutes=30)
 # For the other processes to end by themselves, with what they have to say and to write.
 _GRACE_SECONDS = 5.0
 
@@ -37,6 +35,7 @@ class _Machine(NamedTuple):
         world_size: number of all processes.
         url: where all meet.
         on_cuda: a GPU each, and NCCL; otherwise gloo.
+        timeout: of whoever waits for another.
     """
 
     first_rank: int
@@ -44,6 +43,7 @@ class _Machine(NamedTuple):
     world_size: int
     url: str
     on_cuda: bool
+    timeout: timedelta
 
 
 def check_processes(arguments: argparse.Namespace, on_cuda: bool) -> None:
@@ -63,7 +63,7 @@ def check_processes(arguments: argparse.Namespace, on_cuda: bool) -> None:
         )
 
 
-def launch(main: Main, arguments: argparse.Namespace, on_cuda: bool) -> None:
+def launch(main: Main, arguments: argparse.Namespace, on_cuda: bool, timeout: timedelta) -> None:
     """Runs ``main(arguments)`` on every process of the job, and returns when all of this machine are done.
 
     A process that fails or is killed ends the others, on this machine at once and on other machines when they next wait
@@ -73,17 +73,21 @@ def launch(main: Main, arguments: argparse.Namespace, on_cuda: bool) -> None:
         main: picklable by name.
         arguments: with num_gpus, num_machines, machine_rank and dist_url, of which torchrun's processes need none.
         on_cuda: a GPU each, and NCCL; otherwise gloo.
+        timeout: after which a process that waits for one that answers no more ends the run. One that is gone is noticed
+            at once, by its broken connection.
     """
     processes, machines, url = arguments.num_gpus, arguments.num_machines, arguments.dist_url
     if "LOCAL_WORLD_SIZE" in os.environ:
         names = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE")
         rank, local_rank, local_size, world_size = (int(os.environ[name]) for name in names)
-        _run_rank(local_rank, _Machine(rank - local_rank, local_size, world_size, "env://", on_cuda), main, arguments)
+        _run_rank(
+            local_rank, _Machine(rank - local_rank, local_size, world_size, "env://", on_cuda, timeout), main, arguments
+        )
     elif processes * machines == 1:
         main(arguments)
     else:
         url = f"tcp://127.0.0.1:{_free_port()}" if url == "auto" else url
-        machine = _Machine(arguments.machine_rank * processes, processes, processes * machines, url, on_cuda)
+        machine = _Machine(arguments.machine_rank * processes, processes, processes * machines, url, on_cuda, timeout)
         context = mp.spawn(_spawned, (machine, main, arguments), nprocs=processes, join=False)
         assert context is not None
         _wait(context, machine.first_rank)
@@ -135,7 +139,7 @@ def _run_rank(local_rank: int, machine: _Machine, main: Main, arguments: argpars
         init_method=machine.url,
         rank=machine.first_rank + local_rank,
         world_size=machine.world_size,
-        timeout=_COLLECTIVE,
+        timeout=machine.timeout,
         # NCCL connects now, where a fault belongs to the start and not to the first step, and need not guess the GPU.
         device_id=device,
     )

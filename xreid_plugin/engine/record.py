@@ -25,8 +25,6 @@ logger = logging.getLogger(__name__)
 WINDOW = 20
 # What a clock measures starts anew with every process.
 CLOCKED = ("time", "data_time", "clips_per_second")
-# Similarities of a batch to the prototypes of its own modality and of the other.
-SIMILARITIES = ("prototype/own", "prototype/cross")
 
 
 def evaluation_label(cfg: Any) -> str:
@@ -49,6 +47,8 @@ def begin_log(cfg: Any, args: argparse.Namespace) -> None:
     """
     # The host's report on the environment imports what complains of a compiler for CUDA without a GPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    # On a full disk every line of the log would be a traceback; the run ends with what it says itself.
+    logging.raiseExceptions = False
     folder, label = Path(cfg.OUTPUT_DIR), evaluation_label(cfg).replace(" ", "_")
     output = str(folder / f"log_{label}.txt" if args.eval_only else folder)
     # The host's log shows its own messages alone.
@@ -159,7 +159,7 @@ def restore_storage(storage: EventStorage, state: Mapping[str, Any]) -> None:
 
 
 def console_line(storage: EventStorage, max_iter: int, batch_size: int, device: torch.device) -> str:
-    """A line about the latest iteration: losses, prototypes, rates and time left.
+    """A line about the latest iteration: losses, rates and time left.
 
     Args:
         storage: the run's record.
@@ -169,13 +169,15 @@ def console_line(storage: EventStorage, max_iter: int, batch_size: int, device: 
     """
     histories = storage.histories()
     parts = [f"epoch {storage.epoch + 1}", f"iteration {storage.iter + 1}/{max_iter}"]
-    parts += [
-        f"{name.removeprefix('loss_')} {history.median(WINDOW):.3f}"
-        for name, history in histories.items()
-        if "loss" in name
-    ]
-    parts += [f"{name} {histories[name].median(WINDOW):.3f}" for name in histories if name in SIMILARITIES]
-    parts.append(f"lr {histories['lr'].latest():.2e}")
+    losses = {name: history.median(WINDOW) for name, history in histories.items() if name.startswith("loss_")}
+    parts.append(f"loss {histories['total_loss'].median(WINDOW):.2f}")
+    if len(losses) > 1:
+        # Cross-entropies of clips and of frames in one; metrics.json and TensorBoard have all there is.
+        kinds: dict[str, float] = defaultdict(float)
+        for name, value in losses.items():
+            kinds[name.split("_")[1]] += value
+        parts += [f"{kind} {value:.2f}" for kind, value in kinds.items()]
+    parts.append(f"lr {histories['lr'].latest():.1e}")
     if "clips_per_second" in histories:
         rate = histories["clips_per_second"].latest()
         left = round(batch_size / rate * (max_iter - storage.iter - 1))

@@ -18,6 +18,12 @@ from xreid_plugin.data.tracklet import FAULTS, INDICES
 from xreid_plugin.engine.inference import bad_clips
 from xreid_plugin.host import resolve_device
 
+# The rates of a run that goes on are its checkpoint's.
+NUMBERS_REMEDY = (
+    "Begin anew with a lower SOLVER.BASE_LR; or --resume goes on from the last checkpoint, perhaps with "
+    "SOLVER.AMP.ENABLED False."
+)
+
 
 def gradient_scaler(cfg: Any) -> torch.amp.GradScaler:
     """Keeps gradients within float16, whose range is the only one that is too small for them; else it does nothing.
@@ -154,5 +160,5 @@ def _message(record: StepRecord, means: dict[str, float], tracklets: Sequence[st
     clips = f" The batch's tracklets: {', '.join(tracklets)}." if tracklets else ""
     return (
         f"A loss is not finite at iteration {record.iteration + 1}: {terms}.{clips} Nothing has been saved since. "
-        "--resume goes on from the last checkpoint; a lower SOLVER.BASE_LR or SOLVER.AMP.ENABLED False may help."
+        f"{NUMBERS_REMEDY}"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from fastreid.engine import DefaultTrainer, hooks
 from fastreid.engine.train_loop import HookBase, TrainerBase
 from fastreid.solver import build_lr_scheduler
@@ -36,13 +37,17 @@ from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.record import restore_storage, storage_state
 from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
-from xreid_plugin.engine.step import TrainingStep, gradient_scaler
+from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scaler
 from xreid_plugin.evaluation.ranking import results_table
 from xreid_plugin.files import remove_leftovers
 from xreid_plugin.host import DeviceLoader, build_model, distributed, resolve_device
+from xreid_plugin.host.configuration import leaves
 from xreid_plugin.modeling.compilation import compile_blocks
 
 logger = logging.getLogger(__name__)
+
+# Where a run goes on is not what it is.
+NOT_OF_A_RUN = ("OUTPUT_DIR", "MODEL.DEVICE", "MODEL.WEIGHTS", "DATASETS.ROOT", "DATASETS.PACK")
 
 
 class XReIDTrainer(DefaultTrainer):
@@ -150,6 +155,7 @@ class XReIDTrainer(DefaultTrainer):
         content = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if self._resumed:
             self._restored = content
+            _tell_changes(content, self.cfg)
             self._go_on_from(content.get("epoch", -1) + 1, content.get("step_in_epoch", 0))
         places = comm.all_gather(self.start_iter)
         if len(set(places)) > 1:
@@ -245,7 +251,14 @@ class XReIDTrainer(DefaultTrainer):
 
         Raises:
             WriteError: the disk is full.
+            FloatingPointError: a weight is infinite or NaN, so that no run could go on from it.
         """
+        spoilt = [name for name, value in self.bare_model.state_dict().items() if not value.isfinite().all()]
+        if spoilt:
+            raise FloatingPointError(
+                f"Weights are not finite after iteration {self.iter}: {', '.join(spoilt[:5])}. Nothing has been saved "
+                f"since the last checkpoint. {NUMBERS_REMEDY}"
+            )
         states = comm.gather(random_state(self.device))
         self.checkpointer.save(
             name,
@@ -326,6 +339,19 @@ def completed(cfg: Any) -> Any:
     complete_config(cfg)
     cfg.freeze()
     return cfg
+
+
+def _tell_changes(content: dict[str, Any], cfg: Any) -> None:
+    if "config" not in content:
+        return
+    stored, now = dict(leaves(yaml.safe_load(content["config"]))), dict(leaves(yaml.safe_load(cfg.dump())))
+    changed = [key for key in now if key in stored and stored[key] != now[key] and key not in NOT_OF_A_RUN]
+    if changed:
+        told = ", ".join(f"{key} {stored[key]} -> {now[key]}" for key in changed)
+        logger.warning(
+            f"The run goes on with other keys than it began with: {told}. Rates and their schedule stay as they are in "
+            "the checkpoint."
+        )
 
 
 def epoch_length(cfg: Any, host_length: int) -> int:
