@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/xreid-installed
 TABLES := projects/XReID/configs/ablations
 ON_TAUGHT := --overlay projects/XReID/configs/synthetic.yml --overlay projects/XReID/configs/taught.yml
 
-.PHONY: help install demo compare tables benchmark test lint types check clean
+.PHONY: help install demo compare tables benchmark test quick lint types check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ benchmark: $(INSTALLED)  ## time and memory beside references, at sizes that fit
 # A process of tests a core, up to four, since each holds up to 4 GB; a file's tests share what it has prepared.
 test: $(INSTALLED)  ## the whole suite
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+quick: $(INSTALLED)  ## the tests that take less than 10 seconds each
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
 
 lint: $(INSTALLED)  ## ruff's lint and format
 	$(RUN) -m ruff check .

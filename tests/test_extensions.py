@@ -130,6 +130,7 @@ def test_keys_of_its_own_are_checked_like_all_others(write):
     assert (cfg.MODEL.LOSSES.OWN_LENGTH.SCALE, DEFAULTS.MODEL.LOSSES.OWN_LENGTH.SCALE) == (2.0, 1.0)
 
 
+@pytest.mark.slow
 def test_two_ranks_train_with_it_and_their_checkpoint_asks_for_it(small_set, tmp_path, request):
     file = tmp_path / "own_length.py"
     file.write_text(LOSS)

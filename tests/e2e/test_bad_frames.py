@@ -15,6 +15,8 @@ from tests.data.small_set import SMALL
 from tests.e2e.commands import run_tool
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 
+pytestmark = pytest.mark.slow
+
 CONFIG = ["--config-file", "projects/XReID/configs/synthetic.yml"]
 RUN = [*SMALL, "DATALOADER.NUM_WORKERS", "2", "TEST.EVAL_AT_START", "False"]
 

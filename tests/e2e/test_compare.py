@@ -10,6 +10,8 @@ from PIL import Image
 from tests.data.small_set import SMALL
 from tests.e2e.commands import run_tool
 
+pytestmark = pytest.mark.slow
+
 SYNTHETIC = "projects/XReID/configs/synthetic.yml"
 ONE_EPOCH = ["SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_ITERS", "0", "TEST.EVAL_AT_START", "False"]
 

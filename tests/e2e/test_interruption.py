@@ -15,6 +15,8 @@ from tests.data.small_set import SMALL
 from tests.e2e.runs import FRESH, TORCHRUN, Run, two_ranks
 from tests.engine.same_end import assert_same_end, metrics
 
+pytestmark = pytest.mark.slow
+
 # Whoever sends a signal at the first line, of iteration 3, has three steps for it to come in mid-epoch.
 EPOCHS = ["SOLVER.ITERS_PER_EPOCH", "7", "SOLVER.MAX_EPOCH", "2", "SOLVER.LOG_PERIOD", "3", "SOLVER.WARMUP_ITERS", "4"]
 FIRST_LINE = "epoch 1  iteration 3/14"

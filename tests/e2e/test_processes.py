@@ -11,6 +11,8 @@ import pytest
 from tests.data.small_set import SMALL
 from tests.e2e.runs import FRESH, TORCHRUN, Run, free_port
 
+pytestmark = pytest.mark.slow
+
 # Rates that do not depend on the number of epochs, so that a run without end begins like a short one.
 STEADY = ["SOLVER.SCHED", "MultiStepLR", "SOLVER.STEPS", "[]"]
 # Adam's first steps are as long for a gradient that is nothing but rounding as for any other.

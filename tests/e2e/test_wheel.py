@@ -13,6 +13,8 @@ import torch
 
 from tests.data.small_set import SMALL
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[2]
 IN_THE_SOURCE = ("xreid_plugin", "pyproject.toml", "README.md", "LICENSE")
 

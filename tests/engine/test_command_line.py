@@ -56,6 +56,7 @@ def test_options_that_do_not_fit_are_named(given, named):
         check_processes(given, on_cuda=given.num_gpus > 1)
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_ends_the_run():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -106,6 +106,7 @@ def embedded_on_rank(rank, folder):
 
 
 # Of one tracklet, one rank has nothing, or some of its clips; three cannot be halved.
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "mode"), [(1, "even"), (1, "dense"), (3, "even"), (3, "dense")])
 def test_two_ranks_embed_any_number_of_tracklets_as_one_process_does(count, mode, small_set, tmp_path):
     (tmp_path / "given.json").write_text(json.dumps({"root": str(small_set), "count": count, "mode": mode}))

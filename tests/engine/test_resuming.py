@@ -12,6 +12,8 @@ from tests.engine.same_end import assert_same_end, metrics, run
 from tests.ranks import run_on_two_ranks
 from xreid_plugin.engine.signals import RunStopped
 
+pytestmark = pytest.mark.slow
+
 # As for ranks: a child that is forked from a server without threads, and has everything imported.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["xreid_plugin.engine.trainer"])

@@ -1,5 +1,6 @@
 import argparse
-import multiprocessing
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -39,28 +40,20 @@ def test_no_camera_embedding_wants_no_cameras(small_set, tmp_path, overrides):
     assert cfg.MODEL.BACKBONE.CAMERAS == []
 
 
-def locked_elsewhere(folder, answers):
-    try:
-        lock_folder(folder)
-    except BlockingIOError as error:
-        answers.put(str(error))
-    else:
-        answers.put("free")
+# Takes the lock, says so, and waits.
+ANOTHER = (
+    "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.lockf(file, fcntl.LOCK_EX); print(flush=True); input()"
+)
 
 
 def test_a_second_training_in_a_folder_is_refused_and_a_killed_one_leaves_it_free(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-
-    def another():
-        process = context.Process(target=locked_elsewhere, args=(tmp_path, answers))
-        process.start()
-        process.join()
-        return answers.get(timeout=10)
-
-    assert another() == "free"
+    command = [sys.executable, "-c", ANOTHER, str(tmp_path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as another:
+        another.stdout.readline()
+        with pytest.raises(BlockingIOError, match=str(tmp_path)):
+            lock_folder(tmp_path)
+        another.kill()
     lock_folder(tmp_path)
-    assert str(tmp_path) in another()
 
 
 def test_the_last_checkpoint_is_evaluated_where_none_is_named(tmp_path):

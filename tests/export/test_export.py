@@ -26,6 +26,8 @@ from xreid_plugin.export.translation import translate
 from xreid_plugin.host import Checkpointer, build_model
 from xreid_plugin.predictor import TrackletInput, TrackletPredictor
 
+pytestmark = pytest.mark.slow
+
 CLIP = (3, (48, 24))
 
 

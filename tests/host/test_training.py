@@ -63,6 +63,7 @@ def losses(trainer):
     return [loss for loss, _ in trainer.storage.history("total_loss").values()]
 
 
+@pytest.mark.slow
 def test_the_host_trains_evaluates_saves_and_resumes(cfg, tmp_path):
     trainer = DefaultTrainer(cfg)
     trainer.resume_or_load(resume=False)

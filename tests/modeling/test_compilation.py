@@ -15,6 +15,8 @@ from tests.modeling.tiny_model import make_model
 from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks
 from xreid_plugin.modeling.mii import CrossAttentionBlock
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -250,6 +250,7 @@ def update_on_rank(rank, folder):
     return memory.state_dict()
 
 
+@pytest.mark.slow
 def test_two_processes_hold_the_memory_of_one(tmp_path):
     generator = torch.Generator().manual_seed(0)
     infrared, visible = torch.nn.functional.normalize(torch.randn(2, 4, DIM, generator=generator), dim=-1)

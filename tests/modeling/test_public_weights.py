@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
-from xreid_plugin.engine.checkpoint import load_for_evaluation, read_checkpoint
 
 from tests.modeling.tiny_model import D, E, N, make_model
+from xreid_plugin.engine.checkpoints import load_for_evaluation, read_checkpoint
 from xreid_plugin.modeling.public_weights import from_public_state, is_public_state
 
 CAMERAS, LAYERS, TOWER_HEADS, MII_HEADS, PATCH, GRID, FRAMES = 4, 4, 4, 4, 8, (4, 2), 3

@@ -54,6 +54,7 @@ def known_work(tmp_path, monkeypatch):
     return importlib.import_module("known_work")
 
 
+@pytest.mark.slow
 def test_table_and_json_lines(main, tmp_path, capsys):
     target = tmp_path / "rerank.jsonl"
     assert main(["rerank", "--sizes", "20x40", "--repeats", "1", "--json", str(target)]) == 0

@@ -14,6 +14,8 @@ import torch
 from tests.checkpoints import write_checkpoint
 from tests.e2e.commands import run_tool
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 # The tower alone makes the smallest program.
 TOWER = ["MODEL.MII.SII.ENABLED", "False", "MODEL.MII.LII.ENABLED", "False"]

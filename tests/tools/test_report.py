@@ -5,6 +5,8 @@ import pytest
 
 from tests.visualization.html_page import HtmlPage
 
+pytestmark = pytest.mark.slow
+
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "report.py"
 SMALL = ["--queries", "1", "--depth", "2", "--people", "1"]
 

@@ -106,6 +106,7 @@ def test_bupt_lists_and_json_agree_with_the_files(bupt):
         assert all(line[2] != camera and line[3] != tracklet for line in mine)
 
 
+@pytest.mark.slow
 def test_equal_settings_give_equal_bytes_whatever_the_processes_and_their_hash_seed(tmp_path, monkeypatch):
     write_bupt(SyntheticSettings(**SMALL), tmp_path / "one")
     monkeypatch.setenv("PYTHONHASHSEED", "123")  # Workers inherit it.
