@@ -37,9 +37,8 @@ from _command import ToolFailure, run_tool, tool_parser
 from _options import add_imports
 
 if TYPE_CHECKING:
-    from xreid_plugin.export.check import Agreement
-    from xreid_plugin.export.runtime import Runtime
-    from xreid_plugin.export.source import Source
+    from xreid_plugin.engine.restore import RestoredModel
+    from xreid_plugin.export.check import Agreement, Runtime
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,20 +49,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    import xreid_plugin  # noqa: F401  (fixes the host)
-    from xreid_plugin.export.check import CheckError, write_checked
-    from xreid_plugin.export.embedder import ClipEmbedder
-    from xreid_plugin.export.latency import TIMED_BATCHES, latency_table, machine, measure
-    from xreid_plugin.export.libraries import ExportError, check_libraries
-    from xreid_plugin.export.runtime import Runtime
-    from xreid_plugin.export.source import facts, load_source
-    from xreid_plugin.export.translation import translate
+    from xreid_plugin.export import check_libraries
 
     if not args.tolerance > 0:
-        raise ExportError(f"--tolerance is {args.tolerance:g}; it must be above 0.")
+        raise ValueError(f"--tolerance is {args.tolerance:g}; it must be above 0.")
     if args.output.is_dir():
-        raise ExportError(f"--output: {args.output} is a folder; name a file, such as {args.output / 'model.onnx'}.")
+        raise ValueError(f"--output: {args.output} is a folder; name a file, such as {args.output / 'model.onnx'}.")
     check_libraries()
+
+    from xreid_plugin.engine.restore import restore
+    from xreid_plugin.export.check import CheckError, Runtime, write_checked
+    from xreid_plugin.export.latency import TIMED_BATCHES, latency_table, machine, measure
+    from xreid_plugin.export.program import ClipEmbedder, clip_shape, facts, translate
+
     timed = () if args.no_latency else TIMED_BATCHES
     # None leaves it to tqdm, which is quiet where there is no terminal.
     with tqdm(total=3 + len(timed), desc="Loading", unit="step", leave=False, disable=None) as bar:
@@ -72,13 +70,13 @@ def _export(args: argparse.Namespace) -> int:
             bar.update()
             bar.set_description(what)
 
-        source = load_source(args.source, args.settings)
+        source = restore(args.source, "cpu", args.settings)
+        clip = clip_shape(source.cfg)
         step("Translating")
         embedder = ClipEmbedder(source.model, source.cfg.TEST.FLIP.ENABLED, args.raw)
-        program = translate(embedder, source.frames, source.size, facts(source, args.raw))
+        program = translate(embedder, *clip, facts(source, args.raw))
         step("Writing and checking")
         args.output.parent.mkdir(parents=True, exist_ok=True)
-        clip = (source.frames, source.size)
         try:
             agreements = write_checked(program, embedder, args.output, clip, source.cameras, args.tolerance)
         except CheckError as error:
@@ -98,14 +96,15 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _summary(file: Path, source: "Source", runtime: "Runtime") -> str:
+def _summary(file: Path, source: "RestoredModel", runtime: "Runtime") -> str:
+    from xreid_plugin.export.program import clip_shape
     from xreid_plugin.files import in_words
 
-    height, width = source.size
+    frames, (height, width) = clip_shape(source.cfg)
     cameras = ", ".join(map(str, source.cameras)) or "none"
     dimensions = runtime.session.get_outputs()[0].shape[1]
     return (
-        f"{file}: {in_words(file.stat().st_size)}; clips of {source.frames} frames of {height}x{width} to {dimensions} "
+        f"{file}: {in_words(file.stat().st_size)}; clips of {frames} frames of {height}x{width} to {dimensions} "
         f"numbers; cameras with an embedding: {cameras}; model {runtime.metadata['fingerprint'][:12]}"
     )
 

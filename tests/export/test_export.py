@@ -2,8 +2,6 @@
 
 import copy
 import json
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +14,10 @@ from tests.checkpoints import write_checkpoint
 from tests.modeling.test_frame_baseline import config as image_config
 from xreid_plugin.data.build import build_dataset
 from xreid_plugin.data.frames import even
-from xreid_plugin.export.check import CheckError, compare, write_checked
-from xreid_plugin.export.embedder import ClipEmbedder, random_clips
-from xreid_plugin.export.latency import Latency, Spread, latency_table, machine, measure, two_digits
-from xreid_plugin.export.libraries import LIBRARIES, ExportError, check_libraries
-from xreid_plugin.export.runtime import Runtime
-from xreid_plugin.export.source import facts, load_source
-from xreid_plugin.export.translation import translate
+from xreid_plugin.engine.restore import restore
+from xreid_plugin.export.check import CheckError, Runtime, compare, write_checked
+from xreid_plugin.export.latency import Latency, latency_table, measure
+from xreid_plugin.export.program import ClipEmbedder, clip_shape, facts, random_clips, translate
 from xreid_plugin.host import Checkpointer, build_model
 from xreid_plugin.predictor import TrackletInput, TrackletPredictor
 
@@ -39,7 +34,7 @@ def trained(small_set, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def source(trained):
-    return load_source(trained[0])
+    return restore(trained[0], "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +44,7 @@ def embedder(source):
 
 @pytest.fixture(scope="module")
 def program(source, embedder):
-    return translate(embedder, source.frames, source.size, facts(source, raw=False))
+    return translate(embedder, *CLIP, facts(source, raw=False))
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +149,9 @@ def test_an_image_model_is_exported_mirrored_and_unnormalised_as_well(tmp_path):
     cfg = image_config()
     cfg.merge_from_list(["MODEL.BACKBONE.PRETRAIN", "False", "TEST.FLIP.ENABLED", "True"])
     Checkpointer(build_model(cfg), str(tmp_path)).save("model_final", config=cfg.dump())
-    source = load_source(tmp_path / "model_final.pth")
-    assert source.cameras == []
-    clip = source.frames, source.size
+    source = restore(tmp_path / "model_final.pth", "cpu")
+    assert source.cameras == ()
+    clip = clip_shape(source.cfg)
     raw = ClipEmbedder(source.model, flip=True, raw=True)
     path = tmp_path / "model.onnx"
     write_checked(translate(raw, *clip, facts(source, raw=True)), raw, path, clip, source.cameras)
@@ -176,30 +171,17 @@ def test_a_model_that_onnx_cannot_express_is_refused():
         def forward(self, batch):
             return torch.linalg.eigvals(batch["images"].float().mean((1, 2))[:, :2, :2]).real
 
-    with pytest.raises(ExportError, match=r"Odd cannot be written as ONNX: .*linalg_eig"):
+    with pytest.raises(ValueError, match=r"Odd cannot be written as ONNX: .*linalg_eig"):
         translate(ClipEmbedder(Odd(), flip=False, raw=False), 2, (4, 4), {})
 
 
 def test_both_sides_are_timed(embedder, runtime):
     latency = measure(embedder, runtime, 2, *CLIP)
     assert latency.clips == 2
-    for side in (latency.torch, latency.onnxruntime):
-        assert 0 < side.lower <= side.median <= side.upper
-    assert str(latency.torch) in latency_table([latency])
-    assert f"{torch.get_num_threads()} threads of {os.cpu_count()}" in machine()
+    assert len(latency.torch) == len(latency.onnxruntime) >= 3
+    assert min(latency.torch + latency.onnxruntime) > 0
 
 
-def test_quartiles_and_a_ratio_of_two_digits():
-    torch_ms, runtime_ms = Spread.of([0.009, 0.001, 0.002, 0.004, 0.003]), Spread.of([0.002] * 3)
-    assert str(torch_ms) == "3.0 (2.0 to 4.0)"
-    assert " 1.5 " in latency_table([Latency(1, torch_ms, runtime_ms)])
-    assert [two_digits(ratio) for ratio in (0.0456, 0.996, 1.04, 9.96, 13.4, 202.24)] == [
-        *("0.046", "1.0", "1.0", "10", "13", "200")
-    ]
-
-
-@pytest.mark.parametrize("missing", LIBRARIES)
-def test_a_missing_library_is_named_with_its_remedy(missing, monkeypatch):
-    monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ExportError, match=rf"needs {missing}, .*pip install onnx onnxscript onnxruntime"):
-        check_libraries()
+def test_a_line_has_medians_quartiles_and_their_ratio():
+    table = latency_table([Latency(1, [0.009, 0.001, 0.002, 0.004, 0.003], [0.002] * 3)])
+    assert " ".join(table.splitlines()[-1].split()) == "1 3.0 (2.0 to 4.0) 2.0 (2.0 to 2.0) 1.5 500.00"

@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import onnxruntime
 import torch
+from numpy.typing import NDArray
+from onnx import checker
+from onnx.shape_inference import InferenceError
 from torch import Tensor
 from torch.nn import functional as F
 
-from xreid_plugin.export.embedder import ClipEmbedder, random_clips
-from xreid_plugin.export.libraries import library
-from xreid_plugin.export.runtime import Runtime
+from xreid_plugin.export.program import INPUTS, OUTPUT, ClipEmbedder, random_clips
 from xreid_plugin.files import replace_atomically
 
 CHECKED_BATCHES = (1, 2, 5)
 # Between the numbers of rows of length 1. Both sides compute in float32 and sum in different orders.
 TOLERANCE = 1e-5
+# Of onnxruntime's messages those for its users; the rest is for its developers.
+_ERROR = 3
 
 
 class CheckError(Exception):
@@ -34,6 +39,35 @@ class Agreement(NamedTuple):
     clips: int
     difference: float
     cosine: float
+
+
+class Runtime:
+    """An exported file in onnxruntime, on the CPU, with as many threads as torch has."""
+
+    def __init__(self, file: Path) -> None:
+        """
+        Args:
+            file: the exported file.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _ERROR
+        # Threads that spin while they wait for work slow down torch's, which are measured in turn.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        self.session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """``metadata_props`` of the file."""
+        found: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
+        return found
+
+    def __call__(self, images: Tensor, cameras: Tensor) -> Tensor:
+        """(B, T, 3, H, W) uint8 and (B,) int64 to (B, F) float32."""
+        inputs = dict(zip(INPUTS, (images.numpy(), cameras.numpy()), strict=True))
+        embeddings: NDArray[np.float32] = self.session.run([OUTPUT], inputs)[0]
+        return torch.from_numpy(embeddings)
 
 
 def write_checked(
@@ -108,8 +142,7 @@ def _cameras(count: int, known: Sequence[int]) -> Tensor:
 
 
 def _check_valid(file: Path) -> None:
-    checker = library("onnx.checker")
     try:
         checker.check_model(str(file), full_check=True)
-    except (checker.ValidationError, library("onnx.shape_inference").InferenceError) as error:
+    except (checker.ValidationError, InferenceError) as error:
         raise CheckError(f"The file would not be valid ONNX: {error}") from error

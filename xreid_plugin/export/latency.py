@@ -1,59 +1,35 @@
 """How long a batch takes in torch and in onnxruntime, on this machine."""
 
-import math
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+import onnxruntime
 import torch
 from tabulate import tabulate
 
-from xreid_plugin.export.embedder import ClipEmbedder, random_clips
-from xreid_plugin.export.libraries import library
-from xreid_plugin.export.runtime import Runtime
+from xreid_plugin.export.check import Runtime
+from xreid_plugin.export.program import ClipEmbedder, random_clips
 
 TIMED_BATCHES = (1, 8)
 _RUNS, _FEWEST, _SECONDS = 20, 3, 20.0
 
 
-class Spread(NamedTuple):
-    """Milliseconds of a batch, over all runs.
-
-    Attributes:
-        lower: the first quartile.
-        median: the median.
-        upper: the third quartile.
-    """
-
-    lower: float
-    median: float
-    upper: float
-
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> Self:
-        """From at least two runs."""
-        return cls(*(1000 * cut for cut in statistics.quantiles(seconds, n=4, method="inclusive")))
-
-    def __str__(self) -> str:
-        return f"{self.median:.1f} ({self.lower:.1f} to {self.upper:.1f})"
-
-
 class Latency(NamedTuple):
-    """Time of a batch.
+    """Seconds of every run of a batch.
 
     Attributes:
         clips: B.
-        torch: time in torch, in inference mode.
-        onnxruntime: time in onnxruntime, with as many threads.
+        torch: in torch, in inference mode.
+        onnxruntime: in onnxruntime, with as many threads.
     """
 
     clips: int
-    torch: Spread
-    onnxruntime: Spread
+    torch: list[float]
+    onnxruntime: list[float]
 
 
 def measure(embedder: ClipEmbedder, runtime: Runtime, clips: int, frames: int, size: tuple[int, int]) -> Latency:
@@ -63,45 +39,34 @@ def measure(embedder: ClipEmbedder, runtime: Runtime, clips: int, frames: int, s
     """
     inputs = random_clips(clips, frames, size), torch.zeros(clips, dtype=torch.int64)
     with torch.inference_mode():
-        in_torch, in_onnxruntime = _timed_in_turn(lambda: embedder(*inputs), lambda: runtime(*inputs))
-    return Latency(clips, Spread.of(in_torch), Spread.of(in_onnxruntime))
+        return Latency(clips, *_timed_in_turn(lambda: embedder(*inputs), lambda: runtime(*inputs)))
 
 
 def latency_table(found: list[Latency]) -> str:
-    """A table for people: medians and, in brackets, quartiles; no more digits of a ratio than noise leaves."""
-    rows = [
-        [
-            line.clips,
-            line.torch,
-            line.onnxruntime,
-            two_digits(line.torch.median / line.onnxruntime.median),
-            f"{1000 * line.clips / line.onnxruntime.median:.2f}",
-        ]
-        for line in found
-    ]
+    """A table for people: medians in milliseconds and, in brackets, quartiles."""
+    rows = []
+    for line in found:
+        in_torch, in_onnxruntime = statistics.median(line.torch), statistics.median(line.onnxruntime)
+        cells = [line.clips, _spread(line.torch), _spread(line.onnxruntime), f"{in_torch / in_onnxruntime:.1f}"]
+        rows.append([*cells, f"{line.clips / in_onnxruntime:.2f}"])
     headers = ["clips", "torch, ms", "onnxruntime, ms", "times faster", "clips/s"]
     return tabulate(rows, headers, disable_numparse=True, stralign="right")
 
 
-def two_digits(ratio: float) -> str:
-    """A positive number, rounded to two significant digits: "0.95", "1.0", "13", "200"."""
-    places = 1 - math.floor(math.log10(ratio))
-    rounded = round(ratio, places)
-    # 9.96 becomes 10, which has a digit more before the point.
-    places = 1 - math.floor(math.log10(rounded))
-    return f"{rounded:.{max(0, places)}f}"
-
-
 def machine() -> str:
-    """What the figures were measured on, in a line."""
+    """What was measured on, in a line."""
     return (
-        f"{_processor()}, {torch.get_num_threads()} threads of {os.cpu_count()}; torch {torch.__version__}, "
-        f"onnxruntime {library('onnxruntime').__version__}, both on the CPU in float32"
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()}; torch "
+        f"{torch.__version__}, onnxruntime {onnxruntime.__version__}, both on the CPU in float32"
     )
 
 
+def _spread(seconds: Sequence[float]) -> str:
+    lower, median, upper = (1000 * cut for cut in statistics.quantiles(seconds, n=4, method="inclusive"))
+    return f"{median:.1f} ({lower:.1f} to {upper:.1f})"
+
+
 def _timed_in_turn(*works: Callable[[], object]) -> list[list[float]]:
-    """Seconds of every run of each."""
     for work in works:
         work()
     seconds: list[list[float]] = [[] for _ in works]
@@ -111,11 +76,3 @@ def _timed_in_turn(*works: Callable[[], object]) -> list[list[float]]:
             work()
             taken.append(time.perf_counter() - start)
     return seconds
-
-
-def _processor() -> str:
-    # Linux reports it only there.
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
