@@ -4,7 +4,6 @@ Types are checked where files and command lines are merged; here are ranges, nam
 of which is right by itself.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
@@ -185,8 +184,8 @@ def _parts(cfg: CfgNode) -> Iterator[Fault]:
             yield key, f"be True for {loss} of MODEL.LOSSES.NAME"
     parts = _PARTS.get(model.META_ARCHITECTURE, ())
     # The host skips a pattern silently that fits no parameter.
-    if parts and not all(any(re.match(layer.split(".")[0], part) for part in parts) for layer in model.FREEZE_LAYERS):
-        yield "MODEL.FREEZE_LAYERS", f"be beginnings of parameters' names, which are {'., '.join(parts)}."
+    if parts and not {layer.partition(".")[0] for layer in model.FREEZE_LAYERS} <= set(parts):
+        yield "MODEL.FREEZE_LAYERS", f"name parts of the model, or modules in them: {', '.join(parts)}"
 
 
 def _data(cfg: CfgNode) -> Iterator[Fault]:

@@ -47,6 +47,8 @@ def _of_clips(name: str) -> Callable[..., Any]:
     def method(cls: Any, cfg: CfgNode, *args: Any, **kwargs: Any) -> Any:
         if not is_about_clips(cfg):
             return hosts(cls, cfg, *args, **kwargs)
+        # The host's own logger shows the host's messages alone.
+        setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
         # On first use: the engine imports what few users of the package need.
         from xreid_plugin.engine.trainer import XReIDTrainer
 
@@ -65,7 +67,6 @@ def _begin(cfg: CfgNode) -> None:
 
     check_config(cfg)
     seed_all_rng(cfg.SEED)
-    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
 
 
 def _complete(cfg: CfgNode) -> CfgNode:

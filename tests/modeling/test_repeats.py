@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xreid_plugin.modeling.repeats import DistinctFrames
+from xreid_plugin.modeling.xreid import DistinctFrames
 
 
 @given(st.integers(1, 6).flatmap(lambda t: st.tuples(st.just(t), st.lists(st.integers(1, t), min_size=1, max_size=5))))

@@ -17,6 +17,7 @@ from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.engine.checkpoints import FINAL
 from xreid_plugin.engine.inference import autocast, extract_sequences, log_bad_frames
 from xreid_plugin.engine.record import RunWriter, console_line, has_evaluation
+from xreid_plugin.evaluation.ranking import read_results
 from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.gather import gather_rows
 from xreid_plugin.modeling.prototypes import PrototypeMemory
@@ -252,6 +253,10 @@ class EvaluationHook(HookBase):
     def before_train(self) -> None:
         """Evaluates at the start; or, if it is due, the checkpoint that the run goes on from and had not evaluated."""
         start = self.trainer.start_iter
+        earlier = self._record.with_name(f"results_{BEFORE_TRAINING.replace(' ', '_')}.json")
+        if start and self._at_start and earlier.is_file() and comm.is_main_process():
+            # What the last table compares with.
+            self.trainer.evaluations[BEFORE_TRAINING] = dict(read_results(earlier).metrics)
         at_its_end = start > 0 and start % self.trainer.iters_per_epoch == 0
         if start == 0 and self._at_start:
             self._evaluate(BEFORE_TRAINING)
