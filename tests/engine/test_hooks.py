@@ -7,9 +7,10 @@ from torch import nn
 from tests.data.small_set import small_config
 from tests.ranks import run_on_two_ranks
 from xreid_plugin.config import get_cfg
-from xreid_plugin.engine.hooks import FreezeHook, share_batch_statistics
+from xreid_plugin.engine.hooks import FreezeHook
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.trainer import XReIDTrainer
+from xreid_plugin.modeling.gather import share_batch_statistics
 
 
 class Nested(nn.Module):

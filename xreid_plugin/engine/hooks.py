@@ -19,7 +19,7 @@ from xreid_plugin.engine.inference import autocast, extract_sequences, log_bad_f
 from xreid_plugin.engine.record import RunWriter, console_line, has_evaluation
 from xreid_plugin.evaluation.ranking import read_results
 from xreid_plugin.host import DeviceLoader
-from xreid_plugin.modeling.gather import gather_rows
+from xreid_plugin.modeling.gather import share_batch_statistics
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 from xreid_plugin.modeling.xreid import XReID
 from xreid_plugin.progress import duration
@@ -59,7 +59,7 @@ def hooks_of_clips(
             PrototypeRefresh(model, model.prototypes, loader, cpc.REFRESH_EPOCHS, period, context, interrupting)
         )
     if comm.get_world_size() > 1:
-        built.append(StatisticsHook(model))
+        built.append(StatisticsHook())
     return built
 
 
@@ -170,35 +170,12 @@ class FreezeHook(HookBase):
                 parameter.grad = None
 
 
-@torch.no_grad()
-def share_batch_statistics(model: nn.Module) -> None:
-    """Gives every rank the mean of all ranks' running means and variances, bit for bit the same.
-
-    The host's distributed training broadcasts no buffers, so that the statistics of an image model's backbone are of a
-    rank's own part of the batches. Unshared, ranks would embed queries and gallery with different networks. Heads see
-    the clips of all ranks, and their statistics are alike but for what other devices round otherwise.
-
-    Args:
-        model: of any kind; changed in place.
-    """
-    for name, buffer in model.named_buffers():
-        if name.endswith(("running_mean", "running_var")):
-            buffer.copy_(gather_rows(buffer[None]).mean(0))
-
-
 class StatisticsHook(HookBase):
     """Shares the statistics after every epoch, before it is saved and evaluated and the next refresh."""
 
-    def __init__(self, model: nn.Module) -> None:
-        """
-        Args:
-            model: of the run.
-        """
-        self._model = model
-
     def after_epoch(self) -> None:
         """Waits for all ranks."""
-        share_batch_statistics(self._model)
+        share_batch_statistics(self.trainer.model)
 
 
 class BadFramesHook(HookBase):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from fastreid.engine import DefaultTrainer, hooks
 from fastreid.engine.train_loop import HookBase, TrainerBase
 from fastreid.solver import build_lr_scheduler
@@ -20,7 +19,7 @@ from torch import nn
 
 from xreid_plugin.data.build import build_train_loader
 from xreid_plugin.data.frame_reader import ClipFaults
-from xreid_plugin.engine.checkpoints import STOPPED, RunCheckpointer, random_state, restore_random_state
+from xreid_plugin.engine.checkpoints import STOPPED, RunCheckpointer, random_state, restore_random_state, tell_changes
 from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
 from xreid_plugin.engine.hooks import (
     BadFramesHook,
@@ -30,7 +29,6 @@ from xreid_plugin.engine.hooks import (
     ThroughputHook,
     WriterHook,
     hooks_of_clips,
-    share_batch_statistics,
 )
 from xreid_plugin.engine.inference import autocast
 from xreid_plugin.engine.optimizer import build_optimizer
@@ -41,13 +39,10 @@ from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scal
 from xreid_plugin.evaluation.ranking import results_table
 from xreid_plugin.files import remove_leftovers
 from xreid_plugin.host import DeviceLoader, build_model, distributed, resolve_device
-from xreid_plugin.host.configuration import leaves
 from xreid_plugin.modeling.compilation import compile_blocks
+from xreid_plugin.modeling.gather import share_batch_statistics
 
 logger = logging.getLogger(__name__)
-
-# Where a run goes on is not what it is.
-NOT_OF_A_RUN = ("OUTPUT_DIR", "MODEL.DEVICE", "MODEL.WEIGHTS", "DATASETS.ROOT", "DATASETS.PACK")
 
 
 class XReIDTrainer(DefaultTrainer):
@@ -126,9 +121,8 @@ class XReIDTrainer(DefaultTrainer):
         """The host's hooks in the host's order but for its PreciseBN, which knows no clips; the plugin's among them."""
         cfg, period, batch_size = self.cfg, self.cfg.SOLVER.LOG_PERIOD, self.cfg.SOLVER.IMS_PER_BATCH
         built: list[HookBase] = [hooks.IterationTimer(), hooks.LRScheduler(self.optimizer, self.scheduler)]
-        built.append(ThroughputHook(batch_size, period))
-        built += hooks_of_clips(cfg, self.bare_model, self.optimizer, self.stop.interrupting)
-        built.append(BadFramesHook())
+        of_clips = hooks_of_clips(cfg, self.bare_model, self.optimizer, self.stop.interrupting)
+        built += [ThroughputHook(batch_size, period), *of_clips, BadFramesHook()]
         if comm.is_main_process():
             built.append(ConsoleHook(batch_size, period))
         # Before the evaluation: whatever happens there, the epoch is not lost.
@@ -155,7 +149,7 @@ class XReIDTrainer(DefaultTrainer):
         content = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if self._resumed:
             self._restored = content
-            _tell_changes(content, self.cfg)
+            tell_changes(content, self.cfg)
             self._go_on_from(content.get("epoch", -1) + 1, content.get("step_in_epoch", 0))
         places = comm.all_gather(self.start_iter)
         if len(set(places)) > 1:
@@ -339,19 +333,6 @@ def completed(cfg: Any) -> Any:
     complete_config(cfg)
     cfg.freeze()
     return cfg
-
-
-def _tell_changes(content: dict[str, Any], cfg: Any) -> None:
-    if "config" not in content:
-        return
-    stored, now = dict(leaves(yaml.safe_load(content["config"]))), dict(leaves(yaml.safe_load(cfg.dump())))
-    changed = [key for key in now if key in stored and stored[key] != now[key] and key not in NOT_OF_A_RUN]
-    if changed:
-        told = ", ".join(f"{key} {stored[key]} -> {now[key]}" for key in changed)
-        logger.warning(
-            f"The run goes on with other keys than it began with: {told}. Rates and their schedule stay as they are in "
-            "the checkpoint."
-        )
 
 
 def epoch_length(cfg: Any, host_length: int) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from fastreid.utils import comm
+from torch import nn
 
 
 def gather_rows(rows: torch.Tensor) -> torch.Tensor:
@@ -65,3 +66,19 @@ class GlobalBatch:
         A single process's rows stay as they are.
         """
         return rows if self._order is None else gather_with_gradient(rows)[self._order]
+
+
+@torch.no_grad()
+def share_batch_statistics(model: nn.Module) -> None:
+    """Gives every rank the mean of all ranks' running means and variances, bit for bit the same.
+
+    The host's distributed training broadcasts no buffers, so that the statistics of an image model's backbone are of a
+    rank's own part of the batches. Unshared, ranks would embed queries and gallery with different networks. Heads see
+    the clips of all ranks, and their statistics are alike but for what other devices round otherwise.
+
+    Args:
+        model: of any kind; changed in place.
+    """
+    for name, buffer in model.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            buffer.copy_(gather_rows(buffer[None]).mean(0))
