@@ -230,10 +230,6 @@ class EvaluationHook(HookBase):
     def before_train(self) -> None:
         """Evaluates at the start; or, if it is due, the checkpoint that the run goes on from and had not evaluated."""
         start = self.trainer.start_iter
-        earlier = self._record.with_name(f"results_{BEFORE_TRAINING.replace(' ', '_')}.json")
-        if start and self._at_start and earlier.is_file() and comm.is_main_process():
-            # What the last table compares with.
-            self.trainer.evaluations[BEFORE_TRAINING] = dict(read_results(earlier).metrics)
         at_its_end = start > 0 and start % self.trainer.iters_per_epoch == 0
         if start == 0 and self._at_start:
             self._evaluate(BEFORE_TRAINING)
@@ -248,6 +244,10 @@ class EvaluationHook(HookBase):
             self._record_evaluation()
 
     def _record_evaluation(self) -> None:
+        earlier = self._record.with_name(f"results_{BEFORE_TRAINING.replace(' ', '_')}.json")
+        if self._at_start and not self.trainer.evaluations and earlier.is_file() and comm.is_main_process():
+            # Of a run that goes on: what the last table compares with.
+            self.trainer.evaluations[BEFORE_TRAINING] = dict(read_results(earlier).metrics)
         metrics = self._evaluate(f"epoch {self.trainer.epoch + 1}")
         self.trainer.storage.put_scalars(**metrics, smoothing_hint=False)
 
