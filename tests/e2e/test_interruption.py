@@ -89,7 +89,7 @@ STARTERS = {
 }
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for orphans in /proc")
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds orphans by /proc/PID/environ")
 @pytest.mark.parametrize(("fresh", "options", "number", "code"), STARTERS.values(), ids=STARTERS)
 def test_two_processes_stop_together_on_a_signal_to_the_one_that_started_them(
     fresh, options, number, code, small_set, whole_of_two, output, tmp_path
@@ -139,9 +139,11 @@ def test_a_disk_that_refuses_a_checkpoint(small_set, whole, output, tmp_path):
 def small_disk(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], capture_output=True, text=True
+    )
     if mounted.returncode:
-        pytest.skip("may not mount a disk of its own")
+        pytest.skip(f"may not mount a small disk, as root may: {mounted.stderr.strip()}")
     yield place
     subprocess.run(["umount", "--lazy", str(place)], check=True)
 

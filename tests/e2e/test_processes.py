@@ -73,7 +73,7 @@ def alone(small_set, tmp_path_factory):
     return output
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for orphans in /proc")
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds rank 1 and orphans in /proc")
 @pytest.mark.parametrize("style", ["one machine", "torchrun", "two machines"])
 def test_two_processes_are_like_one_until_one_is_killed(style, alone, small_set, tmp_path):
     output = tmp_path / "run"

@@ -160,7 +160,7 @@ def test_the_hosts_program_evaluates_what_it_has_trained(hosts_run):
     output, train_net = hosts_run
     trained = (output / "results_evaluation.json").read_text()
     told = train_net("--eval-only", "MODEL.WEIGHTS", "run/model_final.pth").stdout
-    assert all(direction in told for direction in ("I2V", "V2I"))
+    assert all(f"| {direction} " in told for direction in ("I2V", "V2I"))
     assert (output / "results_evaluation.json").read_text() == trained
 
 

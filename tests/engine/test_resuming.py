@@ -12,24 +12,16 @@ from tests.engine.same_end import assert_same_end, metrics, run
 from tests.ranks import run_on_two_ranks
 from xreid_plugin.engine.signals import RunStopped
 
-pytestmark = pytest.mark.slow
+# The children have one thread: another number of threads adds in another order.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 # As for ranks: a child that is forked from a server without threads, and has everything imported.
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["xreid_plugin.engine.trainer"])
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As the children have: another number of threads adds in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
-def whole(small_set, tmp_path_factory):
+def whole(one_thread, small_set, tmp_path_factory):
     """The folder of a run that was never interrupted."""
     output = tmp_path_factory.mktemp("whole")
     run(small_set, output)

@@ -10,14 +10,7 @@ from xreid_plugin.host import Checkpointer
 from xreid_plugin.losses.cpcl import cpcl_loss
 from xreid_plugin.modeling.mii import CrossModalityInteraction
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """The tiny tower's work is too small to share: on a busy machine threads wait for one another most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def embed(model, batch):
