@@ -20,7 +20,7 @@ from xreid_plugin.config import KEYS, ONE_OR_MORE, POSITIVE, SHARE, ZERO_OR_MORE
 from xreid_plugin.data.datasets.base import tracklet_dataset
 from xreid_plugin.data.samplers import CrossModalityIdentitySampler
 from xreid_plugin.host import resolve_device
-from xreid_plugin.modeling.clip_config import TowerShape, tiled_size, tower_shape
+from xreid_plugin.modeling.clip_config import read_vision_config, tiled_size
 from xreid_plugin.registry import LOSS_REGISTRY, SAMPLER_REGISTRY
 
 # Of the host's keys, as of the plugin's in xreid_plugin/config.py.
@@ -151,19 +151,21 @@ def _is_in(registry: Registry, name: str) -> bool:
 def _sizes(cfg: CfgNode) -> Iterator[Fault]:
     """A tower reads whole patches, of one size; a convolution reads any."""
     train, test = tuple(cfg.INPUT.SIZE_TRAIN), tuple(cfg.INPUT.SIZE_TEST)
+    tower = None
     try:
-        shape = _tower(cfg)
+        if cfg.MODEL.BACKBONE.NAME == CLIP_BACKBONE:
+            tower = read_vision_config(cfg.MODEL.BACKBONE.CLIP_MODEL)
     except (OSError, ValueError) as error:
         yield "MODEL.BACKBONE.CLIP_MODEL", f"be a tower that there is ({error})"
         return
-    if shape is not None and tiled_size(train, shape.patch) != train:
-        nearest = list(tiled_size(train, shape.patch))
-        yield "INPUT.SIZE_TRAIN", f"be made of whole patches of {shape.patch} pixels, such as {nearest}"
-    elif train != test and (shape is not None or cfg.MODEL.BACKBONE.NAME == "build_vit_backbone"):
+    if tower is not None and tiled_size(train, tower.patch_size) != train:
+        nearest = list(tiled_size(train, tower.patch_size))
+        yield "INPUT.SIZE_TRAIN", f"be made of whole patches of {tower.patch_size} pixels, such as {nearest}"
+    elif train != test and (tower is not None or cfg.MODEL.BACKBONE.NAME == "build_vit_backbone"):
         yield "INPUT.SIZE_TEST", "be INPUT.SIZE_TRAIN, for which the tower is built"
     interacts = _is_xreid(cfg) and any(cfg.MODEL.MII[part].ENABLED for part in ("SII", "LII", "CII"))
-    if interacts and shape is not None and shape.width % cfg.MODEL.MII.HEADS:
-        yield "MODEL.MII.HEADS", f"divide {shape.width}, the tower's width"
+    if interacts and tower is not None and tower.width % cfg.MODEL.MII.HEADS:
+        yield "MODEL.MII.HEADS", f"divide {tower.width}, the tower's width"
 
 
 def _strides(cfg: CfgNode) -> Iterator[Fault]:
@@ -238,11 +240,6 @@ def _pairs(cfg: CfgNode) -> Iterator[Fault]:
 
 def _is_xreid(cfg: CfgNode) -> bool:
     return bool(cfg.MODEL.META_ARCHITECTURE == "XReID")
-
-
-def _tower(cfg: CfgNode) -> TowerShape | None:
-    """Of the CLIP tower; None where there is none."""
-    return tower_shape(cfg.MODEL.BACKBONE.CLIP_MODEL) if cfg.MODEL.BACKBONE.NAME == CLIP_BACKBONE else None
 
 
 Check = Callable[[CfgNode], Iterator[Fault]]

@@ -11,10 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-class ExtensionError(ValueError):
-    """A module of the user's own that cannot be imported; names it, and the line where it failed."""
-
-
 def import_extensions(names: Sequence[str]) -> None:
     """Imports modules, each once in a process, under a name by which other processes find them too.
 
@@ -25,20 +21,21 @@ def import_extensions(names: Sequence[str]) -> None:
         names: files, which end in ".py", and dotted names of modules.
 
     Raises:
-        ExtensionError: a module is not there, has the name of another, or fails; only the first that does is told.
+        ValueError: a module is not there, has the name of another, or fails; tells where.
     """
     for name in names:
         file = Path(name).resolve() if name.endswith(".py") else None
         _extend_path(file)
         try:
             module = importlib.import_module(file.stem if file is not None else name)
-        # Whatever the user's code raises; sys.exit would end the tool without a word.
-        except (Exception, SystemExit) as error:
-            said = f"{_place(error)}{type(error).__name__}: {error}"
-            raise ExtensionError(f"--import {name}: {' '.join(said.split())}") from error
+        # Whatever the user's code raises.
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            what = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+            raise ValueError(f"--import {name}: {what}") from error
         origin = getattr(module, "__file__", None)
-        if file is not None and (origin is None or not file.exists() or not file.samefile(origin)):
-            raise ExtensionError(f"--import {name}: '{file.stem}' is the name of another module; rename the file.")
+        if file is not None and (origin is None or not file.samefile(origin)):
+            raise ValueError(f"--import {name}: '{file.stem}' is the name of another module; rename the file.")
 
 
 def _extend_path(file: Path | None) -> None:
@@ -49,10 +46,3 @@ def _extend_path(file: Path | None) -> None:
         sys.path.insert(0, folder)
     # A module may have been written a moment ago.
     importlib.invalidate_caches()
-
-
-def _place(error: BaseException) -> str:
-    """The line in a file that failed; empty where none was reached."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    places = [frame for frame in frames if not frame.filename.startswith(("<", importlib.__file__))]
-    return f"{places[-1].filename}, line {places[-1].lineno}: " if places else ""

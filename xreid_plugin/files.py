@@ -7,10 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 
-class WriteError(OSError):
-    """A file could not be written; the message names it, the reason, and the space that is free and needed."""
-
-
 def replace_atomically(target: Path, write: Callable[[Path], object], needed: int = 0) -> None:
     """Writes a file beside ``target`` and renames it, so that a reader sees the old file or the new one, never half.
 
@@ -22,7 +18,7 @@ def replace_atomically(target: Path, write: Callable[[Path], object], needed: in
         needed: least number of bytes in the new file, for the message; 0 where that is not known.
 
     Raises:
-        WriteError: the disk is full, or refuses for another reason; ``target`` is as it was.
+        OSError: the disk is full, or refuses for another reason; ``target`` is as it was.
     """
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
@@ -30,7 +26,7 @@ def replace_atomically(target: Path, write: Callable[[Path], object], needed: in
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(target)
-        sync_folder(target.parent)
+        _sync_folder(target.parent)
     except (OSError, RuntimeError) as error:
         reason: BaseException | None = error
         # Torch hides the system's error under its own when it tries to finish a file on a full disk.
@@ -38,12 +34,15 @@ def replace_atomically(target: Path, write: Callable[[Path], object], needed: in
             reason = reason.__context__
         if reason is None:
             raise
-        raise write_error(target, reason, needed) from error
+        free = in_words(shutil.disk_usage(target.parent).free)
+        space = f"{in_words(needed)} needed, {free} free" if needed else f"{free} free"
+        message = f"{target} could not be written: {reason.strerror or reason} ({space})."
+        raise OSError(reason.errno, message) from error
     finally:
         part.unlink(missing_ok=True)
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Flushes the names in a folder to the disk, where the system can."""
     # Not every system lets a folder be opened, and some network disks cannot sync one.
     with suppress(OSError):
@@ -52,16 +51,6 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def write_error(target: Path, reason: OSError, needed: int = 0) -> WriteError:
-    """The error to raise where ``target`` could not be written, for what the system said."""
-    space = [f"{in_words(needed)} needed"] if needed else []
-    with suppress(OSError):
-        space.insert(0, f"{in_words(shutil.disk_usage(target.parent).free)} free")
-    error = WriteError(f"{target} could not be written: {reason.strerror or reason} ({' and '.join(space)}).")
-    error.errno = reason.errno
-    return error
 
 
 def in_words(size: int) -> str:

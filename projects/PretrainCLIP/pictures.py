@@ -9,12 +9,12 @@ from multiprocessing import get_context
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from xreid_plugin.data.synthetic.person import OUTFITS, Person, draw_person
 from xreid_plugin.data.synthetic.plan import SyntheticSettings, TrackletPlan
 from xreid_plugin.data.synthetic.render import render_tracklet
 from xreid_plugin.data.tracklet import Modality
-from xreid_plugin.progress import ProgressBar
 
 # A set's cameras are numbered from 1.
 _CAMERAS = range(101, 149)
@@ -65,7 +65,7 @@ def draw_pictures(
     draw = partial(_draw, settings, each, infrared)
     with ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         drawn = map(draw, numbers) if workers == 1 else pool.map(draw, numbers, chunksize=16)
-        with ProgressBar(f"Drawing {people:,} people", people, "person") as bar:
+        with tqdm(desc=f"Drawing {people:,} people", total=people, unit="person", leave=False, disable=None) as bar:
             for start, (frames, sensors) in zip(range(0, len(pixels), each), drawn, strict=True):
                 pixels[start : start + each], modalities[start : start + each] = frames, sensors
                 bar.update()

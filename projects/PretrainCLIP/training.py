@@ -14,13 +14,13 @@ from fastreid.modeling.backbones.resnet import BasicBlock, ResNet
 from torch import nn
 from torch.nn import functional as F
 from torchvision.transforms.v2 import Grayscale
+from tqdm import tqdm
 
 from projects.PretrainCLIP.descriptions import describe
 from projects.PretrainCLIP.pictures import Pictures
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.modeling.clip_config import read_model_config
-from xreid_plugin.progress import ProgressBar
 
 RESNET18 = "resnet18"
 # The text tower beside an image tower that is not CLIP's.
@@ -135,7 +135,7 @@ def teach(clip: Any, pictures: Pictures, schedule: Schedule, seed: int) -> list[
     contrast, losses = open_clip.ClipLoss(), []
     order: list[int] = []
     clip.train()
-    with ProgressBar("Teaching", schedule.steps, "step") as bar:
+    with tqdm(desc="Teaching", total=schedule.steps, unit="step", leave=False, disable=None) as bar:
         for step in range(schedule.steps):
             # Everybody in turn, so that nobody is in a batch twice: two right answers would punish each other.
             if len(order) < schedule.batch:

@@ -107,10 +107,10 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_test(wheel):
 def test_the_installed_package_imports_from_outside_the_checkout(installed, tmp_path):
     code = (
         "import importlib.metadata, xreid_plugin, pathlib\n"
-        "from xreid_plugin.modeling.clip_config import tower_shape\n"
+        "from xreid_plugin.modeling.clip_config import read_vision_config\n"
         "print(pathlib.Path(xreid_plugin.__file__).parent)\n"
         "print(importlib.metadata.version('xreid-plugin') == xreid_plugin.__version__)\n"
-        "print(tower_shape('xreid-tiny').patch)\n"
+        "print(read_vision_config('xreid-tiny').patch_size)\n"
     )
     ran = python("-W", "error", "-c", code, cwd=tmp_path, path=installed)
     place, same_version, patch = ran.stdout.split()

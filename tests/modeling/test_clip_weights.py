@@ -67,25 +67,16 @@ WRITERS = {
 
 @torchscript
 @pytest.mark.parametrize("name", WRITERS)
-def test_every_format_gives_the_tower_that_open_clip_saved(tmp_path, name):
+def test_every_format_gives_the_tower_that_open_clip_saved(tmp_path, name, caplog):
     clip = make_clip()
     WRITERS[name](clip, tmp_path / name)
     tower = build_image_tower("xreid-tiny", SIZE).eval()
-    report = load_clip_weights(tower, tmp_path / name)
+    with caplog.at_level(logging.INFO):
+        load_clip_weights(tower, tmp_path / name)
+    assert f"{len(tower.state_dict())} loaded" in caplog.text
     images = torch.randn(2, 3, *SIZE)
     with torch.no_grad():
         assert_close(tower(images), clip.encode_image(images))
-    assert set(report.loaded) == set(tower.state_dict())
-    assert (report.resized, report.missing, report.unexpected, report.mismatched, report.warnings) == ((),) * 5
-
-
-def test_report_counts_what_lies_outside_the_image_tower(tmp_path):
-    clip = make_clip()
-    torch.save(clip.state_dict(), tmp_path / "clip.pt")
-    report = load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "clip.pt")
-    outside = [name for name in clip.state_dict() if not name.startswith("visual.")]
-    assert report.ignored == len(outside) > 0
-    assert f"{len(report.loaded)} loaded, {len(outside)} outside" in str(report)
 
 
 def test_half_precision_becomes_float32(tmp_path):
@@ -97,97 +88,64 @@ def test_half_precision_becomes_float32(tmp_path):
     assert_close(tower.proj.detach(), state["proj"].float(), rtol=0, atol=0)
 
 
-def test_positions_are_fitted_to_the_tower(tmp_path):
-    state = make_clip().visual.state_dict()
-    torch.save(state, tmp_path / "square.pt")
-    tower = build_image_tower("xreid-tiny", (40, 16))
-    report = load_clip_weights(tower, tmp_path / "square.pt")
-    assert report.resized == ("positional_embedding 4x4 to 5x2",)
-    expected = resize_positions(state["positional_embedding"], (4, 4), (5, 2))
-    assert_close(tower.positional_embedding.detach(), expected)
-
-
-def test_positions_of_the_same_rectangle_are_kept(tmp_path):
-    trained = build_image_tower("xreid-tiny", (40, 16))
-    torch.save(trained.state_dict(), tmp_path / "rectangle.pt")
-    tower = build_image_tower("xreid-tiny", (40, 16))
-    assert load_clip_weights(tower, tmp_path / "rectangle.pt").resized == ()
-    assert_close(tower.state_dict(), trained.state_dict())
-
-
-def test_positions_that_could_be_two_grids_are_read_as_a_square_with_a_warning(tmp_path):
-    trained = build_image_tower("xreid-tiny", (64, 16))
-    torch.save(trained.state_dict(), tmp_path / "sixteen.pt")
-    tower = build_image_tower("xreid-tiny", (64, 16))
-    report = load_clip_weights(tower, tmp_path / "sixteen.pt")
-    assert report.resized == ("positional_embedding 4x4 to 8x2",)
-    assert "square 4x4" in report.warnings[0]
-    expected = resize_positions(trained.positional_embedding.detach(), (4, 4), (8, 2))
+@pytest.mark.parametrize(("trained", "built"), [((32, 32), (40, 16)), ((40, 16), (40, 16)), ((64, 16), (64, 16))])
+def test_positions_are_fitted_to_the_tower(tmp_path, trained, built, caplog):
+    state = build_image_tower("xreid-tiny", trained).state_dict()
+    torch.save(state, tmp_path / "tower.pt")
+    tower = build_image_tower("xreid-tiny", built)
+    load_clip_weights(tower, tmp_path / "tower.pt")
+    expected = state["positional_embedding"]
+    if len(expected) == 1 + 16:
+        # Sixteen positions are read as a square; where the tower has as many, in another form, a warning says so.
+        expected = resize_positions(expected, (4, 4), tower.grid_size)
+        assert ("square 4x4" in caplog.text) == (trained == built)
     assert_close(tower.positional_embedding.detach(), expected)
 
 
 @pytest.mark.parametrize(
     ("vision", "complaint"),
     [
-        ({"width": 96}, r"mismatched.*conv1\.weight \[96, 3, 8, 8\] in the file, \[128, 3, 8, 8\] in the tower"),
-        ({"layers": 3}, r"missing.*transformer\.resblocks\.3\."),
-        ({"layers": 5}, r"unexpected.*transformer\.resblocks\.4\."),
-        ({"patch_size": 16}, r"mismatched.*conv1\.weight"),
+        ({"width": 96}, r"conv1\.weight"),
+        ({"layers": 3}, r"transformer\.resblocks\.3\."),
+        ({"layers": 5}, r"transformer\.resblocks\.4\."),
     ],
 )
-def test_another_architecture_is_refused_and_leaves_the_tower_alone(tmp_path, vision, complaint):
+def test_another_architecture_is_refused(tmp_path, vision, complaint):
     torch.save(make_clip(**vision).state_dict(), tmp_path / "other.pt")
-    tower = build_image_tower("xreid-tiny", SIZE)
-    before = {name: value.clone() for name, value in tower.state_dict().items()}
-    with pytest.raises(ValueError, match=rf"(?s)MODEL\.BACKBONE\.CLIP_MODEL.*{complaint}"):
-        load_clip_weights(tower, tmp_path / "other.pt")
-    assert_close(dict(tower.state_dict()), before, rtol=0, atol=0)
+    with pytest.raises(ValueError, match=rf"(?s)other\.pt.*MODEL\.BACKBONE\.CLIP_MODEL.*{complaint}"):
+        load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "other.pt")
 
 
 def test_positions_of_no_known_grid_are_refused(tmp_path):
     state = make_clip().visual.state_dict()
     state["positional_embedding"] = torch.zeros(1 + 15, 128)
     torch.save(state, tmp_path / "fifteen.pt")
-    with pytest.raises(ValueError, match=r"positional_embedding \[16, 128\] in the file, \[17, 128\]"):
+    with pytest.raises(ValueError, match="positional_embedding"):
         load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "fifteen.pt")
 
 
-def test_file_without_an_image_tower(tmp_path):
-    torch.save({"layer1.weight": torch.ones(2)}, tmp_path / "resnet.pt")
-    with pytest.raises(ValueError, match=r"no CLIP image tower.*layer1\.weight"):
-        load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "resnet.pt")
-
-
-def test_file_with_two_image_towers(tmp_path):
+def test_file_without_an_image_tower_and_with_two(tmp_path):
     state = make_clip().visual.state_dict()
-    torch.save(prefixed(state, "visual.") | prefixed(state, "teacher."), tmp_path / "two.pt")
-    with pytest.raises(ValueError, match=r"2 image towers \(visual\., teacher\.\)"):
-        load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "two.pt")
-
-
-@pytest.fixture
-def plain_gelu(tmp_path):
-    config = tmp_path / "gelu.json"
-    config.write_text(json.dumps(read_model_config("xreid-tiny") | {"quick_gelu": False}))
-    return str(config)
+    for name, content in {
+        "resnet.pt": {"layer1.weight": torch.ones(2)},
+        "two.pt": prefixed(state, "visual.") | prefixed(state, "teacher."),
+    }.items():
+        torch.save(content, tmp_path / name)
+        with pytest.raises(ValueError, match=name):
+            load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / name)
 
 
 @torchscript
-def test_openai_archive_in_a_tower_without_quick_gelu_warns(tmp_path, caplog, plain_gelu):
-    save_torchscript(make_clip(), tmp_path / "openai.pt")
-    with caplog.at_level(logging.WARNING):
-        report = load_clip_weights(build_image_tower(plain_gelu, SIZE), tmp_path / "openai.pt")
-    assert "trained with QuickGELU, the tower has GELU" in report.warnings[0]
-    assert report.warnings[0] in caplog.text
-    assert report.warnings[0] in str(report)
-
-
-@pytest.mark.parametrize(("trained", "expected"), [(True, "trained with QuickGELU"), (False, None), (None, None)])
-def test_activation_is_compared_where_it_is_known(tmp_path, plain_gelu, trained, expected):
-    torch.save(make_clip().state_dict(), tmp_path / "clip.pt")
-    report = load_clip_weights(build_image_tower(plain_gelu, SIZE), tmp_path / "clip.pt", quick_gelu=trained)
-    assert bool(report.warnings) == bool(expected)
-    assert expected is None or expected in report.warnings[0]
+@pytest.mark.parametrize(
+    ("name", "trained", "warns"),
+    [("openai.pt", None, True), ("plain.pt", True, True), ("plain.pt", False, False), ("plain.pt", None, False)],
+)
+def test_another_activation_warns_where_it_is_known(tmp_path, caplog, name, trained, warns):
+    config = tmp_path / "gelu.json"
+    config.write_text(json.dumps(read_model_config("xreid-tiny") | {"quick_gelu": False}))
+    WRITERS[name](make_clip(), tmp_path / name)
+    load_clip_weights(build_image_tower(str(config), SIZE), tmp_path / name, quick_gelu=trained)
+    assert ("-quickgelu" in caplog.text) == warns
 
 
 def test_tag_is_resolved_by_open_clip(tmp_path, monkeypatch):
@@ -198,25 +156,16 @@ def test_tag_is_resolved_by_open_clip(tmp_path, monkeypatch):
     assert fetched.quick_gelu
 
 
-def test_tag_out_of_reach_says_how_to_give_a_file(tmp_path, monkeypatch):
+def test_tag_out_of_reach_or_unknown_says_how_to_give_a_file(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"CLIP_TAG.*'openai'.*MODEL\.BACKBONE\.PRETRAIN_PATH"):
         fetch_pretrained("ViT-B-16-quickgelu", "openai")
-
-
-def test_unknown_tag_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"CLIP_TAG.*'opnai'.*openai.*PRETRAIN_PATH"):
         fetch_pretrained("ViT-B-16-quickgelu", "opnai")
 
 
 sides = st.integers(1, 9)
-
-
-@given(height=sides, width=sides)
-def test_equal_grids_change_nothing(height, width):
-    positions = torch.randn(1 + height * width, 3)
-    assert_close(resize_positions(positions, (height, width), (height, width)), positions, rtol=0, atol=0)
 
 
 @given(source=st.tuples(sides, sides), target=st.tuples(sides, sides))
@@ -250,14 +199,3 @@ def test_resize_is_linear_along_rows_and_columns(source, target, seed):
     resized = resize_positions(positions, source, target)[1:].reshape(*target, 2)
     assert_close(resized[..., 0], expected, rtol=1e-4, atol=1e-5)
     assert_close(resized[..., 1], -2 * expected, rtol=1e-4, atol=1e-5)
-
-
-def test_enlarged_ramp_stays_a_ramp_away_from_the_border():
-    rows, columns = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
-    ramp = (2 * rows - 3 * columns).reshape(-1, 1)
-    resized = resize_positions(torch.cat([torch.zeros(1, 1), ramp]), (8, 8), (16, 12))[1:].reshape(16, 12)
-    # Pixel centres: output i lies at source (i + 1/2)·8/16 - 1/2 in rows and (j + 1/2)·8/12 - 1/2 in columns.
-    y = (torch.arange(16.0) + 0.5) * 0.5 - 0.5
-    x = (torch.arange(12.0) + 0.5) * 2 / 3 - 0.5
-    expected = 2 * y[:, None] - 3 * x[None, :]
-    assert_close(resized[4:-4, 3:-3], expected[4:-4, 3:-3], rtol=1e-5, atol=1e-5)

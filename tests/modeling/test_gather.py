@@ -118,31 +118,6 @@ def test_two_ranks_train_as_one_process(given, tmp_path):
         assert torch.equal(value, ranks[1]["state"][name]), name
 
 
-def test_the_order_of_one_process_is_restored(tmp_path):
-    for order, features in run_on_two_ranks(order_on_rank, tmp_path):
-        assert order.tolist() == list(range(8))
-        assert features.tolist() == [[float(i)] for i in range(8)]
-
-
-def order_on_rank(rank, folder):
-    batch = shard({"clips": torch.arange(8), "modalities": torch.arange(2).repeat_interleave(4)}, rank)
-    gather = GlobalBatch(batch["modalities"])
-    return gather(batch["clips"]), gather(batch["clips"][:, None].float())
-
-
-def gradient_on_rank(rank, folder):
-    rows = torch.full((2, 1), float(rank + 1), requires_grad=True)
-    weights = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
-    (gather_with_gradient(rows) * weights).sum().backward()
-    return rows.grad
-
-
-def test_a_rank_gets_the_gradient_of_its_own_rows_times_the_number_of_ranks(tmp_path):
-    first, second = run_on_two_ranks(gradient_on_rank, tmp_path)
-    assert first.tolist() == [[2.0], [4.0]]
-    assert second.tolist() == [[6.0], [8.0]]
-
-
 def test_one_process_has_nothing_to_gather():
     rows = nn.Parameter(torch.zeros(2, 1))
     assert gather_with_gradient(rows) is rows

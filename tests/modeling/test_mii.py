@@ -74,24 +74,11 @@ def test_the_cross_attention_block_is_its_formula_in_values_and_gradients(heads,
     assert_close(ours, theirs)
 
 
-def test_projections_of_the_attention_have_no_bias():
-    names = {name for name, _ in CrossAttentionBlock(D, HEADS, 4.0).named_parameters() if "attention" in name}
-    assert names == {f"attention.{name}" for name in ("to_query.weight", "to_key.weight", "to_value.weight")} | {
-        "attention.to_out.weight",
-        "attention.to_out.bias",
-    }
-
-
 def test_attention_weights_are_those_that_the_block_uses():
     block = randomised(CrossAttentionBlock(D, HEADS, 4.0))
     weights = block.attention_weights(random(2, 1, D), random(2, L, D, seed=1))
     assert weights.shape == (2, HEADS, 1, L)
     assert_close(weights.sum(-1), torch.ones(2, HEADS, 1, dtype=torch.float64))
-
-
-def test_heads_that_do_not_divide_the_width():
-    with pytest.raises(ValueError, match=r"MODEL\.MII\.HEADS"):
-        CrossAttentionBlock(12, 5, 4.0)
 
 
 def source_of(frame, channel, frames, dim, stride):

@@ -51,16 +51,6 @@ def test_refresh_is_the_normalised_mean_of_an_identity_in_a_modality():
     assert_close(memory.visible, torch.tensor([[0.0, 1.0], [-0.6, 0.8], [ones, ones]]))
 
 
-def test_refresh_forgets_what_was_there_and_works_in_halves_and_inference():
-    memory = make_memory()
-    with torch.inference_mode():
-        features = torch.tensor([[3.0, 4.0], [0.0, -2.0]]).bfloat16()
-    memory.refresh(features, torch.tensor([0, 1]), torch.tensor([IR, IR]))
-    assert memory.infrared.dtype == torch.float32
-    assert_close(memory.infrared, torch.tensor([[0.6, 0.8], [0.0, -1.0]]))
-    assert_close(memory.visible, memory.infrared)
-
-
 def test_opposite_features_still_count_as_present():
     memory = PrototypeMemory(1, 2, 0.1, "joint")
     features = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
@@ -80,22 +70,6 @@ def test_joint_update_by_hand():
     assert_close(memory.visible, torch.stack([unit(0.75 * 0.8, 0.25 + 0.75 * 0.6), torch.tensor([1.0, 0.0])]))
     assert_close(similarity.own, torch.tensor(0.8))
     assert_close(similarity.cross, torch.tensor(0.6))
-
-
-def test_intra_update_by_hand():
-    memory = make_memory(momentum=0.25, update="intra")
-    observe(memory, (unit(0.8, 0.6), 0, IR), (unit(0.6, 0.8), 0, VIS))
-    memory.update()
-    assert_close(memory.infrared[0], unit(0.25 + 0.75 * 0.8, 0.75 * 0.6))
-    assert_close(memory.visible[0], unit(0.75 * 0.6, 0.25 + 0.75 * 0.8))
-
-
-def test_swap_update_by_hand():
-    memory = make_memory(momentum=0.25, update="swap")
-    observe(memory, (unit(0.8, 0.6), 0, IR), (unit(0.28, 0.96), 0, VIS))
-    memory.update()
-    assert_close(memory.infrared[0], unit(0.25 + 0.75 * 0.28, 0.75 * 0.96))
-    assert_close(memory.visible[0], unit(0.75 * 0.8, 0.25 + 0.75 * 0.6))
 
 
 def test_of_several_clips_the_least_similar_counts_whatever_its_norm():
@@ -122,21 +96,6 @@ def test_a_memory_that_no_clip_may_update_stays():
     assert torch.equal(memory.visible, torch.eye(2).flip(0))
     assert torch.equal(memory.infrared[1], torch.tensor([0.0, 1.0]))
     assert not torch.equal(memory.infrared[0], torch.tensor([1.0, 0.0]))
-
-
-@pytest.mark.parametrize("update", UPDATES)
-def test_momentum_of_one_keeps_and_of_zero_replaces(update):
-    clips = (unit(0.8, 0.6), 0, IR), (unit(0.6, 0.8), 0, VIS)
-    kept, replaced = make_memory(momentum=1, update=update), make_memory(momentum=0, update=update)
-    observe(kept, *clips)
-    observe(replaced, *clips)
-    kept.update()
-    replaced.update()
-    assert torch.equal(kept.infrared, torch.eye(2))
-    assert torch.equal(kept.visible, torch.eye(2).flip(0))
-    sources = {"joint": (1, 0), "intra": (0, 1), "swap": (1, 0)}[update]
-    assert_close(replaced.infrared[0], clips[sources[0]][0])
-    assert_close(replaced.visible[0], clips[sources[1]][0])
 
 
 def plain_update(memory, own_modality, features, targets, modalities, momentum, rule):
@@ -207,28 +166,6 @@ def test_a_later_batch_takes_the_place_of_one_that_was_not_used():
     observe(memory, (unit(0.8, 0.6), 1, IR))
     memory.update()
     assert_close(memory.infrared, torch.stack([unit(1, 0), unit(0.8, 0.6)]))
-
-
-def test_no_gradient_is_kept():
-    memory = make_memory()
-    features = torch.randn(2, 2, requires_grad=True)
-    memory.observe(features, torch.tensor([0, 1]), torch.tensor([IR, VIS]))
-    memory.update()
-    assert not memory.infrared.requires_grad
-    assert not memory.visible.requires_grad
-    assert list(memory.parameters()) == []
-
-
-def test_memories_are_part_of_the_checkpoint():
-    memory = make_memory()
-    observe(memory, (unit(0.6, 0.8), 0, IR))
-    memory.update()
-    state = memory.state_dict()
-    assert set(state) == {"infrared", "visible"}
-    resumed = PrototypeMemory(2, 2, 0.1, "joint")
-    resumed.load_state_dict(state)
-    assert torch.equal(resumed.of(Modality.INFRARED), memory.infrared)
-    assert torch.equal(resumed.of(Modality.VISIBLE), memory.visible)
 
 
 def test_update_never_waits_for_the_device():

@@ -179,11 +179,7 @@ def test_the_classifiers_are_the_public_codes(model, state):
     torch.testing.assert_close(model.heads.tower.frame_neck.running_mean, frame_neck)
 
 
-def test_what_does_not_fit_is_named(model, state):
-    with pytest.raises(ValueError, match=r"temporal_pool\.weight"):
-        from_public_state({**state, "temporal_pool.weight": torch.zeros(1)})
-    with pytest.raises(ValueError, match="bn_TSM_tp0"):
-        from_public_state({name: tensor for name, tensor in state.items() if not name.startswith("bn_TSM_tp0")})
+def test_what_is_not_of_the_public_code_is_not_taken_for_it(model, state):
     assert not is_public_state(model.state_dict())
     assert not is_public_state([state])
 

@@ -81,7 +81,7 @@ def test_the_file_is_what_a_training_starts_from(model, load_tool, tmp_path, cap
     clip = build_clip(model, (48, 24))
     open_clip.load_checkpoint(clip, str(file))
     tower = build_image_tower(model, (48, 24))
-    assert load_clip_weights(tower, file).fits
+    load_clip_weights(tower, file)
     pixels = torch.rand(2, 3, 48, 24)
     assert_close(tower.eval()(pixels), clip.eval().encode_image(pixels))
     first = file.read_bytes()

@@ -23,10 +23,10 @@ from weakref import WeakValueDictionary
 
 import lmdb
 import numpy as np
+from tqdm import tqdm
 
 from xreid_plugin.data.frame_reader import LooseFrames, decode, read_clip
 from xreid_plugin.data.tracklet import Tracklet
-from xreid_plugin.progress import ProgressBar
 
 _INFO_KEY = b"\0pack"  # no path holds a NUL
 _FORMAT = "xreid-pack 2"
@@ -197,7 +197,8 @@ def _fill(
         payload = pixels.tobytes() if info.size else Path(tracklet.paths[index]).read_bytes()
         return key, _checksum(payload) + payload
 
-    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, ProgressBar("Packing", len(missing), "frame") as bar:
+    progress = tqdm(desc="Packing", total=len(missing), unit="frame", leave=False, disable=None)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress as bar:
         for start in range(0, len(missing), _BATCH):
             records = list(pool.map(record, missing[start : start + _BATCH]))
             # All of them or none, and on the disk before the next are read.
@@ -214,7 +215,8 @@ def verify_pack(file: Path) -> list[str]:
     """
     pack = open_pack(file)
     names, problems = [], []
-    with pack.reading() as transaction, ProgressBar("Verifying", pack.info.count, "frame") as bar:
+    progress = tqdm(desc="Verifying", total=pack.info.count, unit="frame", leave=False, disable=None)
+    with pack.reading() as transaction, progress as bar:
         for key, value in transaction.cursor():
             if key != _INFO_KEY:
                 names.append(bytes(key))

@@ -59,7 +59,7 @@ class RunCheckpointer(Checkpointer):
         """Saves as ``name.pth``, whole or not at all, and removes what is no longer to be kept.
 
         Raises:
-            WriteError: the disk is full; all earlier checkpoints are as they were.
+            OSError: the disk is full; all earlier checkpoints are as they were.
         """
         if not self.save_to_disk:
             return
@@ -117,7 +117,7 @@ class RunCheckpointer(Checkpointer):
         """Begins a run that goes on from nothing: what is in the folder is not to be resumed, even if it saves nothing.
 
         Raises:
-            WriteError: the disk is full.
+            OSError: the disk is full.
         """
         if self.save_to_disk and run_checkpoints(self._folder):
             self._write_list()

@@ -22,7 +22,6 @@ from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.gather import share_batch_statistics
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 from xreid_plugin.modeling.xreid import XReID
-from xreid_plugin.progress import duration
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +109,7 @@ class PrototypeRefresh(HookBase):
         self.trainer.storage.put_scalar("prototype/modality_cosine", gap.item(), smoothing_hint=False)
         seconds = time.perf_counter() - start
         if seconds >= TOLD_FROM_SECONDS:
-            logger.info(f"Prototypes: {len(sequences):,} tracklets refreshed in {duration(seconds)}")
+            logger.info(f"Prototypes: {len(sequences):,} tracklets refreshed in {seconds:.0f} s")
 
     def after_step(self) -> None:
         """Blends in the batch that the model has just seen."""

@@ -13,6 +13,7 @@ import torch
 from fastreid.evaluation import inference_context, inference_on_dataset
 from fastreid.utils import comm
 from torch import nn
+from tqdm import tqdm
 
 from xreid_plugin.data.frame_reader import ClipFaults
 from xreid_plugin.data.tracklet import FAULTS, IMAGES, LENGTHS, MODALITIES, TARGETS
@@ -22,7 +23,6 @@ from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.host import DeviceLoader, resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint
 from xreid_plugin.modeling.xreid import XReID
-from xreid_plugin.progress import ProgressBar
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,9 @@ class WholePass:
         return len(self._loader)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        shown = comm.is_main_process()
-        with ProgressBar(self._what, len(self), "batch", tell=logger.info, shown=shown) as bar:
+        # Shown on a terminal alone.
+        hidden = None if comm.is_main_process() else True
+        with tqdm(desc=self._what, total=len(self), unit="batch", leave=False, disable=hidden) as bar:
             for batch in self._loader:
                 poll()
                 self.faults += bad_clips(batch.pop(FAULTS, []))

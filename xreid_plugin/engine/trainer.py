@@ -244,7 +244,7 @@ class XReIDTrainer(DefaultTrainer):
             name: of the file, without its ending.
 
         Raises:
-            WriteError: the disk is full.
+            OSError: the disk is full.
             FloatingPointError: a weight is infinite or NaN, so that no run could go on from it.
         """
         spoilt = [name for name, value in self.bare_model.state_dict().items() if not value.isfinite().all()]

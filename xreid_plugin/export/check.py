@@ -93,7 +93,7 @@ def write_checked(
 
     Raises:
         CheckError: the file is not valid ONNX, or disagrees; ``target`` is as it was.
-        WriteError: the disk refuses.
+        OSError: the disk refuses.
     """
     found: list[Agreement] = []
 

@@ -24,7 +24,7 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
         """Saves model, checkpointables and ``kwargs`` as ``name.pth``, whole or not at all.
 
         Raises:
-            WriteError: the disk is full; all earlier checkpoints are as they were.
+            OSError: the disk is full; all earlier checkpoints are as they were.
         """
         if not self.save_dir or not self.save_to_disk:
             return

@@ -1,14 +1,15 @@
 """The host, imported: its version is checked, and it finds the names that it needs."""
 
 import collections
+import importlib
 import importlib.metadata
 import sys
 import types
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
-from xreid_plugin.deferred import deferred
 from xreid_plugin.faiss_library import import_faiss
 
 HOST_VERSION = "1.4.0"
@@ -45,6 +46,38 @@ def legacy_names() -> Iterator[None]:
     finally:
         del sys.modules["torch._six"]
         del collections.Mapping  # type: ignore[attr-defined]
+
+
+class DeferredModule(types.ModuleType):
+    """Stands in for a module; reading any attribute imports the module."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Python's import machinery asks for such names, and must not be answered with an import.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def deferred(*names: str) -> Iterator[None]:
+    """While this lasts, importing one of these modules gives a stand-in, unless it has been imported already.
+
+    Args:
+        **names: dotted names of modules; a package comes before those of its modules that are named too.
+    """
+    stand_ins: dict[str, DeferredModule] = {}
+    for name in names:
+        package, _, last = name.rpartition(".")
+        if name not in sys.modules and (not package or package in stand_ins):
+            stand_ins[name] = DeferredModule(name)
+            if package:
+                setattr(stand_ins[package], last, stand_ins[name])
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name in stand_ins:
+            del sys.modules[name]
 
 
 # What the host imports up front for ROC curves, image transforms and its report on the environment takes longer than

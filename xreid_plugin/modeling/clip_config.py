@@ -5,21 +5,18 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import open_clip
-import torch
 from open_clip.transformer import LayerNorm, QuickGELU, VisionTransformer
 from torch import nn
-from torch.nn import functional as F
+
+from xreid_plugin.modeling.clip_blocks import SelfAttention
 
 SHIPPED_CONFIGS = Path(__file__).parent / "clip_configs"
 
 MODEL_KEY = "MODEL.BACKBONE.CLIP_MODEL"
 _SUPPORTED = "plain ViT image towers with a class token, such as ViT-B-16-quickgelu, ViT-L-14-quickgelu or xreid-tiny"
-
-# Larger than any real tower's, yet small enough that one number in a forged file cannot claim all of the memory.
-_LARGEST = 16_384
 
 # What a tower may set and still give class token, patches, final norm and projection in the way that X-ReID reads them.
 # `output_tokens` only changes the return value of open_clip's own forward, which is not used.
@@ -34,18 +31,6 @@ _FIELDS_USED = {
     "no_ln_pre",
     "output_tokens",
 }
-
-
-class TowerShape(NamedTuple):
-    """The sizes that other parts must fit.
-
-    Attributes:
-        width: token channels.
-        patch: side of a patch, in pixels.
-    """
-
-    width: int
-    patch: int
 
 
 def read_model_config(model: str) -> dict[str, Any]:
@@ -80,11 +65,11 @@ def _read_config_file(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{MODEL_KEY}: there is no file {path}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ValueError(f"{MODEL_KEY}: {path} is not JSON: {error}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("vision_cfg"), dict) or "embed_dim" not in config:
-        raise ValueError(f"{MODEL_KEY}: {path} needs 'embed_dim' and 'vision_cfg' as in open_clip's model configs")
-    return config
+    if missing := {"embed_dim", "vision_cfg"} - config.keys():
+        raise ValueError(f"{MODEL_KEY}: {path} lacks {sorted(missing)}, which open_clip's model configs have")
+    return dict(config)
 
 
 def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransformer:
@@ -100,11 +85,10 @@ def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransfor
 
     Raises:
         FileNotFoundError: see :func:`read_model_config`.
-        ValueError: unknown model, a tower of another kind, or an image size that patches do not tile.
+        ValueError: unknown model, or a tower of another kind.
     """
     config = read_model_config(model)
-    vision = _plain_vision_config(model, config["vision_cfg"])
-    check_tiling(image_size, vision.patch_size)
+    vision = read_vision_config(model)
     tower = VisionTransformer(
         image_size=image_size,
         patch_size=vision.patch_size,
@@ -123,38 +107,10 @@ def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransfor
     return tower
 
 
-def tower_shape(model: str) -> TowerShape:
-    """Token width and patch side of a tower, read without building it.
-
-    Args:
-        model: see :func:`read_model_config`.
-
-    Raises:
-        FileNotFoundError: see :func:`read_model_config`.
-        ValueError: unknown model, or a tower of another kind.
-    """
-    vision = _plain_vision_config(model, read_model_config(model)["vision_cfg"])
-    return TowerShape(vision.width, int(vision.patch_size))
-
-
 def tiled_size(image_size: Sequence[int], patch: int) -> tuple[int, int]:
     """The size nearest to ``image_size`` (height, width) that whole patches tile."""
     height, width = (max(1, round(side / patch)) * patch for side in image_size)
     return height, width
-
-
-def check_tiling(image_size: Sequence[int], patch: int) -> None:
-    """Refuse an image size that is not made of whole patches.
-
-    Raises:
-        ValueError: patches do not tile the image; names the nearest size that they tile.
-    """
-    nearest = tiled_size(image_size, patch)
-    if nearest != tuple(image_size):
-        raise ValueError(
-            f"INPUT.SIZE_TRAIN: {list(image_size)} (height, width) is not made of whole {patch}x{patch} patches; "
-            f"the nearest size that is: {list(nearest)}"
-        )
 
 
 def uses_quick_gelu(tower: VisionTransformer) -> bool:
@@ -162,63 +118,23 @@ def uses_quick_gelu(tower: VisionTransformer) -> bool:
     return isinstance(tower.transformer.resblocks[0].mlp.gelu, QuickGELU)
 
 
-def _plain_vision_config(model: str, vision_cfg: dict[str, Any]) -> open_clip.CLIPVisionCfg:
-    """Read a vision config and refuse everything that would not be a plain ViT, naming the settings that differ."""
+def read_vision_config(model: str) -> open_clip.CLIPVisionCfg:
+    """The sizes of a model's image tower, such as ``width``, the token channels, and ``patch_size``, in pixels.
+
+    Raises:
+        FileNotFoundError: see :func:`read_model_config`.
+        ValueError: unknown model, or a tower that is no plain ViT; names the settings that differ.
+    """
+    vision_cfg = read_model_config(model)["vision_cfg"]
     defaults = {field.name: field.default for field in dataclasses.fields(open_clip.CLIPVisionCfg)}
-    unknown = sorted(set(vision_cfg) - set(defaults))
-    if unknown:
-        raise ValueError(f"{MODEL_KEY}: {model} sets {', '.join(unknown)}, which open_clip does not know")
-    odd = {name: value for name, value in vision_cfg.items() if name not in _FIELDS_USED and value != defaults[name]}
+    odd = {
+        name: value
+        for name, value in vision_cfg.items()
+        if name not in defaults or (name not in _FIELDS_USED and value != defaults[name])
+    }
     # Four layer counts mean a ResNet; no released model has two patch sides.
-    for name in ("layers", "patch_size"):
-        if not isinstance(vision_cfg.get(name, defaults[name]), int):
-            odd[name] = vision_cfg[name]
+    odd |= {name: vision_cfg[name] for name in ("layers", "patch_size") if not isinstance(vision_cfg.get(name, 1), int)}
     if odd:
         settings = ", ".join(f"{name}={value!r}" for name, value in odd.items())
         raise ValueError(f"{MODEL_KEY}: {model} is not supported, because it sets {settings}. Supported: {_SUPPORTED}.")
-    vision = open_clip.CLIPVisionCfg(**vision_cfg)
-    for name in ("width", "layers", "head_width", "patch_size"):
-        value = getattr(vision, name)
-        if type(value) is not int or not 1 <= value <= _LARGEST:
-            raise ValueError(f"{MODEL_KEY}: {model} sets {name}={value!r}; expected a whole number, 1 to {_LARGEST}.")
-    if vision.width % vision.head_width:
-        raise ValueError(
-            f"{MODEL_KEY}: {model} sets head_width={vision.head_width}, which must divide width={vision.width}."
-        )
-    if type(vision.mlp_ratio) not in (int, float) or not 0 < vision.mlp_ratio <= _LARGEST:
-        raise ValueError(f"{MODEL_KEY}: {model} sets mlp_ratio={vision.mlp_ratio!r}; expected a number above 0.")
-    return vision
-
-
-class SelfAttention(nn.Module):
-    """Replaces an ``nn.MultiheadAttention`` whose query, key and value are the same; parameters keep their names.
-
-    Torch's own moves the sequence to the front and projects the strided view that results. Without gradients such a
-    product is made piece by piece, each with a copy of the weights: on the CPU in bfloat16 the copies take longer than
-    the rest. Shapes: F frames, N tokens a frame, D channels.
-    """
-
-    def __init__(self, original: nn.MultiheadAttention) -> None:
-        """
-        Args:
-            original: the module whose parameters are taken over; with biases, without dropout, batch first.
-        """
-        super().__init__()
-        assert original.in_proj_bias is not None
-        self.num_heads = original.num_heads
-        self.in_proj_weight = original.in_proj_weight
-        self.in_proj_bias = original.in_proj_bias
-        self.out_proj = original.out_proj
-
-    def forward(self, tokens: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, None]:
-        """
-        Args:
-            tokens: (F, N, D); the other arguments of a MultiheadAttention repeat them, and are ignored.
-
-        Returns:
-            (F, N, D), and None where weights would be.
-        """
-        projected = F.linear(tokens, self.in_proj_weight, self.in_proj_bias)
-        heads = projected.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(heads[0], heads[1], heads[2])
-        return self.out_proj(attended.transpose(1, 2).flatten(2)), None
+    return open_clip.CLIPVisionCfg(**vision_cfg)

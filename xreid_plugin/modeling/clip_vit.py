@@ -6,16 +6,13 @@ Shapes: F frames (B·T of them), H×W pixels, L = h·w patches, D token width, E
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from fastreid.config import configurable
 from fastreid.modeling.backbones.build import BACKBONE_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-if TYPE_CHECKING:
-    from xreid_plugin.modeling.clip_weights import LoadReport
 
 logger = logging.getLogger(__name__)
 
@@ -76,17 +73,14 @@ class ClipVisionTower(nn.Module):
 
         Raises:
             FileNotFoundError: ``model`` names a JSON file that does not exist.
-            ValueError: unknown or unsupported model, unfit image size, unknown ``unseen_camera``.
+            ValueError: unknown or unsupported model, unfit image size.
         """
         super().__init__()
-        if unseen_camera not in ("error", "none"):
-            raise ValueError(f"MODEL.BACKBONE.UNSEEN_CAMERA: {unseen_camera!r} is neither 'error' nor 'none'")
         # Imported here, since only those who build a tower need open_clip and all that it imports.
         from xreid_plugin.modeling.clip_config import build_image_tower
 
         self.visual = build_image_tower(model, image_size)
         self.visual.conv1.weight.requires_grad_(not freeze_patch)
-        self.image_size = image_size
         self.grid: tuple[int, int] = self.visual.grid_size
         self.embed_dim: int = self.visual.conv1.out_channels
         self.projected_dim: int = self.visual.output_dim
@@ -126,14 +120,8 @@ class ClipVisionTower(nn.Module):
             Tokens and projected class tokens; in the autocast dtype where autocast is on.
 
         Raises:
-            ValueError: images of another size than the tower was built for; in eval mode with
-                ``unseen_camera="error"``, a camera that is not among ``camera_numbers``.
+            ValueError: in eval mode with ``unseen_camera="error"``, a camera that is not among ``camera_numbers``.
         """
-        if tuple(images.shape[-2:]) != tuple(self.image_size):
-            raise ValueError(
-                f"the tower was built for {self.image_size[0]}x{self.image_size[1]} images (INPUT.SIZE_TRAIN), "
-                f"got {images.shape[-2]}x{images.shape[-1]}"
-            )
         visual = self.visual
         patches = visual.conv1(images).flatten(2).transpose(1, 2)
         # Summed in the parameters' precision: a camera's small offset must not be rounded away under autocast.
@@ -152,16 +140,13 @@ class ClipVisionTower(nn.Module):
         known = self.camera_numbers[rows] == camids
         # Training cameras are all known by construction; checking would make the CPU wait for the device.
         if not self.training and self.unseen_camera == "error" and not bool(known.all()):
-            self._refuse_cameras(camids[~known])
+            raise ValueError(
+                f"cameras {sorted(set(camids[~known].tolist()))} have no embedding: the tower knows "
+                f"{self.camera_numbers.tolist()}. Set MODEL.BACKBONE.UNSEEN_CAMERA to 'none' to embed their frames "
+                "without a camera, or train with them."
+            )
         cameras = F.embedding(rows, self.camera_embedding) * known.unsqueeze(1)
         return class_token + self.sie_coe * cameras.unsqueeze(1)
-
-    def _refuse_cameras(self, unseen: Tensor) -> None:
-        known = self.camera_numbers.tolist()
-        raise ValueError(
-            f"cameras {sorted(set(unseen.tolist()))} have no embedding: the tower knows {known}. "
-            "Set MODEL.BACKBONE.UNSEEN_CAMERA to 'none' to embed their frames without a camera, or train with them."
-        )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         numbers, rows = f"{prefix}camera_numbers", f"{prefix}camera_embedding"
@@ -207,15 +192,12 @@ def build_clip_vision_backbone(cfg: Any) -> ClipVisionTower:
     tower = ClipVisionTower(cfg)
     tower.set_grad_checkpointing(cfg.MODEL.BACKBONE.GRAD_CHECKPOINTING)
     if cfg.MODEL.BACKBONE.PRETRAIN:
-        report = _load_pretrained(tower, cfg.MODEL.BACKBONE)
-        logger.info("%s", report)
+        from xreid_plugin.modeling.clip_weights import fetch_pretrained, load_clip_weights
+
+        backbone = cfg.MODEL.BACKBONE
+        if backbone.PRETRAIN_PATH:
+            load_clip_weights(tower.visual, Path(backbone.PRETRAIN_PATH).expanduser())
+        else:
+            fetched = fetch_pretrained(backbone.CLIP_MODEL, backbone.CLIP_TAG)
+            load_clip_weights(tower.visual, fetched.path, quick_gelu=fetched.quick_gelu)
     return tower
-
-
-def _load_pretrained(tower: ClipVisionTower, backbone: Any) -> "LoadReport":
-    from xreid_plugin.modeling.clip_weights import fetch_pretrained, load_clip_weights
-
-    if backbone.PRETRAIN_PATH:
-        return load_clip_weights(tower.visual, Path(backbone.PRETRAIN_PATH).expanduser())
-    fetched = fetch_pretrained(backbone.CLIP_MODEL, backbone.CLIP_TAG)
-    return load_clip_weights(tower.visual, fetched.path, quick_gelu=fetched.quick_gelu)

@@ -1,8 +1,7 @@
-"""Loading CLIP's weights into an image tower, and reporting exactly what was loaded."""
+"""Finding and loading CLIP's weights for an image tower."""
 
 import logging
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +19,6 @@ logger = logging.getLogger(__name__)
 _POSITIONS = "positional_embedding"
 # Every CLIP ViT has exactly one parameter of this name, and no text tower has it.
 _LANDMARK = "class_embedding"
-# Any other type has been quantised, and means nothing without its scales, or is not a weight at all.
-_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class FetchedWeights(NamedTuple):
@@ -29,45 +26,6 @@ class FetchedWeights(NamedTuple):
 
     path: Path
     quick_gelu: bool
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of each tensor; names are those of open_clip's VisionTransformer.
-
-    Attributes:
-        source: the file.
-        loaded: parameters that took their values from the file.
-        resized: those of them whose grid was changed, with both grids.
-        missing: parameters that the file does not have.
-        unexpected: tensors of the file's image tower that the tower has no place for.
-        mismatched: parameters of another shape in the file, with both shapes.
-        ignored: how many tensors lie outside the file's image tower, such as those of the text tower.
-        warnings: what was loaded but is likely to be a mistake.
-    """
-
-    source: Path
-    loaded: tuple[str, ...]
-    resized: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    mismatched: tuple[str, ...]
-    ignored: int
-    warnings: tuple[str, ...]
-
-    @property
-    def fits(self) -> bool:
-        """Whether the file holds this tower: all of its parameters, in their shapes, and no further layers."""
-        deeper = any(name.startswith("transformer.resblocks.") for name in self.unexpected)
-        return not (self.missing or self.mismatched or deeper)
-
-    def __str__(self) -> str:
-        lines = [f"CLIP weights from {self.source}: {len(self.loaded)} loaded, {self.ignored} outside the image tower"]
-        for title in ("resized", "missing", "unexpected", "mismatched", "warnings"):
-            entries = getattr(self, title)
-            if entries:
-                lines.append(f"  {title} ({len(entries)}): {'; '.join(entries)}")
-        return "\n".join(lines)
 
 
 def fetch_pretrained(model: str, tag: str) -> FetchedWeights:
@@ -98,12 +56,11 @@ def fetch_pretrained(model: str, tag: str) -> FetchedWeights:
     return FetchedWeights(Path(path), bool(entry.get("quick_gelu", False)))
 
 
-def load_clip_weights(tower: VisionTransformer, path: Path, *, quick_gelu: bool | None = None) -> LoadReport:
+def load_clip_weights(tower: VisionTransformer, path: Path, *, quick_gelu: bool | None = None) -> None:
     """Load an image tower from a file: a whole CLIP model, its tower alone, or a model that has one as its backbone.
 
     The tower is found by its class embedding, so any prefix will do. Values are converted to the tower's dtype, and the
-    position embedding is resized to its grid: from a square where the number of positions is one, and else only if the
-    file has as many as the tower. The tower is left as it was if the file does not fit.
+    position embedding is resized to its grid. What was loaded is logged.
 
     Args:
         tower: changed in place.
@@ -113,42 +70,25 @@ def load_clip_weights(tower: VisionTransformer, path: Path, *, quick_gelu: bool 
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be read without running code, holds no image tower, holds another one, or holds
-            numbers that cannot be weights.
+        ValueError: the file cannot be read without running code, holds no image tower, or holds another one.
     """
     file = read_weight_file(path)
     prefix = _tower_prefix(file.tensors, path)
     found = {name.removeprefix(prefix): value for name, value in file.tensors.items() if name.startswith(prefix)}
-    wanted = tower.state_dict()
-    _refuse_other_numbers({name: value for name, value in found.items() if name in wanted}, path)
-    warnings = _activation_warnings(tower, True if file.torchscript else quick_gelu)
-    resized: list[str] = []
     if _POSITIONS in found:
-        positions, note = _fit_positions(found[_POSITIONS].float(), tower.grid_size, warnings)
-        found[_POSITIONS] = positions
-        resized += note
-
-    mismatched = {name for name in wanted if name in found and found[name].shape != wanted[name].shape}
-    loaded = [name for name in wanted if name in found and name not in mismatched]
-    report = LoadReport(
-        source=path,
-        loaded=tuple(loaded),
-        resized=tuple(resized),
-        missing=tuple(name for name in wanted if name not in found),
-        unexpected=tuple(name for name in found if name not in wanted),
-        mismatched=tuple(
-            f"{name} {list(found[name].shape)} in the file, {list(wanted[name].shape)} in the tower"
-            for name in sorted(mismatched)
-        ),
-        ignored=len(file.tensors) - len(found),
-        warnings=tuple(warnings),
-    )
-    if not report.fits:
-        raise ValueError(f"the weights do not fit MODEL.BACKBONE.CLIP_MODEL.\n{report}")
-    tower.load_state_dict({name: found[name].to(wanted[name].dtype) for name in loaded})
-    for warning in warnings:
-        logger.warning("%s: %s", path, warning)
-    return report
+        found[_POSITIONS] = _fitted_positions(found[_POSITIONS].float(), tower.grid_size, path)
+    try:
+        tower.load_state_dict(found)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit MODEL.BACKBONE.CLIP_MODEL: {error}") from error
+    logger.info(f"CLIP weights from {path}: {len(found)} loaded, {len(file.tensors) - len(found)} outside the tower")
+    trained, built = True if file.torchscript else quick_gelu, uses_quick_gelu(tower)
+    if trained is not None and trained != built:
+        names = {True: "QuickGELU", False: "GELU"}
+        logger.warning(
+            f"{path}: the weights were trained with {names[trained]}, the tower has {names[built]}: use the name "
+            f"{'with' if trained else 'without'} '-quickgelu' as MODEL.BACKBONE.CLIP_MODEL"
+        )
 
 
 def resize_positions(positions: Tensor, source: tuple[int, int], target: tuple[int, int]) -> Tensor:
@@ -180,43 +120,13 @@ def _tower_prefix(tensors: dict[str, Tensor], path: Path) -> str:
     return prefixes[0]
 
 
-def _refuse_other_numbers(tensors: dict[str, Tensor], path: Path) -> None:
-    for name, value in tensors.items():
-        if value.dtype not in _DTYPES:
-            kind = str(value.dtype).removeprefix("torch.")
-            raise ValueError(
-                f"{path}: '{name}' holds numbers of type {kind}, which CLIP's weights never are: save the model's "
-                "state_dict in float32, or in another float of 16 bits or more."
-            )
-
-
-def _fit_positions(positions: Tensor, target: tuple[int, int], warnings: list[str]) -> tuple[Tensor, list[str]]:
-    """Bring positions to the target grid; left as they are, to be reported as a mismatch, if their grid is unknown."""
-    if positions.ndim != 2 or positions.shape[0] < 2 or not positions.shape[1]:
-        return positions, []
-    count = positions.shape[0] - 1
+def _fitted_positions(positions: Tensor, target: tuple[int, int], path: Path) -> Tensor:
+    """Positions on the target grid: from a square where their number is one, else left as they are."""
+    count = len(positions) - 1
     side = math.isqrt(count)
-    if side * side == count:
-        source = (side, side)
-        if count == math.prod(target) and source != target:
-            warnings.append(
-                f"{count} positions were read as a square {side}x{side} grid, though the tower's "
-                f"{target[0]}x{target[1]} has as many"
-            )
-    elif count == math.prod(target):
-        source = target
-    else:
-        return positions, []
-    note = [f"{_POSITIONS} {source[0]}x{source[1]} to {target[0]}x{target[1]}"] if source != target else []
-    return resize_positions(positions, source, target), note
-
-
-def _activation_warnings(tower: VisionTransformer, trained_with_quick_gelu: bool | None) -> list[str]:
-    if trained_with_quick_gelu is None or trained_with_quick_gelu == uses_quick_gelu(tower):
-        return []
-    trained, built = ("QuickGELU", "GELU") if trained_with_quick_gelu else ("GELU", "QuickGELU")
-    remedy = "with" if trained_with_quick_gelu else "without"
-    return [
-        f"the weights were trained with {trained}, the tower has {built}: "
-        f"use the name {remedy} '-quickgelu' as MODEL.BACKBONE.CLIP_MODEL"
-    ]
+    if side * side != count or target == (side, side):
+        return positions
+    logger.info(f"{path}: {_POSITIONS} {side}x{side} to {target[0]}x{target[1]}")
+    if count == math.prod(target):
+        logger.warning(f"{path}: {count} positions were read as a square {side}x{side} grid")
+    return resize_positions(positions, (side, side), target)

@@ -19,17 +19,8 @@ class QueryAttention(nn.Module):
     """
 
     def __init__(self, dim: int, num_heads: int) -> None:
-        """
-        Args:
-            dim: D.
-            num_heads: H, which divides D.
-
-        Raises:
-            ValueError: it does not.
-        """
+        """D, and H, which divides it."""
         super().__init__()
-        if dim % num_heads:
-            raise ValueError(f"MODEL.MII.HEADS is {num_heads}, which does not divide the token width {dim}.")
         self.num_heads = num_heads
         self.to_query = nn.Linear(dim, dim, bias=False)
         self.to_key = nn.Linear(dim, dim, bias=False)
@@ -37,15 +28,7 @@ class QueryAttention(nn.Module):
         self.to_out = nn.Linear(dim, dim)
 
     def forward(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            queries: (R, Q, D).
-            keys: (R, M, D), before their projection.
-            values: (R, M, D), before their projection.
-
-        Returns:
-            (R, Q, D).
-        """
+        """Queries (R, Q, D), keys and values (R, M, D) before their projections -> (R, Q, D)."""
         read = self.weights(queries, keys).flatten(1, 2) @ values
         heads = read.unflatten(1, (-1, self.num_heads))
         out = torch.einsum("rqhc,hdc->rqhd", heads, self._per_head(self.to_value))
@@ -74,12 +57,7 @@ class CrossAttentionBlock(nn.Module):
     """
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float) -> None:
-        """
-        Args:
-            dim: D.
-            num_heads: number of attention heads; divides D.
-            mlp_ratio: hidden width of the MLP, in D.
-        """
+        """D, H, and the hidden width of the MLP in D."""
         super().__init__()
         self.query_norm = nn.LayerNorm(dim)
         self.context_norm = nn.LayerNorm(dim)
@@ -88,14 +66,7 @@ class CrossAttentionBlock(nn.Module):
         self.mlp = _mlp(dim, mlp_ratio)
 
     def forward(self, queries: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            queries: (R, Q, D).
-            context: (R, M, D).
-
-        Returns:
-            (R, Q, D).
-        """
+        """Queries (R, Q, D) and context (R, M, D) -> (R, Q, D)."""
         hidden = queries + self.attention(self.query_norm(queries), self.context_norm(context), context)
         return hidden + self.mlp(self.mlp_norm(hidden))
 
@@ -112,12 +83,7 @@ class FirstPlaceBlock(nn.Module):
     """
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float) -> None:
-        """
-        Args:
-            dim: D.
-            num_heads: number of attention heads; divides D.
-            mlp_ratio: hidden width of the MLP, in D.
-        """
+        """D, H, and the hidden width of the MLP in D."""
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.attention = QueryAttention(dim, num_heads)
@@ -161,9 +127,7 @@ class ShortTermInteraction(nn.Module):
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, stride: int, depth: int) -> None:
         """
         Args:
-            dim: D.
-            num_heads: number of attention heads; divides D.
-            mlp_ratio: hidden width of the blocks' MLP, in D.
+            dim, num_heads, mlp_ratio: of a block.
             stride: S, in frames, at least 1.
             depth: number of blocks.
         """
@@ -172,13 +136,7 @@ class ShortTermInteraction(nn.Module):
         self.blocks = nn.ModuleList(CrossAttentionBlock(dim, num_heads, mlp_ratio) for _ in range(depth))
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            tokens: (B, T, 1 + L, D).
-
-        Returns:
-            (B, T, D), s_t.
-        """
+        """(B, T, 1 + L, D) -> (B, T, D), s_t."""
         query = tokens[:, :, :1].flatten(0, 1)
         patches = temporal_shift(tokens[:, :, 1:], self.stride).flatten(0, 1)
         for block in self.blocks:
@@ -192,9 +150,7 @@ class LongTermInteraction(nn.Module):
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float, stride: int) -> None:
         """
         Args:
-            dim: D.
-            num_heads: number of attention heads; divides D.
-            mlp_ratio: hidden width of the block's MLP, in D.
+            dim, num_heads, mlp_ratio: of the block.
             stride: S, in frames; 0 lets every frame read its own patches. It wraps around at the clip's ends.
         """
         super().__init__()
@@ -202,13 +158,7 @@ class LongTermInteraction(nn.Module):
         self.block = CrossAttentionBlock(dim, num_heads, mlp_ratio)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """
-        Args:
-            tokens: (B, T, 1 + L, D).
-
-        Returns:
-            (B, T, D), l_t: the class token of frame t, which has read frame t + S.
-        """
+        """(B, T, 1 + L, D) -> (B, T, D), l_t: the class token of frame t, which has read frame t + S."""
         earlier = tokens[:, :, :1].roll(self.stride, dims=1).flatten(0, 1)
         read = self.block(earlier, tokens[:, :, 1:].flatten(0, 1))
         return read.unflatten(0, tokens.shape[:2]).squeeze(2).roll(-self.stride, dims=1)
@@ -221,12 +171,7 @@ class CrossModalityInteraction(nn.Module):
     """
 
     def __init__(self, dim: int, num_heads: int, mlp_ratio: float) -> None:
-        """
-        Args:
-            dim: D.
-            num_heads: number of attention heads; divides D.
-            mlp_ratio: hidden width of the block's MLP, in D.
-        """
+        """The arguments of its block."""
         super().__init__()
         self.block = FirstPlaceBlock(dim, num_heads, mlp_ratio)
 
@@ -248,12 +193,7 @@ class CrossModalityInteraction(nn.Module):
 
 
 def build_interactions(cfg: Any, dim: int) -> nn.ModuleDict:
-    """The interactions that the configuration enables, by branch: "sii", "lii", "cii".
-
-    Args:
-        cfg: with the plugin's keys.
-        dim: D.
-    """
+    """The interactions of tokens of D = ``dim`` channels that ``cfg`` enables, by branch: "sii", "lii", "cii"."""
     mii = cfg.MODEL.MII
     shared = {"dim": dim, "num_heads": mii.HEADS, "mlp_ratio": mii.MLP_RATIO}
     interactions = nn.ModuleDict()

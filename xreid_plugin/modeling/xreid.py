@@ -23,9 +23,6 @@ from xreid_plugin.modeling.heads import FrameFeatures, XReIDHead
 from xreid_plugin.modeling.mii import build_interactions
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 
-# Of models that were saved before the paper's full method was at hand.
-_LEGACY_PART = "heads.tower.class_neck.weight"
-
 
 @META_ARCH_REGISTRY.register()
 class XReID(nn.Module):
@@ -60,8 +57,7 @@ class XReID(nn.Module):
             prototypes: CPC's memory; None switches CPC off.
             losses: terms of the total loss.
             detach: stop the gradient between the backbone and MII.
-            pixel_mean: per channel, RGB, 0 to 255.
-            pixel_std: likewise.
+            pixel_mean, pixel_std: per channel, RGB, 0 to 255.
         """
         super().__init__()
         self.backbone = backbone
@@ -72,7 +68,6 @@ class XReID(nn.Module):
         self.detach = detach
         self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(pixel_std).view(1, 3, 1, 1), persistent=False)
-        self.register_load_state_dict_pre_hook(_refuse_legacy)
 
     @classmethod
     def from_config(cls, cfg: Any) -> dict[str, Any]:
@@ -118,12 +113,14 @@ class XReID(nn.Module):
             gather = GlobalBatch(modalities)
             targets, all_modalities = gather(batch[TARGETS].to(self.device)), gather(modalities)
             outputs = self.heads(features.map(gather))
+            prototypes = None
             if self.prototypes is not None:
                 # z cannot leave this function otherwise: the host's step takes nothing but losses from a model. What
                 # is kept waits for the update after the backward pass; the memories themselves do not change here.
                 self.prototypes.observe(outputs.tower_feature, targets, all_modalities)
+                prototypes = Prototypes(visible=self.prototypes.visible, infrared=self.prototypes.infrared)
             clip_outputs = ClipOutputs(
-                targets=targets, modalities=all_modalities, prototypes=self._prototypes(), **outputs._asdict()
+                targets=targets, modalities=all_modalities, prototypes=prototypes, **outputs._asdict()
             )
             return computed_terms(self.losses, clip_outputs)
 
@@ -211,19 +208,6 @@ class XReID(nn.Module):
     def _in_full(self, values: torch.Tensor) -> torch.Tensor:
         """In the model's own precision, whatever autocast has made of it."""
         return values.to(self.pixel_mean.dtype)
-
-    def _prototypes(self) -> Prototypes | None:
-        if self.prototypes is None:
-            return None
-        return Prototypes(visible=self.prototypes.visible, infrared=self.prototypes.infrared)
-
-
-def _refuse_legacy(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    if f"{prefix}{_LEGACY_PART}" in state:
-        raise ValueError(
-            "These weights are of an earlier version of this plugin, whose method was another "
-            f"(they have '{_LEGACY_PART}', which it no longer has): train anew."
-        )
 
 
 class DistinctFrames:

@@ -13,12 +13,12 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import cv2
+from tqdm import tqdm
 
 from xreid_plugin.data.synthetic.person import draw_person
 from xreid_plugin.data.synthetic.plan import SyntheticSettings, TrackletPlan, plan_tracklets
 from xreid_plugin.data.synthetic.render import render_tracklet
 from xreid_plugin.data.tracklet import Modality
-from xreid_plugin.progress import ProgressBar
 
 MARK = "synthetic.json"  # A written set's layout and settings. Only a folder that has one is ever overwritten.
 BUPT_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")
@@ -153,7 +153,8 @@ def _draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers:
     people, frames = len({plan.pid for plan, _ in drawings}), sum(len(files) for _, files in drawings)
     draw = partial(_draw, settings)
     drawn = (draw(one) for one in drawings) if workers == 1 else _map_in_processes(draw, drawings, workers)
-    with ProgressBar(f"Drawing {people:,} people", frames, "frame") as bar, closing(drawn) as done:
+    progress = tqdm(desc=f"Drawing {people:,} people", total=frames, unit="frame", leave=False, disable=None)
+    with progress as bar, closing(drawn) as done:
         for written in done:
             bar.update(written)
     return f"{people:,} identities, {len(drawings):,} tracklets, {frames:,} frames"

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from xreid_plugin.modeling.clip_config import SelfAttention
+from xreid_plugin.modeling.clip_blocks import SelfAttention
 
 
 @pytest.mark.parametrize("mode", ["train", "eval", "inference"])

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from xreid_plugin.deferred import deferred
+from xreid_plugin.host.imported import deferred
 
 
 @pytest.fixture
