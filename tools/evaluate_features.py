@@ -40,6 +40,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from xreid_plugin.evaluation.features import load_features
     from xreid_plugin.evaluation.protocol import RankingProtocol
     from xreid_plugin.evaluation.ranking import rankings
+    from xreid_plugin.evaluation.results import dataset_title
 
     data = load_features(args.features)
     protocol = _protocol(args, RankingProtocol.from_json(data.protocol))
@@ -55,7 +56,8 @@ def _evaluate(args: argparse.Namespace) -> int:
         k1, k2, *weights = ("", "", "") if ranking.method is None else astuple(ranking.method)
         rows.append([ranking.label, str(k1), str(k2), " ".join(map(str, weights)), *ranking.metrics.values()])
     sets = ", ".join(f"{name} {len(task.query)} x {len(task.gallery)}" for name, task in data.tasks.items())
-    print(f"{args.features}: queries x gallery: {sets}; same camera: {protocol.same_camera}; in percent:")
+    of_set = f" ({title})" if (title := dataset_title(data.protocol)) else ""
+    print(f"{args.features}{of_set}: queries x gallery: {sets}; same camera: {protocol.same_camera}; in percent:")
     # What is text stays as it is: k1 has no decimals.
     print(tabulate(rows, headers="firstrow", tablefmt="pipe", floatfmt=".2f", disable_numparse=[0, 1, 2, 3]))
     if args.csv is not None:

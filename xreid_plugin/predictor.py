@@ -30,7 +30,7 @@ from xreid_plugin.engine.inference import Embedder, autocast
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.host import resolve_device
-from xreid_plugin.modeling.fingerprint import fingerprint
+from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
 
 
 class TrackletPredictor:
@@ -76,7 +76,7 @@ class TrackletPredictor:
     @cached_property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that say which model this is: its weights, and what else its embeddings depend on."""
-        return fingerprint(self._model, self.cfg, TRAINING_ONLY)
+        return fingerprint(weights_hash(self._model, TRAINING_ONLY), self.cfg)
 
     def knows_camera(self, camera: int | None) -> bool:
         """Whether a tracklet of this camera is embedded with the camera's embedding, and not without any."""

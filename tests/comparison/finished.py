@@ -33,7 +33,7 @@ def metrics(rank1, mean_precision, reranked=None):
 def finished(output, name="model", seed=0, protocol=PROTOCOL, **values):
     run = planned(output, name, seed)
     run.folder.mkdir(parents=True)
-    content = {"metrics": metrics(**values), "protocol": protocol, "curves": {}}
+    content = {"metrics": metrics(**values), "protocol": protocol, "curves": {}, "model": {}}
     for direction in ("I2V", "V2I"):
         start = content["metrics"][f"{direction}/Rank-1"]
         content["curves"][direction] = [start + rank for rank in range(20)]

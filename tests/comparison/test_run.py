@@ -3,7 +3,7 @@ import pytest
 from tests.comparison.finished import finished, planned
 from xreid_plugin.comparison.runs import SETTINGS, Usage, execute, execute_all
 
-RESULTS = '{"metrics": {"I2V/mAP": 12.5}, "protocol": {}, "curves": {}}'
+RESULTS = '{"metrics": {"I2V/mAP": 12.5}, "protocol": {}, "curves": {}, "model": {}}'
 
 
 @pytest.fixture

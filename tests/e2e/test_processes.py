@@ -10,6 +10,7 @@ import pytest
 
 from tests.data.small_set import SMALL
 from tests.e2e.runs import FRESH, TORCHRUN, Run, free_port
+from xreid_plugin.evaluation.results import read_results
 
 pytestmark = pytest.mark.slow
 
@@ -88,8 +89,9 @@ def test_two_processes_are_like_one_until_one_is_killed(style, alone, small_set,
             assert "UserWarning" not in run.said()
 
     for name in ("results_before_training.json", "results_epoch_2.json"):
-        one, two = (json.loads((folder / name).read_text()) for folder in (alone, output))
-        assert two == one
+        one, two = (read_results(folder / name) for folder in (alone, output))
+        # Weights may differ by rounding, and times do.
+        assert two[:3] == one[:3]
     for expected, actual in zip(training_record(alone, 5), training_record(output, 5), strict=True):
         assert actual == pytest.approx(expected, rel=1e-5, abs=1e-6)
         assert any(name.startswith("loss_") for name in expected)
@@ -101,8 +103,8 @@ def test_two_processes_evaluate_like_one_and_end_well(alone, small_set, tmp_path
     arguments = ["--eval-only", *overrides(small_set, tmp_path / "run", *features)]
     with Run(tmp_path, "--num-gpus", "2", *arguments, fresh=FRESH) as run:
         assert run.wait() == 0, run.said()
-    again = json.loads((tmp_path / "run" / "results_evaluation_dense.json").read_text())
-    assert again["metrics"] == json.loads((alone / "results_epoch_2.json").read_text())["metrics"]
+    (again,) = (tmp_path / "run").glob("results_evaluation_dense_*.json")
+    assert read_results(again)[:3] == read_results(alone / "results_epoch_2.json")[:3]
 
 
 def test_what_is_wrong_for_all_processes_is_said_once_a_machine(small_set, tmp_path):

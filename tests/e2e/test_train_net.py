@@ -1,12 +1,12 @@
 """The real command of `make demo`, with smaller numbers."""
 
-import json
 import re
 
 import pytest
 
 from tests.data.small_set import SMALL
 from tests.e2e.commands import run_tool
+from xreid_plugin.evaluation.results import read_results
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ def trained(small_set, tmp_path_factory):
 
 def test_ends_with_a_table_of_before_and_after(trained):
     done, _, _ = trained
-    table = done.stdout[done.stdout.rindex("Results in percent") :]
+    table = done.stdout[done.stdout.rindex("drawn people, in percent:") :]
     header, _, *rows = [line for line in table.splitlines() if line.startswith("|")]
     assert [cell.strip() for cell in header.split("|")[3:-1]] == [
         "Rank-1",
@@ -53,12 +53,16 @@ def test_eval_only_repeats_the_last_figures_beside_the_runs_own_record(trained):
     done = train_net("--config-file", CONFIG, "--eval-only", *overrides)
     assert done.returncode == 0, done.stdout + done.stderr
     assert [(output / name).read_bytes() for name in ("config.yaml", "log.txt")] == record
-    assert "model_final.pth" in (output / "config_evaluation_even.yaml").read_text()
-    assert "Environment info" in (output / "log_evaluation_even.txt").read_text()
-    last = json.loads((output / "results_epoch_2.json").read_text())
-    again = json.loads((output / "results_evaluation_even.json").read_text())
-    assert "HITSZVCM, even frames, in percent:" in done.stdout
-    assert again == last
+    (config,) = output.glob("config_evaluation_even_*.yaml")
+    assert "model_final.pth" in config.read_text()
+    assert "Environment info" in (output / "log_evaluation.txt").read_text()
+    assert "HITSZVCM layout, drawn people, model_final.pth, even frames" in done.stdout
+    last = read_results(output / "results_epoch_2.json")
+    (file,) = output.glob("results_evaluation_even_*.json")
+    again = read_results(file)
+    assert again[:3] == last[:3]
+    facts = {"weights": last.model["weights"], "checkpoint": "model_final.pth", "seed": last.model["seed"]}
+    assert {name: again.model[name] for name in facts} == facts
 
 
 def test_a_finished_run_says_what_it_has_and_how_to_go_on(trained):

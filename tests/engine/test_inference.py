@@ -20,7 +20,7 @@ from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.evaluation.ranking import METRICS
-from xreid_plugin.modeling.fingerprint import fingerprint
+from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
 
 
 class CoarsePixels(nn.Module):
@@ -117,7 +117,7 @@ def test_two_ranks_embed_any_number_of_tracklets_as_one_process_does(count, mode
 
 def test_saved_features_say_which_model_made_them(evaluation, small_set, tmp_path):
     cfg = small_config(small_set, tmp_path)
-    assert evaluation[1].protocol["model"] == fingerprint(CoarsePixels(), cfg, ())
+    assert evaluation[1].protocol["model"] == fingerprint(weights_hash(CoarsePixels(), ()), cfg)
 
 
 # Half of the least number that float16 has.

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from tests.evaluation.feature_sets import random_features
 from xreid_plugin.data.tracklet import RetrievalTask
 from xreid_plugin.evaluation.metrics import rank_metrics
 from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
-from xreid_plugin.evaluation.ranking import METRICS, Results, rankings, read_results, results_table, write_results
+from xreid_plugin.evaluation.ranking import METRICS, rankings
 
 
 def unit(features):
@@ -118,28 +117,3 @@ def test_verification_metrics_are_the_hosts_in_percent():
         rates = {f"TPR@FPR={fpr:.0e}": 100 * tprs[np.argmin(np.abs(fprs - fpr))] for fpr in (1e-4, 1e-3, 1e-2)}
         assert {name: found[direction][name] for name in rates} == pytest.approx(rates)
         assert list(found[direction]) == list(found[f"{direction}-reranked"]) == [*METRICS, *rates]
-
-
-def test_the_table_has_a_row_a_ranking_and_evaluation():
-    labels, names = ("I2V", "I2V-reranked", "V2I"), [*METRICS, "TPR@FPR=1e-04"]
-    found = {f"{label}/{name}": 10.0 * i for i, label in enumerate(labels) for name in names}
-    table = results_table({"before": found, "after": found})
-    header, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines())
-    assert header == ["direction", "", *names]
-    assert rows == [
-        [label, when, *[f"{10 * i}.00"] * len(names)] for i, label in enumerate(labels) for when in ("before", "after")
-    ]
-
-
-def test_written_results_are_read_back(tmp_path):
-    write_results(tmp_path / "results.json", {"I2V/mAP": 50.0}, {"frames": "even"}, {"I2V": [25.0, 50.0]})
-    assert json.loads((tmp_path / "results.json").read_text()) == {
-        "metrics": {"I2V/mAP": 50.0},
-        "protocol": {"frames": "even"},
-        "curves": {"I2V": [25.0, 50.0]},
-    }
-    written = read_results(tmp_path / "results.json")
-    assert written == Results({"I2V/mAP": 50.0}, {"frames": "even"}, {"I2V": [25.0, 50.0]})
-    (tmp_path / "old.json").write_text('{"figures": {}}')
-    with pytest.raises(ValueError, match=r"old\.json"):
-        read_results(tmp_path / "old.json")

@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from xreid_plugin.evaluation.results import Results
 from xreid_plugin.visualization.curves import cmc_panels, training_panels
 from xreid_plugin.visualization.panels import render
 from xreid_plugin.visualization.run_folder import Evaluation
@@ -13,7 +14,8 @@ def series(*values):
 
 def evaluation(epoch, value, dataset=""):
     metrics = {"I2V/mAP": value, "I2V/Rank-1": 2 * value, "I2V-reranked/mAP": 99.0}
-    return Evaluation(f"epoch {epoch}", epoch, dataset, metrics, {}, {"I2V": [value, 50.0]})
+    results = Results(metrics, {}, {"I2V": [value, 50.0]}, {"checkpoint": ""})
+    return Evaluation(f"epoch {epoch}", epoch, dataset, results)
 
 
 def test_a_panel_for_each_kind_that_was_written():

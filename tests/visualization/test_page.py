@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.visualization.html_page import HtmlPage
+from xreid_plugin.evaluation.results import Results
 from xreid_plugin.visualization.page import page_text
 from xreid_plugin.visualization.run_folder import Evaluation
 
@@ -59,10 +60,15 @@ def test_the_page_needs_nothing_else(page):
 
 def test_hostile_texts_stay_texts(small_content, page):
     run = small_content["run"]
-    odd = Evaluation("epoch 1" + HOSTILE, 1, HOSTILE, {f"{HOSTILE}/mAP": 1.0}, {HOSTILE: HOSTILE, "a": [HOSTILE]}, {})
-    texts = {name: spoilt(getattr(run, name)) for name in ("highlights", "environment", "configuration", "length")}
+    protocol = {HOSTILE: HOSTILE, "a": [HOSTILE], "dataset": HOSTILE}
+    results = Results({f"{HOSTILE}/mAP": 1.0}, protocol, {}, {"checkpoint": HOSTILE, "time": HOSTILE})
+    odd = Evaluation("epoch 1" + HOSTILE, 1, HOSTILE, results)
+    texts = {
+        name: spoilt(getattr(run, name))
+        for name in ("highlights", "environment", "configuration", "length", "trained_on")
+    }
     folder = run.path / HOSTILE.replace("/", "")
-    odd_run = SimpleNamespace(**texts, path=folder, cfg=run.cfg, evaluations=[odd])
+    odd_run = SimpleNamespace(**texts, path=folder, cfg=run.cfg, evaluations=[odd], tables=[(HOSTILE, [odd])])
     content = {name: spoilt(part) for name, part in small_content.items() if name not in ("run", "ends")}
     content |= {"missing": [HOSTILE], "run": odd_run, "ends": {HOSTILE: (odd, odd)}}
     hostile = HtmlPage(page_text(content))

@@ -6,7 +6,7 @@ import pytest
 
 from xreid_plugin.engine.setup import checkpoint_to_evaluate
 from xreid_plugin.evaluation.features import load_features, save_features
-from xreid_plugin.evaluation.ranking import write_results
+from xreid_plugin.evaluation.results import ALONE, Results, write_results
 from xreid_plugin.predictor import TrackletPredictor
 from xreid_plugin.visualization.run_folder import (
     RunFolder,
@@ -61,18 +61,41 @@ def test_the_scalars_of_a_run(tmp_path):
         read_history(tmp_path)
 
 
+def evaluated(folder, label, number, dataset="", checkpoint="", **protocol):
+    metrics = {"I2V/mAP": float(number), "I2V-reranked/mAP": 5.0}
+    model = {"weights": str(number), "checkpoint": checkpoint, "time": f"2026-01-0{number + 1}"}
+    protocol = {"frames": "even", "same_camera": "exclude", "frames_per_clip": 2, "size": [8, 4], **protocol}
+    write_results(folder, label, dataset, Results(metrics, protocol, {"I2V": [number, 50.0]}, model))
+
+
 def test_evaluations_come_in_the_order_of_training_by_test_set(tmp_path):
-    names = ["A_epoch_10", "A_epoch_9", "A_evaluation_dense", "A_before_training", "B_epoch_1", "of_mine"]
-    for number, name in enumerate(names):
-        metrics = {"I2V/mAP": float(number), "I2V-reranked/mAP": 5.0}
-        write_results(tmp_path / f"results_{name}.json", metrics, {}, {"I2V": [number, 50.0]})
+    named = [("A", "epoch 10"), ("A", "epoch 9"), ("A", ALONE), ("A", "before training"), ("B", "epoch 1")]
+    for number, (dataset, label) in enumerate(named):
+        evaluated(tmp_path, label, number, dataset, checkpoint="model_final.pth" if label == ALONE else "")
+    (tmp_path / "results_of_mine.json").touch()
     found = read_evaluations(tmp_path)
-    labels = ["before training", "epoch 9", "epoch 10", "dense frames", "epoch 1"]
+    labels = ["before training", "epoch 9", "epoch 10", "model_final.pth", "epoch 1"]
     assert [(e.dataset, e.label) for e in found] == list(zip("AAAAB", labels, strict=True))
     assert [e.metrics["I2V/mAP"] for e in found] == [3, 1, 0, 2, 4]
     assert found[0].table == {"I2V": {"mAP": 3.0}, "I2V-reranked": {"mAP": 5.0}}
     first, last = ends_of(found)["A"]
     assert (first.label, last.label) == ("before training", "epoch 10")
+
+
+def test_metrics_stand_side_by_side_under_one_protocol_and_of_one_run_alone(run, tmp_path):
+    before = RunFolder.read(run, []).tables
+    assert [len(table.evaluations) for table in before] == [3]
+    assert "drawn people" in before[0].title
+    evaluated(run, ALONE, 1, checkpoint="model_final.pth", frames="dense")
+    evaluated(run, ALONE, 2, checkpoint="model_final.pth", frames="dense", same_camera="keep")
+    evaluated(run, ALONE, 3, checkpoint=str(tmp_path / "elsewhere.pth"), frames="dense")
+    tables = RunFolder.read(run, []).tables
+    assert tables[0] == before[0]
+    assert [[one.metrics["I2V/mAP"] for one in table.evaluations] for table in tables[1:]] == [[1.0], [2.0], [3.0]]
+    assert all("dense frames" in table.title for table in tables[1:])
+    assert "other models" in tables[3].title
+    # The last row of the run is still its own.
+    assert ends_of(RunFolder.read(run, []).evaluations)[""][1].label == "epoch 2"
 
 
 def test_features_are_of_the_checkpoint_that_is_shown(run):

@@ -17,7 +17,8 @@ from tabulate import tabulate
 
 from xreid_plugin.comparison.cost import cost_of_run
 from xreid_plugin.comparison.runs import Run, Usage
-from xreid_plugin.evaluation.ranking import METRICS, read_results
+from xreid_plugin.evaluation.ranking import METRICS
+from xreid_plugin.evaluation.results import dataset_title, protocol_line, read_results
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.visualization.curves import DASHES, MARKERS, draw_cmc, finish_cmc
 from xreid_plugin.visualization.panels import Panel, Theme, legend_below, write_sheet
@@ -137,9 +138,7 @@ def markdown(rows: Sequence[Row], command: str, published: Mapping[str, Any]) ->
         warning = "**These rows were evaluated under different protocols, and their metrics may not be compared:**"
         parts.append("\n".join([warning, "", *(f"- {line}" for line in differences)]))
     elif done:
-        protocol = {key: value for key, value in done[0].protocol.items() if not isinstance(value, dict | list)}
-        shared = ", ".join(f"{key} {value}" for key, value in protocol.items())
-        parts.append(f"All rows were evaluated under one protocol: {shared}.")
+        parts.append(f"All rows: {dataset_title(done[0].protocol)}; {protocol_line(done[0].protocol)}.")
     if beside := published_table(done, published):
         parts += ["## Beside what is published", beside]
         parts.append("Measured, then (published, difference). All: `python tools/compare.py --list-published`.")

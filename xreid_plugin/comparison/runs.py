@@ -16,7 +16,7 @@ from fastreid.config import CfgNode
 
 from xreid_plugin.checks import check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.evaluation.ranking import read_results
+from xreid_plugin.evaluation.results import read_results
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host.configuration import leaves
 

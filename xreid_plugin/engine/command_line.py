@@ -20,7 +20,6 @@ from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.engine.checkpoints import load_for_evaluation
 from xreid_plugin.engine.evaluation import show_test_sets
 from xreid_plugin.engine.launch import check_processes, launch, leave_together
-from xreid_plugin.engine.record import evaluation_label
 from xreid_plugin.engine.setup import read_config, setup
 from xreid_plugin.engine.signals import RunStopped
 from xreid_plugin.engine.trainer import XReIDTrainer
@@ -99,7 +98,7 @@ def _prepared(arguments: argparse.Namespace) -> Callable[[], object]:
         show_test_sets(cfg)
         model = XReIDTrainer.build_model(cfg)
         load_for_evaluation(model, checkpoint)
-        return lambda: XReIDTrainer.test(cfg, model, evaluation_label(cfg))
+        return lambda: XReIDTrainer.test(cfg, model, checkpoint=checkpoint.path)
     trainer = XReIDTrainer(cfg)
     trainer.resume_or_load(resume=arguments.resume)
     return lambda: _train(trainer, cfg.OUTPUT_DIR)

@@ -11,12 +11,22 @@ from typing import Any
 from fastreid.utils import comm
 from torch import nn
 
+from xreid_plugin import __version__
 from xreid_plugin.data.build import build_clip_loader, build_dataset
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.engine.inference import Embedder, autocast, evaluate
 from xreid_plugin.engine.setup import embeds_cameras
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
-from xreid_plugin.evaluation.ranking import results_table, title_of, write_results
+from xreid_plugin.evaluation.results import (
+    ALONE,
+    Results,
+    dataset_title,
+    now,
+    protocol_line,
+    results_table,
+    write_results,
+)
+from xreid_plugin.files import replace_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +64,17 @@ def evaluate_test_set(cfg: Any, model: nn.Module, name: str) -> tuple[CrossModal
     return evaluator, evaluate(Embedder(model, cfg.TEST.FLIP.ENABLED, autocast(cfg)), loader, evaluator)
 
 
-def evaluate_test_sets(cfg: Any, model: nn.Module, label: str) -> dict[str, float]:
-    """Evaluates every test set, and writes ``results_LABEL.json``; collective.
+def evaluate_test_sets(
+    cfg: Any, model: nn.Module, label: str = ALONE, checkpoint: Path | None = None
+) -> dict[str, float]:
+    """Evaluates every test set, and writes the results; collective.
 
     Args:
         cfg: complete.
         model: maps a batch of clips to embeddings in eval mode.
-        label: names the file, and the table's row by :func:`~xreid_plugin.evaluation.ranking.title_of`.
+        label: names the table's row and the file, see :func:`~xreid_plugin.evaluation.results.write_results`. Beside
+            the file of :data:`ALONE` lies its configuration, ``config_*.yaml``.
+        checkpoint: that the weights are from; None in a training.
 
     Returns:
         Metrics in percent, such as "I2V/mAP" and "I2V-reranked/mAP"; with several datasets "NAME/I2V/mAP". Empty on all
@@ -71,14 +85,36 @@ def evaluate_test_sets(cfg: Any, model: nn.Module, label: str) -> dict[str, floa
     for name in cfg.DATASETS.TESTS:
         evaluator, metrics = evaluate_test_set(cfg, model, name)
         if comm.is_main_process():
-            title = title_of(label)
-            logger.info(f"{name}, {title}, in percent:\n" + results_table({title: metrics}))
-            file = f"results_{f'{name}_' if several else ''}{label.replace(' ', '_')}.json"
-            path = Path(cfg.OUTPUT_DIR) / file
-            write_results(path, metrics, evaluator.protocol, evaluator.curves)
+            protocol = evaluator.protocol
+            facts = {
+                "weights": evaluator.weights,
+                "checkpoint": _within(Path(cfg.OUTPUT_DIR), checkpoint) if checkpoint else "",
+                "seed": cfg.SEED,
+                "version": __version__,
+                "time": now(),
+            }
+            row = checkpoint.name if checkpoint else label
+            heading = f"{dataset_title(protocol)}, {row}, {protocol_line(protocol)}; in percent:"
+            logger.info(f"{heading}\n{results_table({row: metrics})}")
+            found = Results(metrics, protocol, evaluator.curves, facts)
+            path = write_results(Path(cfg.OUTPUT_DIR), label, name if several else "", found)
+            if label == ALONE:
+                _write_config(cfg, path)
             logger.info(f"Written to {path}")
             results.update({f"{name}/{key}" if several else key: value for key, value in metrics.items()})
     return results
+
+
+def _within(folder: Path, checkpoint: Path) -> str:
+    """A checkpoint's name below the folder of the run that it is of, or its whole path."""
+    path, root = checkpoint.resolve(), folder.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _write_config(cfg: Any, results: Path) -> None:
+    """Keeps the configuration of an evaluation beside its results, under their name."""
+    path = results.with_name(results.name.replace("results", "config", 1)).with_suffix(".yaml")
+    replace_atomically(path, lambda part: part.write_text(cfg.dump(), encoding="utf-8"))
 
 
 def as_the_model_knows_them(cfg: Any, name: str, tracklets: Sequence[Tracklet]) -> Sequence[Tracklet]:

@@ -17,7 +17,7 @@ from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.engine.checkpoints import FINAL
 from xreid_plugin.engine.inference import autocast, extract_sequences, log_bad_frames
 from xreid_plugin.engine.record import RunWriter, console_line, has_evaluation
-from xreid_plugin.evaluation.ranking import read_results
+from xreid_plugin.evaluation.results import read_results
 from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.gather import share_batch_statistics
 from xreid_plugin.modeling.prototypes import PrototypeMemory

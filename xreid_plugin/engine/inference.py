@@ -21,7 +21,7 @@ from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.signals import poll
 from xreid_plugin.evaluation.evaluator import CrossModalityEvaluator
 from xreid_plugin.host import DeviceLoader, resolve_device
-from xreid_plugin.modeling.fingerprint import fingerprint
+from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
 from xreid_plugin.modeling.xreid import XReID
 
 logger = logging.getLogger(__name__)
@@ -143,10 +143,11 @@ def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityE
     Returns:
         The evaluator's metrics; empty on all but the main process.
     """
-    if evaluator.cfg.TEST.SAVE_FEATURES:
+    if comm.is_main_process():
         model = embedder.model
         bare = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
-        evaluator.model = fingerprint(bare, evaluator.cfg, TRAINING_ONLY)
+        evaluator.weights = weights_hash(bare, TRAINING_ONLY)
+        evaluator.model = fingerprint(evaluator.weights, evaluator.cfg)
     clips = WholePass(loader, "Evaluating")
     metrics: dict[str, float] = inference_on_dataset(embedder, clips, evaluator)
     evaluator.substituted_frames = log_bad_frames("Evaluating", clips.faults)

@@ -27,16 +27,11 @@ WINDOW = 20
 CLOCKED = ("time", "data_time", "clips_per_second")
 
 
-def evaluation_label(cfg: Any) -> str:
-    """What an evaluation of ``--eval-only`` is called, such as "evaluation even"."""
-    return f"evaluation {cfg.TEST.FRAMES}"
-
-
 def begin_log(cfg: Any, args: argparse.Namespace) -> None:
     """Begins the record of a job: ``log.txt`` with environment and configuration, and ``config.yaml``.
 
-    An evaluation has files of its own, ``log_evaluation_FRAMES.txt`` and ``config_evaluation_FRAMES.yaml``: those of
-    the run may be of one that is training, or is to be resumed.
+    An evaluation is added to ``log_evaluation.txt``: the run's own files may be of one that is training, or is to be
+    resumed. Its configuration lies beside its results.
 
     Args:
         cfg: complete.
@@ -49,8 +44,8 @@ def begin_log(cfg: Any, args: argparse.Namespace) -> None:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     # On a full disk every line of the log would be a traceback; the run ends with what it says itself.
     logging.raiseExceptions = False
-    folder, label = Path(cfg.OUTPUT_DIR), evaluation_label(cfg).replace(" ", "_")
-    output = str(folder / f"log_{label}.txt" if args.eval_only else folder)
+    folder = Path(cfg.OUTPUT_DIR)
+    output = str(folder / "log_evaluation.txt" if args.eval_only else folder)
     # The host's log shows its own messages alone.
     setup_logger(output, distributed_rank=comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
     host = setup_logger(output, distributed_rank=comm.get_rank())
@@ -60,10 +55,6 @@ def begin_log(cfg: Any, args: argparse.Namespace) -> None:
             handler.setLevel(logging.WARNING)
     if args.eval_only:
         host.info(f"Environment info:\n{collect_env_info()}\nCommand line arguments: {args}")
-        if comm.is_main_process():
-            path = folder / f"config_{label}.yaml"
-            replace_atomically(path, lambda part: part.write_text(cfg.dump(), encoding="utf-8"))
-            logger.info(f"Configuration of the evaluation: {path}")
         return
     # The host would log the file from a handle that it leaves open; it logs the whole configuration anyway.
     default_setup(cfg, argparse.Namespace(**{**vars(args), "config_file": ""}))

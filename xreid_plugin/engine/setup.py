@@ -151,6 +151,8 @@ def adopt_checkpoint_facts(cfg: CfgNode, checkpoint: Checkpoint) -> None:
         cfg.MODEL.HEADS.NUM_CLASSES = stored.MODEL.HEADS.NUM_CLASSES
         cfg.MODEL.BACKBONE.CAMERAS = list(stored.MODEL.BACKBONE.CAMERAS)
         cfg.DATASETS.NAMES = tuple(stored.DATASETS.NAMES)
+        # Nothing is drawn in an evaluation; its results tell the seed that the model is of.
+        cfg.SEED = stored.SEED
     numbers = checkpoint.weights.get("backbone.camera_numbers")
     if numbers is not None:
         cfg.MODEL.BACKBONE.CAMERAS = numbers.tolist()

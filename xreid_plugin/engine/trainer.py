@@ -17,7 +17,7 @@ from fastreid.utils.env import seed_all_rng
 from fastreid.utils.events import EventStorage
 from torch import nn
 
-from xreid_plugin.data.build import build_train_loader
+from xreid_plugin.data.build import build_dataset, build_train_loader
 from xreid_plugin.data.frame_reader import ClipFaults
 from xreid_plugin.engine.checkpoints import STOPPED, RunCheckpointer, random_state, restore_random_state, tell_changes
 from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
@@ -36,7 +36,7 @@ from xreid_plugin.engine.record import restore_storage, storage_state
 from xreid_plugin.engine.setup import complete_config
 from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
 from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scaler
-from xreid_plugin.evaluation.ranking import results_table
+from xreid_plugin.evaluation.results import ALONE, dataset_title, results_table, set_results_aside
 from xreid_plugin.files import remove_leftovers
 from xreid_plugin.host import DeviceLoader, build_model, distributed, resolve_device
 from xreid_plugin.modeling.compilation import compile_blocks
@@ -184,6 +184,8 @@ class XReIDTrainer(DefaultTrainer):
         if not self._resumed:
             # Before the first line is written: a checkpoint is never joined to the lines of another run.
             self.checkpointer.forget_earlier_run()
+            if comm.is_main_process():
+                set_results_aside(Path(self.cfg.OUTPUT_DIR))
         with self.stop, EventStorage(self.start_iter) as self.storage:
             self._restore()
             try:
@@ -195,7 +197,8 @@ class XReIDTrainer(DefaultTrainer):
         labels = list(self.evaluations)
         if len(labels) > 1:
             ends = {label: self.evaluations[label] for label in (labels[0], labels[-1])}
-            logger.info("Results in percent:\n" + results_table(ends))
+            sets = {dataset_title(build_dataset(self.cfg, name).protocol) for name in self.cfg.DATASETS.TESTS}
+            logger.info(f"{', '.join(sorted(sets))}, in percent:\n{results_table(ends)}")
         return self.evaluations[labels[-1]] if labels else {}
 
     def _restore(self) -> None:
@@ -321,9 +324,9 @@ class XReIDTrainer(DefaultTrainer):
         return schedulers
 
     @classmethod
-    def test(cls, cfg: Any, model: nn.Module, label: str = "evaluation") -> dict[str, float]:
+    def test(cls, cfg: Any, model: nn.Module, label: str = ALONE, checkpoint: Path | None = None) -> dict[str, float]:
         """What the host calls to evaluate: :func:`~xreid_plugin.engine.evaluation.evaluate_test_sets`."""
-        return evaluate_test_sets(cfg, model, label)
+        return evaluate_test_sets(cfg, model, label, checkpoint)
 
 
 def completed(cfg: Any) -> Any:

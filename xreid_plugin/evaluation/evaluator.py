@@ -36,6 +36,7 @@ class CrossModalityEvaluator(ReidEvaluator):
         reports: the raw ranking of each direction.
         substituted_frames: how many frames of the clips were replaced by others; set by the code that reads the clips.
         model: the fingerprint of the model that embeds, which saved features carry; set by the code that runs it.
+        weights: the hash of its weights; set by the same.
     """
 
     def __init__(self, cfg: Any, dataset: VideoCrossModalityDataset) -> None:
@@ -45,7 +46,7 @@ class CrossModalityEvaluator(ReidEvaluator):
         self.tracklets: list[Tracklet] = with_halves(dataset.test) if self._ranking.temporal else dataset.test
         self.reports: dict[str, RankMetrics] = {}
         self.substituted_frames = 0
-        self.model = ""
+        self.model = self.weights = ""
         self._save_to = features_path(cfg, type(dataset).__name__)
         if self._save_to is not None:
             # Now, rather than after hours of embedding.

@@ -1,17 +1,13 @@
-"""Features to metrics, the same way for an evaluation during a run and for a later one from a file; tables of them.
+"""Features to metrics, the same way for an evaluation during a run and for a later one from a file.
 
 Shapes: Q queries, G gallery entries, N = Q + G, F dimensions.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import torch
-from tabulate import tabulate
 from torch.nn import functional as F
 
 from xreid_plugin.data.tracklet import RetrievalTask
@@ -28,7 +24,6 @@ from xreid_plugin.evaluation.metrics import (
 )
 from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
 from xreid_plugin.evaluation.rerank import jaccard_distance, query_expansion, temporal_jaccard_distance
-from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import resolve_device
 
 RANKS = (1, 5, 10, 20)
@@ -136,62 +131,3 @@ def in_percent(result: RankMetrics) -> dict[str, float]:
     """Rank-1, 5, 10, 20, mAP and mINP of a ranking, by name."""
     values = [*map(result.rank, RANKS), result.mAP, result.mINP]
     return {name: 100 * float(value) for name, value in zip(METRICS, values, strict=True)}
-
-
-def title_of(label: str) -> str:
-    """An evaluation's label as people read it: "even frames" for "evaluation even", which names the file."""
-    frames = label.removeprefix("evaluation ")
-    return label if frames == label else f"{frames} frames"
-
-
-def results_table(evaluations: Mapping[str, Mapping[str, float]]) -> str:
-    """A Markdown table with one row per evaluation and ranking, such as "I2V" and "I2V-reranked".
-
-    Args:
-        evaluations: by label, such as "before training", the metrics in percent under the evaluator's names, the same
-            names for each label.
-    """
-    names = [key.rpartition("/") for key in next(iter(evaluations.values()))]
-    directions = dict.fromkeys(direction for direction, _, _ in names)
-    columns = list(dict.fromkeys(metric for _, _, metric in names))
-    rows = [
-        [direction, label, *(results[f"{direction}/{metric}"] for metric in columns)]
-        for direction in directions
-        for label, results in evaluations.items()
-    ]
-    return tabulate(rows, headers=["direction", "", *columns], tablefmt="pipe", floatfmt=".2f")
-
-
-class Results(NamedTuple):
-    """An evaluation, as its results_*.json has it.
-
-    Attributes:
-        metrics: in percent, by names such as "I2V/mAP".
-        protocol: under which they were found.
-        curves: by direction, the CMC in percent at ranks 1, 2, ...
-    """
-
-    metrics: Mapping[str, float]
-    protocol: Mapping[str, Any]
-    curves: Mapping[str, Sequence[float]]
-
-
-def write_results(
-    path: Path, results: Mapping[str, float], protocol: Mapping[str, object], curves: Mapping[str, Sequence[float]]
-) -> None:
-    """Writes :class:`Results` as JSON, whole or not at all."""
-    text = json.dumps(Results(dict(results), dict(protocol), dict(curves))._asdict(), indent=2)
-    replace_atomically(path, lambda part: part.write_text(text + "\n"))
-
-
-def read_results(path: Path) -> Results:
-    """Reads what :func:`write_results` wrote.
-
-    Raises:
-        OSError: there is no such file.
-        ValueError: it is of another form.
-    """
-    try:
-        return Results(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no file of results of this version ({error}): evaluate again.") from error

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES
 from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.restore import RestoredModel
-from xreid_plugin.modeling.fingerprint import fingerprint
+from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
 
 # The first with GELU as one operator; onnxruntime has read it since 1.17.
 OPSET = 20
@@ -92,7 +92,7 @@ def facts(source: RestoredModel, raw: bool) -> dict[str, str]:
         "raw": json.dumps(raw),
         "pixel_mean": json.dumps([float(value) for value in cfg.MODEL.PIXEL_MEAN]),
         "pixel_std": json.dumps([float(value) for value in cfg.MODEL.PIXEL_STD]),
-        "fingerprint": fingerprint(source.model, cfg, TRAINING_ONLY),
+        "fingerprint": fingerprint(weights_hash(source.model, TRAINING_ONLY), cfg),
         "checkpoint": source.path.name,
         "config": cfg.dump(),
     }

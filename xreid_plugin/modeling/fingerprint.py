@@ -35,20 +35,33 @@ def embedding_facts(cfg: Any) -> dict[str, Any]:
     }
 
 
-def fingerprint(model: nn.Module, cfg: Any, leave_out: tuple[str, ...]) -> str:
+def fingerprint(weights: str, cfg: Any) -> str:
     """SHA-256 over the weights and the settings that an embedding depends on.
 
     The precision of autocast is not one of them: embeddings in bfloat16 and float32 may be compared.
 
     Args:
-        model: the model with its trained weights.
-        cfg: the configuration that it was built from.
+        weights: their hash, from :func:`weights_hash`.
+        cfg: the configuration that the model was built from.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    facts = [embedding_facts(cfg), weights]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def weights_hash(model: nn.Module, leave_out: tuple[str, ...]) -> str:
+    """SHA-256 over the weights that an embedding depends on.
+
+    Args:
+        model: not wrapped.
         leave_out: prefixes of the names of weights that only training uses; classifiers are left out too.
 
     Returns:
         64 hexadecimal digits, the same on every device, whatever else a checkpoint holds.
     """
-    digest = hashlib.sha256(json.dumps(embedding_facts(cfg), sort_keys=True).encode())
+    digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         if name.startswith(leave_out) or "classifier" in name or name.endswith("num_batches_tracked"):
             continue

@@ -5,8 +5,8 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from fastreid.config import CfgNode
 
@@ -16,15 +16,15 @@ from xreid_plugin.engine.evaluation import evaluate_test_set
 from xreid_plugin.engine.record import lines_before
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
-from xreid_plugin.evaluation.ranking import read_results, title_of
+from xreid_plugin.evaluation.results import Results, dataset_title, protocol_line, read_results
 from xreid_plugin.host.configuration import leaves
-from xreid_plugin.modeling.fingerprint import fingerprint
+from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
 from xreid_plugin.torch_files import NOTE
 
 # Iterations or epochs, ascending, and a scalar's values there.
 Series = tuple[Sequence[int], Sequence[float]]
 
-_RESULTS = re.compile(r"results_(?:(?P<set>.+)_)?(?P<label>before_training|epoch_(?P<epoch>\d+)|evaluation_\w+)")
+_RESULTS = re.compile(r"results_(?:(?P<set>.+)_)?(?P<label>before_training|epoch_(?P<epoch>\d+)|evaluation_.+)")
 # The table that the host's log begins with lies between two such rules.
 _ENVIRONMENT = re.compile(r"^-{5,}  -{5,}\n(.*?)^-{5,}  -{5,}$", re.DOTALL | re.MULTILINE)
 # Keys about this machine, or without influence on the run's metrics.
@@ -36,20 +36,31 @@ class Evaluation:
     """One evaluation of a run.
 
     Attributes:
-        label: such as "epoch 12" or "dense frames".
+        label: such as "epoch 12", or the name of the checkpoint that was evaluated.
         epoch: after which training made it, 0 before the first; None for one that was asked for by itself.
         dataset: the test set; empty in a run with one.
-        metrics: in percent, by names such as "I2V/mAP".
-        protocol: the protocol under which it was made.
-        curves: by direction, the CMC in percent at ranks 1, 2, ...
+        results: with the protocol and the model that they are of.
     """
 
     label: str
     epoch: int | None
     dataset: str
-    metrics: Mapping[str, float]
-    protocol: Mapping[str, Any]
-    curves: Mapping[str, Sequence[float]]
+    results: Results
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """In percent, by names such as "I2V/mAP"."""
+        return self.results.metrics
+
+    @property
+    def curves(self) -> Mapping[str, Sequence[float]]:
+        """By direction, the CMC in percent at ranks 1, 2, ..."""
+        return self.results.curves
+
+    @property
+    def is_of_the_run(self) -> bool:
+        """Whether the model is the run's own: weights from elsewhere may be evaluated into its folder, too."""
+        return not PurePath(self.results.model["checkpoint"]).is_absolute()
 
     @property
     def table(self) -> dict[str, dict[str, float]]:
@@ -59,6 +70,18 @@ class Evaluation:
             ranking, _, metric = name.rpartition("/")
             rows.setdefault(ranking, {})[metric] = value
         return rows
+
+
+class ResultsTable(NamedTuple):
+    """Evaluations whose metrics may stand side by side: of one test set and protocol, of the run or of other models.
+
+    Attributes:
+        title: the test set, the settings that most often differ, and whether the models are others than the run's.
+        evaluations: at least one, those of training first, in their order.
+    """
+
+    title: str
+    evaluations: Sequence[Evaluation]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +127,20 @@ class RunFolder:
         return cls(path, cfg, configuration, read_evaluations(path), read_history(path), read_environment(path))
 
     @property
+    def tables(self) -> list[ResultsTable]:
+        """All evaluations."""
+        groups: dict[tuple[str, bool, str], list[Evaluation]] = {}
+        for evaluation in self.evaluations:
+            groups.setdefault(_kind(evaluation), []).append(evaluation)
+        return [ResultsTable(_title(group[0]), group) for group in groups.values()]
+
+    @property
+    def trained_on(self) -> str:
+        """The training set; that people are drawn is known from the evaluations."""
+        drawn = any(evaluation.results.protocol.get("drawn") for evaluation in self.evaluations)
+        return dataset_title({"dataset": ", ".join(self.cfg.DATASETS.NAMES), "drawn": drawn})
+
+    @property
     def length(self) -> str:
         """How long the run was: "12 epochs", or "6 of 12 epochs" if it has not finished."""
         planned, per_epoch = self.cfg.SOLVER.MAX_EPOCH, self.cfg.SOLVER.ITERS_PER_EPOCH
@@ -143,18 +180,36 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
     found = []
     for file in folder.glob("results_*.json"):
         if match := _RESULTS.fullmatch(file.stem):
-            label = title_of(match["label"].replace("_", " "))
+            results, label = read_results(file), match["label"].replace("_", " ")
             epoch = 0 if label == "before training" else int(match["epoch"]) if match["epoch"] else None
-            results = read_results(file)
-            found.append(Evaluation(label, epoch, match["set"] or "", *results))
-    return sorted(found, key=lambda one: (one.dataset, one.epoch is None, one.epoch or 0, one.label))
+            # Of a run of the host's own program no name of a file is known.
+            checkpoint = PurePath(results.model["checkpoint"]).name or f"evaluated {results.model['time']}"
+            found.append(Evaluation(checkpoint if epoch is None else label, epoch, match["set"] or "", results))
+    return sorted(found, key=lambda one: (one.dataset, one.epoch is None, one.epoch or 0, one.results.model["time"]))
 
 
 def ends_of(evaluations: Sequence[Evaluation]) -> dict[str, tuple[Evaluation, Evaluation]]:
-    """By test set, the first and the last evaluation that training itself made, or else of any."""
+    """By test set, the last evaluation that training itself made, or else of any, and the first of its protocol."""
     trained = [evaluation for evaluation in evaluations if evaluation.epoch is not None] or evaluations
-    first = {evaluation.dataset: evaluation for evaluation in reversed(trained)}
-    return {evaluation.dataset: (first[evaluation.dataset], evaluation) for evaluation in trained}
+    last = {evaluation.dataset: evaluation for evaluation in trained}
+    first = {
+        evaluation.dataset: evaluation
+        for evaluation in reversed(trained)
+        if _kind(evaluation) == _kind(last[evaluation.dataset])
+    }
+    return {dataset: (first[dataset], evaluation) for dataset, evaluation in last.items()}
+
+
+def _kind(evaluation: Evaluation) -> tuple[str, bool, str]:
+    """Equal for evaluations that may stand side by side."""
+    settings = json.dumps(evaluation.results.settings, sort_keys=True)
+    return evaluation.dataset, not evaluation.is_of_the_run, settings
+
+
+def _title(evaluation: Evaluation) -> str:
+    protocol = evaluation.results.protocol
+    others = "" if evaluation.is_of_the_run else "other models than the run's: "
+    return f"{others}{dataset_title(protocol)}, {protocol_line(protocol)}"
 
 
 def read_environment(folder: Path) -> list[tuple[str, str]]:
@@ -188,7 +243,7 @@ def run_features(run: RunFolder, file: Path | None, make: bool, tell: Callable[[
         if saved.is_file():
             return load_features(saved)
         raise
-    model, checkpoint = fingerprint(restored.model, restored.cfg, TRAINING_ONLY), restored.path
+    model, checkpoint = fingerprint(weights_hash(restored.model, TRAINING_ONLY), restored.cfg), restored.path
     kept = run.path / f"features_{checkpoint.stem}.npz"
     for candidate in (saved, kept):
         if candidate.is_file() and (data := load_features(candidate)).protocol.get("model") == model:

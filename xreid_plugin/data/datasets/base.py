@@ -14,6 +14,8 @@ from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, RetrievalT
 logger = logging.getLogger(__name__)
 
 TRAIN = "train"
+# A set of drawn people has this file in its folder: its layout and how it was drawn.
+DRAWN = "synthetic.json"
 _NAMES_SHOWN = 3
 
 
@@ -103,6 +105,7 @@ class VideoCrossModalityDataset(Dataset):
         self.counts = self._count(listed, train, min_length)
         self.protocol = {
             "dataset": type(self).__name__,
+            "drawn": (self.home / DRAWN).is_file(),
             "min_length": min_length,
             **(options or {}),
             "identities": {TRAIN: self.num_train_pids, "test": len({tracklet.pid for tracklet in self.test})},
@@ -136,7 +139,8 @@ class VideoCrossModalityDataset(Dataset):
             if counts.listed
         ]
         table = tabulate(rows, headers=headers, tablefmt="pipe", numalign="left")
-        logger.info(f"=> Loaded {type(self).__name__}:\n{table}")
+        drawn = " layout, drawn people" if self.protocol["drawn"] else ""
+        logger.info(f"=> Loaded {type(self).__name__}{drawn}:\n{table}")
 
     def _count(
         self, listed: ListedTracklets, train: Sequence[Tracklet], min_length: int

@@ -15,12 +15,12 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
+from xreid_plugin.data.datasets.base import DRAWN
 from xreid_plugin.data.synthetic.person import draw_person
 from xreid_plugin.data.synthetic.plan import SyntheticSettings, TrackletPlan, plan_tracklets
 from xreid_plugin.data.synthetic.render import render_tracklet
 from xreid_plugin.data.tracklet import Modality
 
-MARK = "synthetic.json"  # A written set's layout and settings. Only a folder that has one is ever overwritten.
 BUPT_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")
 Drawing = tuple[TrackletPlan, list[Path]]  # A tracklet and the file of each of its frames.
 
@@ -130,7 +130,7 @@ def _write(file: Path, lines: Sequence[str]) -> None:
 def _staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: bool) -> Iterator[Path]:
     """A folder beside ``root`` to write a set into, which takes the place of ``root`` when the block ends well."""
     if root.is_file() or (root.exists() and any(root.iterdir())):
-        if not (root / MARK).is_file():
+        if not (root / DRAWN).is_file():
             raise FileExistsError(f"{root} is no empty folder and no synthetic set: name another output")
         if not overwrite:
             raise FileExistsError(f"{root} holds a synthetic set: name another output, or replace it with --overwrite")
@@ -139,7 +139,7 @@ def _staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: boo
     part.mkdir(parents=True)
     try:
         yield part
-        (part / MARK).write_text(json.dumps({"layout": layout, **asdict(settings)}, indent=2) + "\n")
+        (part / DRAWN).write_text(json.dumps({"layout": layout, **asdict(settings)}, indent=2) + "\n")
         if root.exists():
             shutil.rmtree(root)
         part.rename(root)

@@ -1,0 +1,56 @@
+import pytest
+
+from xreid_plugin.evaluation.ranking import METRICS
+from xreid_plugin.evaluation.results import (
+    ALONE,
+    Results,
+    read_results,
+    results_table,
+    set_results_aside,
+    write_results,
+)
+
+PROTOCOL = {"dataset": "HITSZVCM", "frames": "even", "same_camera": "exclude", "substituted_frames": 0}
+
+
+def results(weights="ab", **protocol):
+    return Results({"I2V/mAP": 50.0}, {**PROTOCOL, **protocol}, {"I2V": [25.0, 50.0]}, {"weights": weights})
+
+
+def test_the_table_has_a_row_a_ranking_and_evaluation():
+    labels, names = ("I2V", "I2V-reranked", "V2I"), [*METRICS, "TPR@FPR=1e-04"]
+    found = {f"{label}/{name}": 10.0 * i for i, label in enumerate(labels) for name in names}
+    table = results_table({"before": found, "after": found})
+    header, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines())
+    assert header == ["direction", "", *names]
+    assert rows == [
+        [label, when, *[f"{10 * i}.00"] * len(names)] for i, label in enumerate(labels) for when in ("before", "after")
+    ]
+
+
+def test_written_results_are_read_back(tmp_path):
+    path = write_results(tmp_path, "epoch 12", "", results())
+    assert path.name == "results_epoch_12.json"
+    assert read_results(path) == results()
+    path.write_text('{"metrics": {}}')
+    with pytest.raises(ValueError, match=r"results_epoch_12\.json"):
+        read_results(path)
+
+
+def test_evaluations_share_a_file_only_where_model_and_protocol_are_one(tmp_path):
+    different = [results(), results("cd"), results(same_camera="keep"), results(frames="dense"), results(dataset="B")]
+    files = {write_results(tmp_path, ALONE, "", one) for one in different}
+    assert len(files) == 5
+    # What was met under a protocol is not a setting.
+    assert write_results(tmp_path, ALONE, "", results(substituted_frames=3)) in files
+    assert write_results(tmp_path, ALONE, "Set", results()).name.startswith("results_Set_evaluation_even_")
+
+
+def test_results_of_an_earlier_run_are_set_aside(tmp_path):
+    for label in ("epoch 1", "epoch 2"):
+        write_results(tmp_path, label, "", results())
+    set_results_aside(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "results_epoch_1.json.previous",
+        "results_epoch_2.json.previous",
+    ]
