@@ -67,7 +67,7 @@ def test_each_test_set_is_embedded_by_its_own_cameras_or_without(small_set, tmp_
 
 
 def test_no_camera_means_the_embedding_without_one():
-    tower = ClipVisionTower(model="xreid-tiny", image_size=(32, 16), cameras=[0, 1], unseen_camera="none").eval()
+    tower = ClipVisionTower(model="xreid-tiny", image_size=(32, 16), cameras=[0, 1]).eval()
     image = torch.randn(1, 3, 32, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.equal(tower(image, torch.tensor([NO_CAMERA])).tokens, tower(image).tokens)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from fastreid.evaluation import inference_context, inference_on_dataset
+from fastreid.evaluation import inference_context
 from fastreid.utils import comm
 from torch import nn
 from tqdm import tqdm
@@ -77,7 +77,6 @@ class WholePass:
     """A loader with a progress bar on the main process, which collects what was bad of its frames.
 
     Attributes:
-        dataset: of the loader; the host asks for its length.
         faults: of the clips read so far whose frames were bad.
     """
 
@@ -89,7 +88,6 @@ class WholePass:
         """
         self._loader = loader
         self._what = what
-        self.dataset = loader.dataset
         self.faults: list[ClipFaults] = []
 
     def __len__(self) -> int:
@@ -133,7 +131,7 @@ def log_bad_frames(what: str, clips: Sequence[ClipFaults]) -> int:
 
 
 def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityEvaluator) -> dict[str, float]:
-    """Runs the host's inference loop over the test clips.
+    """Embeds and ranks the test clips; unlike the host's loop it waits for no batch, so that a GPU has always work.
 
     Args:
         embedder: of clips.
@@ -149,7 +147,11 @@ def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityE
         evaluator.weights = weights_hash(bare, TRAINING_ONLY)
         evaluator.model = fingerprint(evaluator.weights, evaluator.cfg)
     clips = WholePass(loader, "Evaluating")
-    metrics: dict[str, float] = inference_on_dataset(embedder, clips, evaluator)
+    evaluator.reset()
+    with inference_context(embedder), torch.inference_mode():
+        for batch in clips:
+            evaluator.process(batch, embedder(batch))
+    metrics: dict[str, float] = evaluator.evaluate()
     evaluator.substituted_frames = log_bad_frames("Evaluating", clips.faults)
     return metrics
 

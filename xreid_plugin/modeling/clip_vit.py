@@ -57,7 +57,6 @@ class ClipVisionTower(nn.Module):
         image_size: tuple[int, int],
         cameras: Sequence[int] = (),
         sie_coe: float = 1.0,
-        unseen_camera: str = "error",
         freeze_patch: bool = True,
     ) -> None:
         """Build the tower with fresh weights.
@@ -67,8 +66,6 @@ class ClipVisionTower(nn.Module):
             image_size: (H, W) in pixels, multiples of the model's patch size.
             cameras: the dataset's camera numbers, in any order; empty means no camera embedding.
             sie_coe: factor on the camera embedding.
-            unseen_camera: what eval mode does with a camera outside ``cameras``: "error", or "none" for a frame
-                without camera embedding.
             freeze_patch: whether the patch convolution keeps its weights in training.
 
         Raises:
@@ -85,7 +82,6 @@ class ClipVisionTower(nn.Module):
         self.embed_dim: int = self.visual.conv1.out_channels
         self.projected_dim: int = self.visual.output_dim
         self.sie_coe = sie_coe
-        self.unseen_camera = unseen_camera
 
         known = sorted(set(cameras))
         self.num_cameras = len(known)
@@ -105,7 +101,6 @@ class ClipVisionTower(nn.Module):
             "image_size": (height, width),
             "cameras": backbone.CAMERAS if backbone.CAMERA_EMBEDDING else (),
             "sie_coe": backbone.SIE_COE,
-            "unseen_camera": backbone.UNSEEN_CAMERA,
             "freeze_patch": backbone.FREEZE_PATCH,
         }
 
@@ -114,13 +109,12 @@ class ClipVisionTower(nn.Module):
 
         Args:
             images: (F, 3, H, W) floating point, normalised; any memory format.
-            camids: (F,) int64, the dataset's camera numbers; None runs without camera embedding.
+            camids: (F,) int64, the dataset's camera numbers; a frame of one that is not among ``camera_numbers``, or
+                all where this is None, have no camera embedding. Whoever knows the numbers before they are on a GPU
+                refuses them (MODEL.BACKBONE.UNSEEN_CAMERA): here it would have to wait to read them.
 
         Returns:
             Tokens and projected class tokens; in the autocast dtype where autocast is on.
-
-        Raises:
-            ValueError: in eval mode with ``unseen_camera="error"``, a camera that is not among ``camera_numbers``.
         """
         visual = self.visual
         patches = visual.conv1(images).flatten(2).transpose(1, 2)
@@ -138,13 +132,6 @@ class ClipVisionTower(nn.Module):
         # searchsorted warns on a strided input, which expand() over the frames of a clip gives.
         rows = torch.searchsorted(self.camera_numbers, camids.contiguous()).clamp(max=self.num_cameras - 1)
         known = self.camera_numbers[rows] == camids
-        # Training cameras are all known by construction; checking would make the CPU wait for the device.
-        if not self.training and self.unseen_camera == "error" and not bool(known.all()):
-            raise ValueError(
-                f"cameras {sorted(set(camids[~known].tolist()))} have no embedding: the tower knows "
-                f"{self.camera_numbers.tolist()}. Set MODEL.BACKBONE.UNSEEN_CAMERA to 'none' to embed their frames "
-                "without a camera, or train with them."
-            )
         cameras = F.embedding(rows, self.camera_embedding) * known.unsqueeze(1)
         return class_token + self.sie_coe * cameras.unsqueeze(1)
 
