@@ -1,6 +1,5 @@
 import json
 import logging
-import math
 
 import huggingface_hub.constants
 import open_clip
@@ -166,15 +165,6 @@ def test_tag_out_of_reach_or_unknown_says_how_to_give_a_file(tmp_path, monkeypat
 
 
 sides = st.integers(1, 9)
-
-
-@given(source=st.tuples(sides, sides), target=st.tuples(sides, sides))
-def test_class_row_is_kept_and_a_constant_stays_one(source, target):
-    positions = torch.full((1 + math.prod(source), 2), 0.75)
-    positions[0] = torch.tensor([5.0, -5.0])
-    resized = resize_positions(positions, source, target)
-    assert_close(resized[0], positions[0], rtol=0, atol=0)
-    assert_close(resized[1:], torch.full((math.prod(target), 2), 0.75))
 
 
 def resampled(values, length):

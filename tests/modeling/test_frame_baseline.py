@@ -5,7 +5,6 @@ from fastreid.utils.events import EventStorage
 
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import IMAGES, TARGETS
-from xreid_plugin.modeling.frame_baseline import ClipPool
 
 FRAMES = 3
 # MGN cuts its map of a sixteenth of this into two and into three parts.
@@ -32,13 +31,6 @@ def config(architecture="Baseline"):
 def batch():
     images = torch.randint(0, 256, (4, FRAMES, 3, *SIZE), dtype=torch.uint8)
     return {IMAGES: images, TARGETS: torch.tensor([0, 1, 0, 1])}
-
-
-def test_clip_pool_averages_the_frames_of_each_clip():
-    maps = torch.randn(2 * FRAMES, 5, 4, 2)
-    pooled = ClipPool(torch.nn.AdaptiveAvgPool2d(1), FRAMES)(maps)
-    expected = torch.stack([maps[:FRAMES].mean((0, 2, 3)), maps[FRAMES:].mean((0, 2, 3))])
-    torch.testing.assert_close(pooled[..., 0, 0], expected)
 
 
 @pytest.mark.parametrize("architecture", ["Baseline", "MGN"])

@@ -74,13 +74,6 @@ def test_the_cross_attention_block_is_its_formula_in_values_and_gradients(heads,
     assert_close(ours, theirs)
 
 
-def test_attention_weights_are_those_that_the_block_uses():
-    block = randomised(CrossAttentionBlock(D, HEADS, 4.0))
-    weights = block.attention_weights(random(2, 1, D), random(2, L, D, seed=1))
-    assert weights.shape == (2, HEADS, 1, L)
-    assert_close(weights.sum(-1), torch.ones(2, HEADS, 1, dtype=torch.float64))
-
-
 def source_of(frame, channel, frames, dim, stride):
     """Equation 5: which frame a channel comes from; at the ends the frame's own."""
     quarter = dim // 4

@@ -51,15 +51,6 @@ def test_refresh_is_the_normalised_mean_of_an_identity_in_a_modality():
     assert_close(memory.visible, torch.tensor([[0.0, 1.0], [-0.6, 0.8], [ones, ones]]))
 
 
-def test_opposite_features_still_count_as_present():
-    memory = PrototypeMemory(1, 2, 0.1, "joint")
-    features = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])
-    memory.refresh(features, torch.tensor([0, 0, 0]), torch.tensor([IR, IR, VIS]))
-    # Their mean has no direction; it must not be mistaken for a missing modality.
-    assert memory.infrared.tolist() == [[0.0, 0.0]]
-    assert memory.visible.tolist() == [[0.0, 1.0]]
-
-
 def test_joint_update_by_hand():
     # Identity 0: M_r = (1, 0), M_v = (0, 1). Its clips: infrared (0.8, 0.6), visible (0.6, 0.8).
     memory = make_memory(momentum=0.25, update="joint")
@@ -72,14 +63,6 @@ def test_joint_update_by_hand():
     assert_close(similarity.cross, torch.tensor(0.6))
 
 
-def test_of_several_clips_the_least_similar_counts_whatever_its_norm():
-    memory = make_memory(update="intra", momentum=0.0)
-    clips = [9 * unit(0.8, 0.6), 0.01 * unit(0.6, 0.8), 5 * unit(0.96, 0.28)]
-    observe(memory, *((clip, 0, IR) for clip in clips))
-    memory.update()
-    assert_close(memory.infrared[0], unit(0.6, 0.8))
-
-
 def test_of_equally_unlike_clips_the_first_counts():
     # Mirror images about the prototype are equally like it, to the bit.
     for first, second in [((0.8, 0.6), (0.8, -0.6)), ((0.8, -0.6), (0.8, 0.6))]:
@@ -87,15 +70,6 @@ def test_of_equally_unlike_clips_the_first_counts():
         observe(memory, (unit(1, 0), 0, IR), (unit(*first), 0, IR), (unit(*second), 0, IR))
         memory.update()
         assert_close(memory.infrared[0], unit(*first))
-
-
-def test_a_memory_that_no_clip_may_update_stays():
-    memory = make_memory(update="intra")
-    observe(memory, (unit(0.6, 0.8), 0, IR))
-    memory.update()
-    assert torch.equal(memory.visible, torch.eye(2).flip(0))
-    assert torch.equal(memory.infrared[1], torch.tensor([0.0, 1.0]))
-    assert not torch.equal(memory.infrared[0], torch.tensor([1.0, 0.0]))
 
 
 def plain_update(memory, own_modality, features, targets, modalities, momentum, rule):
@@ -158,22 +132,6 @@ def test_update_needs_an_observation_of_its_own():
     once = memory.infrared.clone()
     assert memory.update() is None
     assert torch.equal(memory.infrared, once)
-
-
-def test_a_later_batch_takes_the_place_of_one_that_was_not_used():
-    memory = make_memory(momentum=0.0, update="intra")
-    observe(memory, (unit(0.6, 0.8), 0, IR))
-    observe(memory, (unit(0.8, 0.6), 1, IR))
-    memory.update()
-    assert_close(memory.infrared, torch.stack([unit(1, 0), unit(0.8, 0.6)]))
-
-
-def test_update_never_waits_for_the_device():
-    # Tensors on the meta device have no values, so whatever would read one raises.
-    memory = make_memory().to("meta")
-    numbers = torch.zeros(4, dtype=torch.int64, device="meta")
-    memory.observe(torch.empty(4, 2, device="meta"), numbers, numbers)
-    assert memory.update() is not None
 
 
 def update_on_rank(rank, folder):

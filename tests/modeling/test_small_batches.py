@@ -53,13 +53,3 @@ def test_losses_and_gradients_are_finite(case):
 def test_a_batch_of_one_identity_has_no_triplet(case):
     off, *content = CASES[case]
     assert make_model(off).train()(batch(*content))["loss_triplet"].item() == 0
-
-
-def test_a_single_frame_is_embedded():
-    model = make_model(SINGLE_FRAME).eval()
-    assert torch.isfinite(model(batch([0], [0], 1))).all()
-
-
-def test_a_single_clip_in_training_is_refused_by_batch_norm():
-    with pytest.raises(ValueError, match="more than 1 value per channel"):
-        make_model(SINGLE_FRAME).train()(batch([0], [0], 1))

@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 _TRIAL_ROWS, _TRIAL_TOKENS = 2, 5
 
 
-def compile_blocks(model: nn.Module, device: torch.device, autocast: AbstractContextManager[Any]) -> int:
+def compile_blocks(
+    model: nn.Module, device: torch.device, autocast: AbstractContextManager[Any], backend: str = "inductor"
+) -> int:
     """Compiles the tower's and MII's blocks in place, unless a trial on this machine fails; then logs why.
 
     Parameters keep their names. The code itself is generated in the first forward pass, and again for each image size.
@@ -30,6 +32,7 @@ def compile_blocks(model: nn.Module, device: torch.device, autocast: AbstractCon
         model: any model; its blocks are found by their class.
         device: the device that it will run on.
         autocast: the autocast context that it will run in.
+        backend: torch.compile's.
 
     Returns:
         The number of blocks that are compiled.
@@ -43,14 +46,14 @@ def compile_blocks(model: nn.Module, device: torch.device, autocast: AbstractCon
     kinds = {type(block): block for block in blocks}
     try:
         for block in kinds.values():
-            _try(block, device, autocast)
+            _try(block, device, autocast, backend)
     # The errors of a missing compiler, an old driver or an unknown processor have no common base class.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         logger.warning(f"MODEL.COMPILE does not work here, so the model runs uncompiled: {reason}")
         return 0
     for block in blocks:
-        block.compile()
+        block.compile(backend=backend)
     logger.info(f"Compiled {len(blocks)} transformer blocks")
     return len(blocks)
 
@@ -63,10 +66,10 @@ def transformer_blocks(model: nn.Module) -> Iterator[nn.Module]:
     return (module for module in model.modules() if isinstance(module, kinds))
 
 
-def _try(block: nn.Module, device: torch.device, autocast: AbstractContextManager[Any]) -> None:
+def _try(block: nn.Module, device: torch.device, autocast: AbstractContextManager[Any], backend: str) -> None:
     """Compiles a copy of the block, and runs it forward and backward on a few tokens."""
     trial = copy.deepcopy(block).to(device)
-    trial.compile()
+    trial.compile(backend=backend)
     width = next(module for module in trial.modules() if isinstance(module, nn.LayerNorm)).normalized_shape[0]
     leaf = torch.zeros(_TRIAL_ROWS, _TRIAL_TOKENS, width, device=device, requires_grad=True)
     with autocast, torch.enable_grad():
