@@ -36,9 +36,10 @@ def test_without_camera_it_is_the_forward_of_open_clip(size):
 
 def test_shapes_are_as_announced():
     tower = make_tower(image_size=(48, 24))
-    tokens, projected = tower(frames(2, (48, 24)), torch.tensor([2, 9]))
+    tokens, class_tokens, projected = tower(frames(2, (48, 24)), torch.tensor([2, 9]))
     assert tower.grid == (6, 3)
     assert tokens.shape == (2, 1 + 6 * 3, tower.embed_dim) == (2, 19, 128)
+    assert class_tokens.shape == (2, tower.embed_dim)
     assert projected.shape == (2, tower.projected_dim) == (2, 64)
     assert tower.num_cameras == 3
     assert tower.camera_numbers.tolist() == [2, 5, 9]
@@ -146,3 +147,28 @@ def test_host_builds_it_with_weights_of_a_file(tmp_path, caplog):
         tower = build_backbone(make_cfg(PRETRAIN=True, PRETRAIN_PATH=str(tmp_path / "tower.pt"), CAMERAS=[1]))
     assert_close(tower.visual.transformer.state_dict(), trained.visual.transformer.state_dict())
     assert "positional_embedding 4x4 to 4x2" in caplog.text
+
+
+def gradients(tower, patches):
+    """What the tower gives, in float64, and the parameters' gradients from the class token and its projection."""
+    tower = copy.deepcopy(tower).double()
+    found = tower(frames(3).double(), torch.tensor([2, 5, 9]), patches)
+    (found.class_tokens.sin().sum() + found.projected.square().sum()).backward()
+    return found, {name: parameter.grad for name, parameter in tower.named_parameters()}
+
+
+@pytest.mark.parametrize("checkpointed", [False, True])
+@pytest.mark.parametrize("patches", ["detached", "left out"])
+def test_without_a_gradient_of_the_patches_values_and_gradients_are_the_same(patches, checkpointed):
+    tower = make_tower()
+    for parameter in tower.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    tower.set_grad_checkpointing(checkpointed)
+    whole, expected = gradients(tower, "learning")
+    found, actual = gradients(tower, patches)
+    close = {"rtol": 1e-10, "atol": 1e-12}
+    tokens = whole.tokens if patches == "detached" else whole.tokens[:, :1]
+    assert not found.tokens.requires_grad
+    assert_close(found.tokens, tokens.detach(), **close)
+    assert_close((found.class_tokens, found.projected), (whole.class_tokens, whole.projected), **close)
+    assert_close(actual, expected, **close)

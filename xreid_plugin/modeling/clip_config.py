@@ -11,7 +11,7 @@ import open_clip
 from open_clip.transformer import LayerNorm, QuickGELU, VisionTransformer
 from torch import nn
 
-from xreid_plugin.modeling.clip_blocks import SelfAttention
+from xreid_plugin.modeling.attention import LastBlock, SelfAttention
 
 SHIPPED_CONFIGS = Path(__file__).parent / "clip_configs"
 
@@ -104,6 +104,7 @@ def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransfor
     )
     for block in tower.transformer.resblocks:
         block.attn = SelfAttention(block.attn)
+    tower.transformer.resblocks[-1] = LastBlock(tower.transformer.resblocks[-1])
     return tower
 
 

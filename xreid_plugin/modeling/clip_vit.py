@@ -6,28 +6,34 @@ Shapes: F frames (B·T of them), H×W pixels, L = h·w patches, D token width, E
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from fastreid.config import configurable
 from fastreid.modeling.backbones.build import BACKBONE_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 logger = logging.getLogger(__name__)
 
 _CAMERA_INIT_STD = 0.02
+
+Patches = Literal["learning", "detached", "left out"]
 
 
 class ClipTokens(NamedTuple):
     """The tower's outputs for each frame.
 
     Attributes:
-        tokens: (F, 1+L, D) after the final layer norm; the class token first, then the patches row by row.
+        tokens: (F, 1+L, D) after the final layer norm; the class token first, then the patches row by row. Without
+            gradient where patches are "detached"; (F, 1, D) where they are "left out".
+        class_tokens: (F, D), the first of them, with gradient.
         projected: (F, E) the class token in CLIP's joint space.
     """
 
     tokens: Tensor
+    class_tokens: Tensor
     projected: Tensor
 
 
@@ -104,7 +110,7 @@ class ClipVisionTower(nn.Module):
             "freeze_patch": backbone.FREEZE_PATCH,
         }
 
-    def forward(self, images: Tensor, camids: Tensor | None = None) -> ClipTokens:
+    def forward(self, images: Tensor, camids: Tensor | None = None, patches: Patches = "learning") -> ClipTokens:
         """Encode frames one by one.
 
         Args:
@@ -112,17 +118,33 @@ class ClipVisionTower(nn.Module):
             camids: (F,) int64, the dataset's camera numbers; a frame of one that is not among ``camera_numbers``, or
                 all where this is None, have no camera embedding. Whoever knows the numbers before they are on a GPU
                 refuses them (MODEL.BACKBONE.UNSEEN_CAMERA): here it would have to wait to read them.
+            patches: what the tokens are for: "learning" of all, reading them "detached", or nothing ("left out").
 
         Returns:
-            Tokens and projected class tokens; in the autocast dtype where autocast is on.
+            Tokens and class tokens; in the autocast dtype where autocast is on.
         """
         visual = self.visual
-        patches = visual.conv1(images).flatten(2).transpose(1, 2)
+        embedded = visual.conv1(images).flatten(2).transpose(1, 2)
         # Summed in the parameters' precision: a camera's small offset must not be rounded away under autocast.
-        class_token = self._class_tokens(patches.shape[0], camids).to(patches.dtype)
-        tokens = torch.cat([class_token, patches], dim=1) + visual.positional_embedding.to(patches.dtype)
-        tokens = visual.ln_post(visual.transformer(visual.ln_pre(tokens)))
-        return ClipTokens(tokens=tokens, projected=tokens[:, 0] @ visual.proj)
+        class_token = self._class_tokens(len(embedded), camids).to(embedded.dtype)
+        tokens = torch.cat([class_token, embedded], dim=1) + visual.positional_embedding.to(embedded.dtype)
+        tokens = visual.ln_pre(tokens)
+        *blocks, last = visual.transformer.resblocks
+        for block in blocks:
+            tokens = self._run(block, tokens)
+        if patches == "learning" or (patches == "detached" and not torch.is_grad_enabled()):
+            tokens = visual.ln_post(self._run(last, tokens))
+            class_tokens = tokens[:, 0]
+        else:
+            class_tokens = visual.ln_post(self._run(last, tokens, first_only=True))[:, 0]
+            with torch.no_grad():
+                tokens = visual.ln_post(last(tokens)) if patches == "detached" else class_tokens.detach()[:, None]
+        return ClipTokens(tokens, class_tokens, class_tokens @ visual.proj)
+
+    def _run(self, block: nn.Module, tokens: Tensor, **options: Any) -> Tensor:
+        if not self.visual.transformer.grad_checkpointing:
+            return block(tokens, **options)
+        return checkpoint(block, tokens, use_reentrant=False, **options)
 
     def _class_tokens(self, num_frames: int, camids: Tensor | None) -> Tensor:
         """(F, 1, D): the class embedding, plus each frame's camera where one is given and known."""

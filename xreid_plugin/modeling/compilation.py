@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from xreid_plugin.modeling.attention import LastBlock
 from xreid_plugin.modeling.mii import CrossAttentionBlock, FirstPlaceBlock
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def transformer_blocks(model: nn.Module) -> Iterator[nn.Module]:
     """The blocks of open_clip's towers and of MII, in the model's order."""
     from open_clip.transformer import ResidualAttentionBlock
 
-    kinds = (ResidualAttentionBlock, CrossAttentionBlock, FirstPlaceBlock)
+    kinds = (ResidualAttentionBlock, LastBlock, CrossAttentionBlock, FirstPlaceBlock)
     return (module for module in model.modules() if isinstance(module, kinds))
 
 

@@ -9,40 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-
-class QueryAttention(nn.Module):
-    """Multi-head attention of a few queries over many tokens.
-
-    Keys and values are never computed. W_k moves to the query's side and W_v behind the weighted sum, which gives the
-    same numbers: (W_q·q)ᵀ(W_k·y) = (W_kᵀ·W_q·q)ᵀ·y and Σ w·(W_v·y) = W_v·Σ w·y. For one query a row this replaces two
-    D×D products a token by 2·H·D multiplications.
-    """
-
-    def __init__(self, dim: int, num_heads: int) -> None:
-        """D, and H, which divides it."""
-        super().__init__()
-        self.num_heads = num_heads
-        self.to_query = nn.Linear(dim, dim, bias=False)
-        self.to_key = nn.Linear(dim, dim, bias=False)
-        self.to_value = nn.Linear(dim, dim, bias=False)
-        self.to_out = nn.Linear(dim, dim)
-
-    def forward(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Queries (R, Q, D), keys and values (R, M, D) before their projections -> (R, Q, D)."""
-        read = self.weights(queries, keys).flatten(1, 2) @ values
-        heads = read.unflatten(1, (-1, self.num_heads))
-        out = torch.einsum("rqhc,hdc->rqhd", heads, self._per_head(self.to_value))
-        return self.to_out(out.flatten(2))
-
-    def weights(self, queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-        """How much each query attends to each token: (R, Q, D), (R, M, D) -> (R, Q, H, M), summing to 1 over M."""
-        query = self.to_query(queries).unflatten(2, (self.num_heads, -1))
-        absorbed = torch.einsum("rqhd,hdc->rqhc", query, self._per_head(self.to_key))
-        scores = absorbed.flatten(1, 2) @ keys.transpose(1, 2) * query.shape[-1] ** -0.5
-        return scores.softmax(-1).to(keys.dtype).unflatten(1, (-1, self.num_heads))
-
-    def _per_head(self, projection: nn.Linear) -> torch.Tensor:
-        return projection.weight.unflatten(0, (self.num_heads, -1))
+from xreid_plugin.modeling.attention import QueryAttention
 
 
 def _mlp(dim: int, ratio: float) -> nn.Sequential:

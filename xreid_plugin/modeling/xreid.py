@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, LENGTHS, MODALITIES, TARGETS
 from xreid_plugin.losses.build import LossTerm, build_losses, computed_terms
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
-from xreid_plugin.modeling.clip_vit import ClipVisionTower
+from xreid_plugin.modeling.clip_vit import ClipTokens, ClipVisionTower, Patches
 from xreid_plugin.modeling.gather import GlobalBatch
 from xreid_plugin.modeling.heads import FrameFeatures, XReIDHead
 from xreid_plugin.modeling.mii import build_interactions
@@ -134,12 +134,13 @@ class XReID(nn.Module):
             camids: (B,) int64, the dataset's camera numbers; None leaves the camera embedding out.
             lengths: (B,) int64, 1..T: frames of a clip before it repeats its last; None means T.
         """
-        tokens, projected = self._encode(images, camids, lengths)
-        read = tokens.detach() if self.detach else tokens
-        branches = {branch: part(read) for branch, part in self.mii.items() if branch != "cii"}
-        features = FrameFeatures(tokens[:, :, 0], projected, branches, {})
-        if self.training and "cii" in self.mii:
-            counterparts = {branch: self.mii["cii"](sequence, read) for branch, sequence in features.sequences.items()}
+        parts = {branch: part for branch, part in self.mii.items() if self.training or branch != "cii"}
+        patches: Patches = "left out" if not parts else "detached" if self.detach else "learning"
+        tokens, class_tokens, projected = self._encode(images, camids, lengths, patches)
+        branches = {branch: part(tokens) for branch, part in parts.items() if branch != "cii"}
+        features = FrameFeatures(class_tokens, projected, branches, {})
+        if "cii" in parts:
+            counterparts = {branch: parts["cii"](sequence, tokens) for branch, sequence in features.sequences.items()}
             features = features._replace(counterparts=counterparts)
         return features.map(self._in_full)
 
@@ -154,8 +155,8 @@ class XReID(nn.Module):
         Returns:
             (B, F) float.
         """
-        tokens, projected = self._encode(images, None, lengths)
-        features = FrameFeatures(tokens[:, :, 0], projected, {}, {}).map(self._in_full)
+        _, class_tokens, projected = self._encode(images, None, lengths, "left out")
+        features = FrameFeatures(class_tokens, projected, {}, {}).map(self._in_full)
         return self.heads.tower_frames(features).mean(1)
 
     @torch.no_grad()
@@ -187,20 +188,20 @@ class XReID(nn.Module):
         self.prototypes.refresh(z, targets, modalities)
 
     def _encode(
-        self, images: torch.Tensor, camids: torch.Tensor | None, lengths: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens (B, T, 1 + L, D) and projected class tokens (B, T, E) of the tower."""
+        self, images: torch.Tensor, camids: torch.Tensor | None, lengths: torch.Tensor | None, patches: Patches
+    ) -> ClipTokens:
+        """The tower's outputs, with (B, T) in place of its frames."""
         shape = images.shape[:2]
         frames = images.to(self.device).flatten(0, 1)
         per_frame = camids.to(self.device).repeat_interleave(shape[1]) if camids is not None else None
         if lengths is None:
-            tokens, projected = self.backbone(self._normalise(frames), per_frame)
+            encoded = self.backbone(self._normalise(frames), per_frame, patches)
         else:
             distinct = DistinctFrames(lengths.to(self.device), shape[1])
             per_frame = distinct.pick(per_frame) if per_frame is not None else None
-            encoded = self.backbone(self._normalise(distinct.pick(frames)), per_frame)
-            tokens, projected = (distinct.spread(rows) for rows in encoded)
-        return tokens.unflatten(0, shape), projected.unflatten(0, shape)
+            encoded = self.backbone(self._normalise(distinct.pick(frames)), per_frame, patches)
+            encoded = (distinct.spread(rows) for rows in encoded)
+        return ClipTokens(*(rows.unflatten(0, shape) for rows in encoded))
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
         return (self._in_full(images) - self.pixel_mean) / self.pixel_std
