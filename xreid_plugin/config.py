@@ -120,7 +120,14 @@ KEYS: dict[str, tuple[Key, ...]] = {
         ),
         Key("MODEL.BACKBONE.FREEZE_PATCH", True, "Keep the patch convolution as it was pretrained.", "C"),
         Key("MODEL.BACKBONE.GRAD_CHECKPOINTING", False, "Recompute blocks backwards: slower, far less memory.", "D"),
-        Key("MODEL.COMPILE", False, "torch.compile for the tower's and MII's blocks; a warning where it fails.", "D"),
+        Key(
+            "MODEL.COMPILE",
+            "auto",
+            "torch.compile for the tower's and MII's blocks, with a warning where it fails: always, never, or auto, "
+            "which is on CUDA alone; on a CPU the compilation takes longer than most runs gain.",
+            "D",
+            ("auto", "always", "never"),
+        ),
     ),
     "Method": (
         Key(

@@ -127,14 +127,17 @@ def test_other_keys_than_the_run_began_with_are_told(small_set, finished, caplog
     assert "IMS_PER_BATCH" not in told
 
 
+DRAWN = "HITSZVCM layout, drawn people"
+
+
 def test_losses_are_told_before_what_follows_them_and_metrics_once(small_set, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(hooks, "TOLD_FROM_SECONDS", 0.0)
     overrides = ["TEST.EVAL_AT_START", "False", *ONE_EPOCH, "SOLVER.ITERS_PER_EPOCH", "2", "SOLVER.LOG_PERIOD", "50"]
     with caplog.at_level(logging.INFO):
         run(small_config(small_set, tmp_path, *overrides))
-    known = ("epoch 1  iteration 2/2", "HITSZVCM, epoch 1", "Prototypes", "Results")
+    known = ("epoch 1  iteration 2/2", f"{DRAWN}, epoch 1", "Prototypes", f"{DRAWN}, in percent")
     told = [head for message in caplog.messages for head in known if message.startswith(head)]
-    assert told == ["Prototypes", "epoch 1  iteration 2/2", "HITSZVCM, epoch 1"]
+    assert told == ["Prototypes", "epoch 1  iteration 2/2", f"{DRAWN}, epoch 1"]
     (line,) = [message for message in caplog.messages if message.startswith("epoch 1")]
     assert len(line) <= 120
     assert all(f"  {term} " in line for term in ("loss", "ce", "triplet", "cpcl", "cmcl", "lr"))

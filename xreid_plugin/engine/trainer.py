@@ -39,7 +39,7 @@ from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scal
 from xreid_plugin.evaluation.results import ALONE, dataset_title, results_table, set_results_aside
 from xreid_plugin.files import remove_leftovers
 from xreid_plugin.host import DeviceLoader, build_model, distributed, resolve_device
-from xreid_plugin.modeling.compilation import compile_blocks
+from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks
 from xreid_plugin.modeling.gather import share_batch_statistics
 
 logger = logging.getLogger(__name__)
@@ -294,11 +294,13 @@ class XReIDTrainer(DefaultTrainer):
 
     @classmethod
     def build_model(cls, cfg: Any) -> nn.Module:
-        """The host's, compiled if MODEL.COMPILE says so; the log file has a picture of every layer."""
+        """The host's, compiled as MODEL.COMPILE says; the log file has a picture of every layer."""
         model = build_model(cfg)
         logging.getLogger("fastreid").info(f"Model:\n{model}")
-        if cfg.MODEL.COMPILE:
-            compile_blocks(model, resolve_device(cfg.MODEL.DEVICE), autocast(cfg))
+        device = resolve_device(cfg.MODEL.DEVICE)
+        known = next(transformer_blocks(model), None) is not None
+        if cfg.MODEL.COMPILE == "always" or (cfg.MODEL.COMPILE == "auto" and device.type == "cuda" and known):
+            compile_blocks(model, device, autocast(cfg))
         return model
 
     @classmethod
