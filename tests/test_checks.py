@@ -1,7 +1,6 @@
 """What a configuration must not be, by key."""
 
 import pytest
-import torch
 
 from tests.data.small_set import small_config
 from xreid_plugin.checks import check_config
@@ -29,18 +28,12 @@ def small(tmp_path):
         ("MODEL.META_ARCHITECTURE", "XReId"),
         ("MODEL.BACKBONE.NAME", "build_clip_vision"),
         ("MODEL.LOSSES.NAME", '("CPLC", "TripletLoss")'),
-        ("MODEL.LOSSES.NAME", "()"),
         ("DATASETS.NAMES", '("HITSZ-VCM",)'),
-        ("DATASETS.TESTS", '("BUPT", "HITSZVCM")'),
-        ("DATALOADER.SAMPLER_TRAIN", "CrossModalitySampler"),
-        ("SOLVER.OPT", "adamw"),
+        ("SOLVER.OPT", "LBFGS"),
         ("SOLVER.SCHED", "CosineAnnealing"),
         ("TEST.FRAMES", "evn"),
-        ("SEED", "-2"),
         ("SOLVER.BASE_LR", "0.0"),
-        ("MODEL.CPC.MOMENTUM", "1.1"),
         ("INPUT.SIZE_TRAIN", "[50, 24]"),
-        ("INPUT.SIZE_TRAIN", "[48]"),
         ("INPUT.SIZE_TEST", "[96, 48]"),
         ("INPUT.REA.AREA", "[0.5, 0.2]"),
         ("SOLVER.LR_FACTORS", '["mii.*", 10.0]'),
@@ -59,7 +52,6 @@ def small(tmp_path):
         ("MODEL.FREEZE_LAYERS", '["tower"]'),
         ("DATASETS.AUXILIARY", "True"),
         ("DATASETS.COMBINEALL", "True"),
-        ("MODEL.DEVICE", "gpu"),
         ("MODEL.DEVICE", "cuda:99"),
     ],
 )
@@ -79,10 +71,6 @@ def test_an_evaluation_is_not_asked_for_what_training_alone_reads(small):
     assert faults(cfg, training=False) == []
 
 
-def test_several_parts_can_be_frozen(small):
-    assert faults(small("MODEL.FREEZE_LAYERS", '["backbone", "heads", "mii.sii"]')) == []
-
-
 def test_half_precision_is_what_the_device_has(small):
     amp = ["SOLVER.AMP.ENABLED", "True", "SOLVER.AMP.DTYPE", "float16", "MODEL.DEVICE", "cpu"]
     assert faults(small(*amp)) == ["SOLVER.AMP.DTYPE"]
@@ -96,24 +84,6 @@ def test_a_convolution_takes_any_size_at_test_and_a_transformer_its_own_alone(tm
         cfg.INPUT.SIZE_TEST = [320, 160]
         found[name] = faults(cfg)
     assert found == {"bot_r50": [], "vit_b16": ["INPUT.SIZE_TEST"]}
-
-
-def can_step(kind):
-    """Whether it moves a scalar, a vector, a matrix and filters by their dense gradients, and asks for no more."""
-    parameters = [torch.nn.Parameter(torch.ones((3,) * dimensions)) for dimensions in (0, 1, 2, 4)]
-    for parameter in parameters:
-        parameter.grad = torch.ones_like(parameter)
-    try:
-        kind(parameters, lr=0.1).step()
-    except (RuntimeError, TypeError, ValueError):
-        return False
-    return all((parameter != 1).all() for parameter in parameters)
-
-
-def test_optimizers_are_those_that_can_step_any_model(small):
-    kinds = {name: kind for name, kind in vars(torch.optim).items() if isinstance(kind, type) and name != "Optimizer"}
-    for name, kind in kinds.items():
-        assert faults(small("SOLVER.OPT", name)) == ([] if can_step(kind) else ["SOLVER.OPT"])
 
 
 def test_a_users_own_loss_is_known_once_it_is_registered(small):

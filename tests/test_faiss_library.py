@@ -43,11 +43,3 @@ def test_openblas_uses_the_processors_instruction_set():
     if not found["cores"]:
         pytest.skip("this build of FAISS brings no OpenBLAS of its own")
     assert found == {"cores": [kernels], "left": None}
-
-
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads which libraries are loaded from /proc")
-def test_the_users_own_choice_stands():
-    found = loaded(**{CORE_TYPE: "Nehalem"})
-    if not found["cores"]:
-        pytest.skip("this build of FAISS brings no OpenBLAS of its own")
-    assert found == {"cores": ["Nehalem"], "left": "Nehalem"}

@@ -150,20 +150,6 @@ def test_every_parameter_of_a_row_gets_a_gradient_or_is_not_there(path):
     assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
-def test_rows_read_themselves():
-    names = {f"{path.parent.name}/{path.stem}": merged(path) for path in ROWS}
-    for name, cfg in names.items():
-        assert f"logs/xreid/{name}" == cfg.OUTPUT_DIR
-        mii = cfg.MODEL.MII
-        if name.startswith("table5/"):
-            on = {part for part in ("sii", "lii", "cii") if mii[part.upper()].ENABLED}
-            assert on == {"none": set(), "all": {"sii", "lii", "cii"}}.get(
-                name.split("_", 1)[1], set(name.split("_")[1:])
-            )
-    strides = [names[f"figure5/stride_{stride}"].MODEL.MII.LII.STRIDE for stride in range(6)]
-    assert strides == list(range(6))
-
-
 def test_vcm_at_its_real_size():
     """Shapes alone, on tensors without numbers: a training step and an embedding at the paper's size."""
     cfg = buildable(VCM)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from PIL import Image
 
 from tests.comparison.finished import PROTOCOL, finished, planned
 from xreid_plugin.comparison.report import (
@@ -18,7 +17,6 @@ from xreid_plugin.comparison.report import (
     protocol_differences,
     published_table,
     retrieval_table,
-    write_report,
 )
 
 PUBLISHED = yaml.safe_load(Path("projects/XReID/published.yml").read_text())
@@ -114,19 +112,3 @@ def test_published_metrics_stand_beside_those_of_the_full_test_set(tmp_path):
 )
 def test_published_metrics_stand_beside_no_others(tmp_path, config, protocol):
     assert published_table(configured(tmp_path, config, protocol), PUBLISHED) == ""
-
-
-def test_the_report_names_failures_and_has_two_pictures(tmp_path):
-    runs = [finished(tmp_path, "a", seed, rank1=10.0, mean_precision=9.0) for seed in range(2)]
-    runs.append(planned(tmp_path, "b"))
-    runs[2].folder.mkdir(parents=True)
-    runs[2].log.write_text("first\nno such loss\n")
-    text = write_report(runs, tmp_path / "out", "the command", PUBLISHED)
-    assert "no such loss" in text
-    assert "published" not in text
-    assert text == (tmp_path / "out/report.md").read_text()
-    for name in ("cmc.png", "map.png"):
-        with Image.open(tmp_path / "out" / name) as picture:
-            picture.load()
-            # Twice the 800 that it is read at.
-            assert picture.width == 1600

@@ -1,7 +1,7 @@
 import pytest
 
-from tests.comparison.finished import finished, planned
-from xreid_plugin.comparison.runs import SETTINGS, Usage, execute, execute_all
+from tests.comparison.finished import planned
+from xreid_plugin.comparison.runs import SETTINGS, Usage, execute
 
 RESULTS = '{"metrics": {"I2V/mAP": 12.5}, "protocol": {}, "curves": {}, "model": {}}'
 
@@ -46,18 +46,3 @@ def test_on_a_gpu_the_peak_is_what_the_training_log_says_and_a_run_without_resul
     run = planned(tmp_path)
     assert execute(run, stand_in("print('iteration 1  3.5 GiB'); print('iteration 2  4.0 GiB'); print('done')")) == 1
     assert Usage.of(run).peak_bytes == 4 * 2**30
-
-
-def test_a_failed_run_does_not_lose_the_others_and_one_that_is_done_is_left_alone(tmp_path, stand_in):
-    before = finished(tmp_path, "before", rank1=1.0, mean_precision=2.0)
-    untouched = before.results.stat().st_mtime_ns
-    broken, last = planned(tmp_path, "broken"), planned(tmp_path)
-    said = []
-    train_net = stand_in(f"'broken' in str(sys.argv) and sys.exit('no such loss'); print('well'); {finish(tmp_path)}")
-    execute_all([before, broken, last], train_net, said.append)
-    assert before.results.stat().st_mtime_ns == untouched
-    assert [run.is_done for run in (before, broken, last)] == [True, False, True]
-    assert said[0] == "[1/3] before, seed 0: done before"
-    assert said[2] == "[2/3] broken, seed 0: failed with exit code 1: no such loss"
-    assert said[-1].startswith("[3/3] model, seed 0: done in")
-    assert "I2V/mAP 12.50" in said[-1]

@@ -1,12 +1,11 @@
 import itertools
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.data.datasets.trees import INFRARED, VISIBLE, small_bupt, small_vcm
+from tests.data.datasets.trees import small_bupt, small_vcm
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_clip_loader, build_dataset, build_train_loader, build_training_set
 from xreid_plugin.data.clips import ClipRequest
@@ -82,18 +81,6 @@ def test_clip_loaders_give_every_clip_once_in_order(cfg, mode, clips):
     assert cfg.TEST.IMS_PER_BATCH == 3
 
 
-def test_the_root_comes_from_the_environment_where_the_configuration_has_none(cfg, tmp_path, monkeypatch):
-    elsewhere = tmp_path / "elsewhere"
-    tree = small_vcm(elsewhere / "HITSZ-VCM")
-    for modality in (INFRARED, VISIBLE):
-        tree.track("train", modality, 30, 1)
-    tree.write()
-    monkeypatch.setenv("FASTREID_DATASETS", str(elsewhere))
-    assert build_training_set(cfg).train_identities == (2, 7)
-    cfg.DATASETS.ROOT = ""
-    assert build_training_set(cfg).train_identities == (2, 7, 30)
-
-
 def test_options_reach_the_dataset(cfg, tmp_path):
     cfg.DATASETS.MIN_TRACKLET_LENGTH = 13
     with pytest.raises(ValueError, match="MIN_TRACKLET_LENGTH"):
@@ -108,20 +95,6 @@ def test_options_reach_the_dataset(cfg, tmp_path):
 def test_a_dataset_of_images_is_refused(cfg):
     with pytest.raises(ValueError, match="DATASETS"):
         build_dataset(cfg, "Market1501")
-
-
-def test_a_pack_takes_the_place_of_the_files(cfg, tmp_path):
-    loose = build_training_set(cfg)
-    expected = next(iter(build_train_loader(cfg)))
-    cfg.DATASETS.PACK = str(tmp_path / "set.pack")
-    pack_tracklets([*loose.train, *loose.test], loose.home, "HITSZVCM", Path(cfg.DATASETS.PACK))
-    shutil.rmtree(loose.home / "Train")
-    shutil.rmtree(loose.home / "Test")
-    packed = build_training_set(cfg)
-    assert packed.train == loose.train
-    batch = next(iter(build_train_loader(cfg)))
-    assert torch.equal(batch[IMAGES], expected[IMAGES])
-    assert len(list(build_clip_loader(cfg, packed.test, "dense"))) == 4
 
 
 def test_a_pack_that_does_not_fit_the_configuration_is_refused(cfg, tmp_path):

@@ -22,14 +22,6 @@ def notes(report):
     return {finding.what: list(finding.cases) for finding in report.findings if not finding.failure}
 
 
-def test_a_clean_copy_has_no_failure(tree):
-    tree.write()
-    report = check(tree, deep=True)
-    assert failures(report) == {}
-    assert not report.failed
-    assert str(report).endswith("The copy is clean.")
-
-
 def test_counts_are_compared_with_a_full_copy_unless_the_filter_is_another(tree):
     home = tree.write()
     counts = {name: (found, full) for name, found, full in count_copy(HITSZVCM(home), compare=True)}

@@ -9,7 +9,7 @@ from PIL import Image
 
 # As a module: pytest would take the class TestClips for tests.
 from xreid_plugin.config import get_cfg
-from xreid_plugin.data import clips, frames
+from xreid_plugin.data import clips
 from xreid_plugin.data.clips import ClipRequest, TrainClips
 from xreid_plugin.data.samplers import CrossModalityIdentitySampler
 from xreid_plugin.data.tracklet import CAMIDS, FAULTS, IMAGES, INDICES, LENGTHS, MODALITIES, TARGETS, Modality, Tracklet
@@ -44,28 +44,6 @@ def frames_shown(item):
 
 def first_grey(number):
     return sum(COUNTS[:number])
-
-
-def test_training_batches_hold_the_keys_of_a_batch(tracklets):
-    batch = TrainClips(tracklets, SIZE, 5, ClipAugmentation()).__getitems__([ClipRequest(2, 0), ClipRequest(1, 0)])
-    assert (batch[IMAGES].shape, batch[IMAGES].dtype) == ((2, 5, 3, *SIZE), torch.uint8)
-    labels = {key: value.tolist() for key, value in batch.items() if key != IMAGES}
-    assert labels == {TARGETS: [1, 0], CAMIDS: [5, 4], MODALITIES: [0, 1], INDICES: [2, 1]}
-    assert {value.dtype for key, value in batch.items() if key != IMAGES} == {torch.int64}
-
-
-class Shades:
-    """A source of frames that are no files: every pixel is ten times the position of its frame."""
-
-    def read(self, tracklet, indices, size):
-        return np.broadcast_to(10 * np.reshape(indices, (-1, 1, 1, 1)), (len(indices), *size, 3)).astype(np.uint8)
-
-
-def test_frames_come_from_the_reader(tracklets):
-    training = TrainClips(tracklets, SIZE, 12, ClipAugmentation(), reader=Shades())
-    assert frames_shown(training[ClipRequest(2, 0)]) == list(range(0, 120, 10))
-    test = clips.TestClips(tracklets, SIZE, 4, "dense", reader=Shades())
-    assert frames_shown(test[4]) == [40, 50, 60, 70]
 
 
 def test_training_clips_take_a_frame_of_each_chunk(tracklets):
@@ -105,21 +83,6 @@ def test_batches_and_faults_do_not_depend_on_the_number_of_workers(tracklets):
         assert batch.keys() == other.keys()
         assert batch[FAULTS] == other[FAULTS]
         assert all(torch.equal(batch[key], other[key]) for key in batch if key != FAULTS)
-
-
-def test_even_clips_are_one_a_tracklet(tracklets):
-    dataset = clips.TestClips(tracklets, SIZE, 5, "even")
-    assert len(dataset) == 4
-    for number, tracklet in enumerate(tracklets):
-        item = {key: value if key == IMAGES else int(value) for key, value in dataset[number].items()}
-        expected = first_grey(number) + frames.even(COUNTS[number], 5)
-        assert frames_shown(item) == expected.tolist()
-        assert (item[TARGETS], item[CAMIDS], item[MODALITIES], item[INDICES]) == (
-            tracklet.pid,
-            tracklet.camid,
-            tracklet.modality,
-            number,
-        )
 
 
 def test_dense_clips_cover_every_frame_in_order_and_the_last_cycles(tracklets):

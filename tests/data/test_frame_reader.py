@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xreid_plugin.data.frame_reader import BadFrameError, FrameError, LooseFrames, decode, read_substituting, resized
+from xreid_plugin.data.frame_reader import BadFrameError, FrameError, LooseFrames, read_substituting, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
 
 SIZE = (288, 144)
@@ -65,31 +65,6 @@ def test_smaller_pictures_are_resized_bilinearly_and_stripes_of_larger_ones_do_n
         assert np.array_equal(resized(stripes, (24, 12)), np.full((24, 12, 3), 240 // factor))
 
 
-def test_a_palette_is_looked_up_grey_repeated_and_an_alpha_channel_dropped(tmp_path):
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([10, 20, 30, 40, 50, 60])
-    picture.putdata([1, 0])
-    picture.save(tmp_path / "palette.png")
-    assert decode((tmp_path / "palette.png").read_bytes()).tolist() == [[[40, 50, 60], [10, 20, 30]]]
-    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 4))
-    assert np.array_equal(decode(write(tmp_path / "alpha.png", pixels).read_bytes()), pixels[..., :3])
-    grey = decode(write(tmp_path / "grey.png", pixels[..., 0]).read_bytes())
-    assert np.array_equal(grey, np.repeat(pixels[..., :1], 3, axis=2))
-
-
-def test_cmyk_is_converted_and_the_upper_eight_of_sixteen_bits_count(tmp_path):
-    bands = np.zeros((16, 32, 4), dtype=np.uint8)
-    # Cyan ink, magenta ink, yellow ink, black ink: each takes its complement away.
-    for number in range(4):
-        bands[:, 8 * number : 8 * number + 8, number] = 255
-    Image.fromarray(bands, mode="CMYK").save(tmp_path / "1.jpg", quality=100)
-    expected = np.repeat([[0, 255, 255], [255, 0, 255], [255, 255, 0], [0, 0, 0]], 8, axis=0)
-    assert difference(decode((tmp_path / "1.jpg").read_bytes()), expected).max() <= 12
-    sixteen = np.random.default_rng(0).integers(0, 1 << 16, (8, 4, 3), dtype=np.uint16)
-    assert cv2.imwrite(str(tmp_path / "1.png"), sixteen[..., ::-1])
-    assert difference(decode((tmp_path / "1.png").read_bytes()), sixteen / 257).max() <= 1
-
-
 def test_exif_orientation_is_applied(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter, clockwise
@@ -109,11 +84,6 @@ def test_frames_that_are_missing_or_cut_off_are_named_with_their_tracklet(tmp_pa
     with pytest.raises(BadFrameError, match="tracklet 0001M2D3T1") as error:
         read([good, bad], (16, 8))
     assert str(bad) in str(error.value)
-
-
-def test_what_follows_the_end_of_a_jpeg_does_not_hide_it(tmp_path):
-    content = write(tmp_path / "1.jpg", scene(16, 8)).read_bytes()
-    assert np.array_equal(decode(content + b"a camera's notes"), decode(content))
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-import multiprocessing
-import pickle
 import shutil
 import signal
 import subprocess
@@ -80,30 +78,6 @@ def test_a_frame_that_was_not_packed_is_named_with_tracklet_and_pack(tmp_path, p
     assert str(file) in str(error.value)
 
 
-@pytest.mark.parametrize("method", ["spawn", "fork"])
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_other_processes_open_the_pack_for_themselves(tmp_path, method):
-    dataset, file = pack_set(tmp_path, None)
-    readers = [PackedFrames(file, dataset.home), PackedFrames(file, dataset.home)]
-    assert len(pickle.dumps(readers)) < 1000
-    with multiprocessing.get_context(method).Pool(1) as pool:
-        for reader in readers:
-            clips = pool.starmap(reader.read, [(tracklet, range(12), SIZE) for tracklet in dataset.train])
-            assert all(np.array_equal(*pair) for pair in zip(clips, map(loose, dataset.train), strict=True))
-    assert np.array_equal(readers[0].read(dataset.train[0], range(12), SIZE), loose(dataset.train[0]))
-
-
-def test_a_pack_on_a_read_only_disk_says_what_it_holds_and_leaves_no_trace(tmp_path):
-    _, file = pack_set(tmp_path, SIZE)
-    before = set(tmp_path.iterdir())
-    file.chmod(0o444)
-    found = open_pack(file)
-    assert (found.info.dataset, found.info.size, found.info.count) == ("HITSZVCM", SIZE, 96)
-    assert "Train/0007/rgb/D3/5.jpg" in found
-    assert "Train/0007/rgb/D3/55.jpg" not in found
-    assert set(tmp_path.iterdir()) == before == {file, tmp_path / "HITSZ-VCM"}
-
-
 def test_a_file_that_was_cut_off_or_is_no_pack_is_refused_and_does_not_kill_the_process(tmp_path):
     _, file = pack_set(tmp_path, SIZE)
     whole = file.read_bytes()
@@ -118,18 +92,6 @@ def test_a_file_that_was_cut_off_or_is_no_pack_is_refused_and_does_not_kill_the_
         open_pack(file)
     with pytest.raises(FileNotFoundError, match=r"x\.pack"):
         open_pack(tmp_path / "x.pack")
-
-
-def test_verifying_names_damaged_frames_and_finds_missing_ones(tmp_path):
-    _, file = pack_set(tmp_path, None)
-    assert verify_pack(file) == []
-    damage(file, BAD)
-    [problem] = verify_pack(file)
-    assert BAD in problem
-    with lmdb.open(str(file), subdir=False, lock=False) as environment, environment.begin(write=True) as transaction:
-        assert transaction.delete(BAD.encode())
-    [problem] = verify_pack(file)
-    assert "95" in problem
 
 
 @KINDS

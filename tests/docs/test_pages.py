@@ -5,7 +5,6 @@ import importlib
 import re
 import shlex
 import subprocess
-import tomllib
 
 import pytest
 import yaml
@@ -102,10 +101,3 @@ def test_every_page_is_in_the_index_and_none_names_somebodys_machine():
     linked = {target for _, target in links(text_of("docs/README.md"))}
     assert {page.name for page in (CHECKOUT / "docs").glob("*.md")} - {"README.md"} <= linked
     assert [page for page in pages() if str(CHECKOUT) in text_of(page) or "/home/" in text_of(page)] == []
-
-
-def test_the_citation_is_of_this_version():
-    citation = yaml.safe_load(text_of("CITATION.cff"))
-    project = tomllib.loads(text_of("pyproject.toml"))["project"]
-    assert str(citation["version"]) == project["version"]
-    assert citation["license"] == project["license"]

@@ -1,4 +1,4 @@
-"""Runs of tools/train_net.py that a test watches, signals and ends; each takes little longer than its steps do."""
+"""The real tools, with warnings as errors, and runs of tools/train_net.py that a test watches, signals and ends."""
 
 import multiprocessing
 import os
@@ -27,11 +27,17 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["xreid_plugin.engine.command_line"])
 
 
+def run_tool(name, *arguments):
+    return subprocess.run(
+        [*FRESH, f"tools/{name}.py", *arguments], capture_output=True, text=True, timeout=600, check=False
+    )
+
+
 class Run:
     """A run in a session of its own, with whatever processes it starts; as a context, it leaves none of them.
 
-    It is a child of a server that has imported what it needs, or, where ``fresh`` has what a command line begins with,
-    a new interpreter. What it says is kept in the folder.
+    It is a child of a server that has imported what it needs, so that it takes little longer than its steps do, or,
+    where ``fresh`` has what a command line begins with, a new interpreter. What it says is kept in the folder.
     """
 
     def __init__(self, folder, *arguments, fresh=(), environment=None, prepare=None):
@@ -72,7 +78,8 @@ class Run:
 
     def wait(self, seconds=120):
         """Its exit code, once it has ended."""
-        self.wait_for(lambda: self.exit_code() is not None, seconds)
+        (self._process.wait if isinstance(self._process, subprocess.Popen) else self._process.join)(seconds)
+        assert self.exit_code() is not None, self.said()
         return self.exit_code()
 
     def processes(self):
@@ -87,12 +94,12 @@ class Run:
                 continue
         return found
 
-    def wait_for(self, condition, seconds=120, while_it_runs=False):
+    def wait_for(self, condition, seconds=120, while_it_runs=False, every=0.02):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, self.said()
             assert not while_it_runs or self.exit_code() is None, self.said()
-            time.sleep(0.001)
+            time.sleep(every)
 
     def wait_for_words(self, words):
         self.wait_for(lambda: words in self.said(), while_it_runs=True)
@@ -118,6 +125,8 @@ def _train_net(line, logs, environment, prepare):
     sys.stdout.reconfigure(line_buffering=True)
     os.environ.update(environment)
     torch.set_num_threads(1)
+    # Of its workers, as in an interpreter of its own.
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     # Also for the interpreters that it starts.
     warnings.simplefilter("error")
     sys.warnoptions.append("error")
@@ -132,6 +141,13 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def run_to_its_end(folder, *arguments, **options):
+    """What a run has said that ended well."""
+    with Run(folder, *arguments, **options) as run:
+        assert run.wait() == 0, run.said()
+    return run.said()
 
 
 @contextmanager

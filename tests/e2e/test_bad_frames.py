@@ -6,18 +6,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.data.small_set import SMALL
-from tests.e2e.commands import run_tool
+from tests.e2e.runs import FRESH, Run, run_to_its_end
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 
 pytestmark = pytest.mark.slow
 
-CONFIG = ["--config-file", "projects/XReID/configs/synthetic.yml"]
+
 RUN = [*SMALL, "DATALOADER.NUM_WORKERS", "2", "TEST.EVAL_AT_START", "False"]
 
 
@@ -34,18 +33,15 @@ def damaged(small_set, tmp_path):
 
 
 def test_a_run_goes_on_without_bad_frames_and_tells(damaged, tmp_path):
-    places = ["DATASETS.ROOT", str(damaged), "OUTPUT_DIR", str(tmp_path / "run")]
-    refused = run_tool("train_net", *CONFIG, *RUN, *places)
-    assert refused.returncode == 2
-    assert "Traceback" not in refused.stderr
-    assert re.fullmatch(
-        rf"train_net: Frame {damaged}\S+\.jpg of tracklet \S+ is not usable: .*check_dataset\.py --deep .*\.",
-        refused.stderr.strip().splitlines()[-1],
-    )
-    done = run_tool("train_net", *CONFIG, *RUN, *places, "INPUT.BAD_FRAMES", "substitute")
-    assert done.returncode == 0, done.stdout + done.stderr
+    line = [*RUN, "DATASETS.ROOT", str(damaged), "OUTPUT_DIR", str(tmp_path / "run")]
+    with Run(tmp_path, *line) as refused:
+        assert refused.wait() == 2
+    assert "Traceback" not in refused.said()
+    message = refused.complaints().splitlines()[-1]
+    assert re.match(rf"train_net: Frame {damaged}\S+\.jpg of tracklet \S+ is not usable: .*--deep", message)
+    said = run_to_its_end(tmp_path, *line, "INPUT.BAD_FRAMES", "substitute")
     for what in ("Training, epoch 1", "Training, epoch 2", "Refreshing prototypes", "Evaluating"):
-        assert re.search(rf"{what}: \d+ bad frames in \d+ tracklets were substituted, such as {damaged}", done.stdout)
+        assert re.search(rf"{what}: \d+ bad frames in \d+ tracklets were substituted, such as {damaged}", said)
     results = json.loads((tmp_path / "run" / "results_epoch_2.json").read_text())
     assert results["protocol"]["substituted_frames"] > 0
 
@@ -70,20 +66,13 @@ def is_alive(pid):
 )
 def test_a_killed_worker_ends_the_run_with_a_message_and_leaves_no_process(small_set, tmp_path):
     endless = ["SOLVER.MAX_EPOCH", "100000", "SOLVER.SCHED", "MultiStepLR", "TEST.EVAL_PERIOD", "0"]
-    places = ["DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(tmp_path)]
-    command = [sys.executable, "tools/train_net.py", *CONFIG, *RUN, *endless, *places]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    ) as run:
-        for line in run.stdout:
-            if "epoch 2 " in line:
-                break
+    with Run(tmp_path, *RUN, *endless, "DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(tmp_path / "run")) as run:
+        run.wait_for_words("epoch 2 ")
         workers = children(run.pid)
         assert len(workers) == 4  # two of the training clips, two of the refresh
         os.kill(max(workers), signal.SIGKILL)
-        _, errors = run.communicate(timeout=60)
-    assert run.returncode == 1
-    [message] = [line for line in errors.splitlines() if line.startswith("train_net: ")]
+        assert run.wait(60) == 1
+    [message] = [line for line in run.complaints().splitlines() if line.startswith("train_net: ")]
     assert "Killed" in message
     assert "DATALOADER.NUM_WORKERS" in message
     assert not any(map(is_alive, workers))
@@ -97,11 +86,11 @@ def test_shared_memory_that_is_full_ends_the_run_with_a_message(small_set, tmp_p
     allowed = subprocess.run(MAY_MOUNT, capture_output=True, text=True, check=False)
     if allowed.returncode:
         pytest.skip(f"may not mount a small /dev/shm in a namespace of its own: {allowed.stderr.strip()}")
-    arguments = [*CONFIG, *RUN, "DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(tmp_path)]
-    command = [*MAY_MOUNT[:-1], MAY_MOUNT[-1] + ' && exec "$@"', "sh", sys.executable, "tools/train_net.py", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 1, done.stdout + done.stderr
-    [message] = [line for line in done.stderr.splitlines() if line.startswith("train_net: ")]
+    mounted = [*MAY_MOUNT[:-1], MAY_MOUNT[-1] + ' && exec "$@"', "sh", *FRESH]
+    line = [*RUN, "DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(tmp_path / "run")]
+    with Run(tmp_path, *line, fresh=mounted) as run:
+        assert run.wait() == 1, run.said()
+    [message] = [line for line in run.complaints().splitlines() if line.startswith("train_net: ")]
     assert "/dev/shm" in message
     assert "--shm-size" in message
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in run.said()

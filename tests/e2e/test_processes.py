@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.small_set import SMALL
-from tests.e2e.runs import FRESH, TORCHRUN, Run, free_port
+from tests.e2e.runs import TORCHRUN, Run, free_port, run_to_its_end, two_ranks
 from xreid_plugin.evaluation.results import read_results
 
 pytestmark = pytest.mark.slow
@@ -69,8 +69,7 @@ def alone(small_set, tmp_path_factory):
     """The folder of a run of a single process, of two epochs."""
     output = tmp_path_factory.mktemp("alone")
     line = overrides(small_set, output, "SOLVER.MAX_EPOCH", "2", "TEST.EVAL_PERIOD", "2")
-    with Run(tmp_path_factory.mktemp("log"), *line) as run:
-        assert run.wait() == 0, run.said()
+    run_to_its_end(tmp_path_factory.mktemp("log"), *line)
     return output
 
 
@@ -101,8 +100,8 @@ def test_two_processes_evaluate_like_one_and_end_well(alone, small_set, tmp_path
     # Raw figures come out of the features; an equal table could hide that a tracklet was embedded twice.
     features = ["TEST.SAVE_FEATURES", str(tmp_path / "features.npz"), "MODEL.WEIGHTS", str(alone / "model_final.pth")]
     arguments = ["--eval-only", *overrides(small_set, tmp_path / "run", *features)]
-    with Run(tmp_path, "--num-gpus", "2", *arguments, fresh=FRESH) as run:
-        assert run.wait() == 0, run.said()
+    with two_ranks(tmp_path, *arguments) as ranks:
+        assert [rank.wait() for rank in ranks] == [0, 0], [rank.said() for rank in ranks]
     (again,) = (tmp_path / "run").glob("results_evaluation_dense_*.json")
     assert read_results(again)[:3] == read_results(alone / "results_epoch_2.json")[:3]
 
@@ -110,9 +109,9 @@ def test_two_processes_evaluate_like_one_and_end_well(alone, small_set, tmp_path
 def test_what_is_wrong_for_all_processes_is_said_once_a_machine(small_set, tmp_path):
     # One process could share them, two cannot: 2 modalities × 2 clips × 2 processes make 8.
     wrong = ["SOLVER.IMS_PER_BATCH", "12"]
-    with job("one machine", tmp_path, *overrides(small_set, tmp_path / "run", *wrong)) as (run,):
-        assert run.wait() == 2
-    (message,) = run.said().splitlines()
+    with two_ranks(tmp_path, *overrides(small_set, tmp_path / "run", *wrong)) as ranks:
+        assert [rank.wait() for rank in ranks] == [2, 2]
+    (message,) = "".join(rank.said() for rank in ranks).splitlines()
     assert message.startswith("train_net: ")
     assert "SOLVER.IMS_PER_BATCH is 12" in message
     assert "2 processes" in message

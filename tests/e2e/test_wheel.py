@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import torch
 
+import xreid_plugin
 from tests.data.small_set import SMALL
 
 pytestmark = pytest.mark.slow
@@ -90,8 +90,8 @@ def wheel(tmp_path_factory):
 def installed(wheel, tmp_path_factory):
     """The folder that the wheel, and nothing else, is installed to."""
     folder = tmp_path_factory.mktemp("installed")
-    options = ("--no-deps", "--no-index", "--disable-pip-version-check", "--quiet")
-    python("-m", "pip", "install", *options, "--target", str(folder), str(wheel), cwd=folder)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
     return folder
 
 
@@ -101,22 +101,8 @@ def test_the_wheel_holds_every_file_of_the_package_and_no_test(wheel):
     package = CHECKOUT / "xreid_plugin"
     files = [f for f in package.rglob("*") if f.is_file() and "__pycache__" not in f.parts]
     assert packed == {f.relative_to(CHECKOUT).as_posix() for f in files}
+    assert wheel.name.startswith(f"xreid_plugin-{xreid_plugin.__version__}-")
     assert {"xreid_plugin/py.typed", "xreid_plugin/modeling/clip_configs/xreid-tiny.json"} <= packed
-
-
-def test_the_installed_package_imports_from_outside_the_checkout(installed, tmp_path):
-    code = (
-        "import importlib.metadata, xreid_plugin, pathlib\n"
-        "from xreid_plugin.modeling.clip_config import read_vision_config\n"
-        "print(pathlib.Path(xreid_plugin.__file__).parent)\n"
-        "print(importlib.metadata.version('xreid-plugin') == xreid_plugin.__version__)\n"
-        "print(read_vision_config('xreid-tiny').patch_size)\n"
-    )
-    ran = python("-W", "error", "-c", code, cwd=tmp_path, path=installed)
-    place, same_version, patch = ran.stdout.split()
-    assert Path(place) == installed / "xreid_plugin"
-    assert same_version == "True"
-    assert patch == "8"
 
 
 @pytest.fixture(scope="module")
@@ -127,20 +113,11 @@ def hosts_run(installed, small_set, tmp_path_factory):
     for configs in ("configs", "projects/XReID/configs"):
         shutil.copytree(CHECKOUT / configs, folder / configs)
 
-    def train_net(*arguments, epochs=1):
+    def train_net(*arguments):
         config = ("--config-file", "projects/XReID/configs/synthetic.yml")
         data = ("DATASETS.ROOT", str(small_set), "MODEL.DEVICE", "cpu", "OUTPUT_DIR", "run")
-        small = (
-            *SMALL,
-            *data,
-            "SOLVER.MAX_EPOCH",
-            str(epochs),
-            "SOLVER.WARMUP_ITERS",
-            "0",
-            "TEST.EVAL_AT_START",
-            "False",
-        )
-        return python("train_net.py", *config, *arguments, *small, cwd=folder, path=installed)
+        short = ("SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_ITERS", "0", "TEST.EVAL_AT_START", "False")
+        return python("train_net.py", *config, *arguments, *SMALL, *data, *short, cwd=folder, path=installed)
 
     train_net()
     return folder / "run", train_net
@@ -166,12 +143,3 @@ def test_the_hosts_program_evaluates_what_it_has_trained(hosts_run):
     again = json.loads(results.read_text())
     assert again["metrics"] == trained["metrics"]
     assert again["model"]["weights"] == trained["model"]["weights"]
-
-
-def test_the_hosts_program_goes_on_where_a_run_has_ended(hosts_run):
-    output, train_net = hosts_run
-    train_net("--resume", epochs=2)
-    iterations = [json.loads(line)["iteration"] for line in (output / "metrics.json").read_text().splitlines()]
-    assert iterations == sorted(set(iterations))
-    assert iterations[-1] == 5
-    assert torch.load(output / "model_final.pth", weights_only=True)["epoch"] == 1

@@ -1,13 +1,11 @@
 import argparse
-import socket
-from datetime import timedelta
 
 import pytest
 import torch
 
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.engine import command_line
-from xreid_plugin.engine.launch import check_processes, launch
+from xreid_plugin.engine.launch import check_processes
 from xreid_plugin.host import DeviceLoader
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -44,23 +42,7 @@ def options(processes=1, machines=1, url="auto"):
     return argparse.Namespace(num_gpus=processes, num_machines=machines, machine_rank=0, dist_url=url)
 
 
-def test_a_single_process_runs_in_place():
-    seen = []
-    launch(seen.append, options(), on_cuda=False, timeout=timedelta(minutes=1))
-    assert seen == [options()]
-
-
 @pytest.mark.parametrize(("given", "named"), [(options(999), "--num-gpus"), (options(1, 2), "--dist-url")])
 def test_options_that_do_not_fit_are_named(given, named):
     with pytest.raises(ValueError, match=named):
         check_processes(given, on_cuda=given.num_gpus > 1)
-
-
-@pytest.mark.slow
-def test_a_port_that_is_taken_ends_the_run():
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        there = f"tcp://127.0.0.1:{other.getsockname()[1]}"
-        with pytest.raises(SystemExit, match="EADDRINUSE"):
-            launch(print, options(2, url=there), on_cuda=False, timeout=timedelta(minutes=1))

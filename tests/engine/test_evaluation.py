@@ -12,7 +12,6 @@ from xreid_plugin.engine.checkpoints import read_checkpoint
 from xreid_plugin.engine.evaluation import NO_CAMERA, show_test_sets
 from xreid_plugin.engine.setup import adopt_checkpoint_facts, complete_config
 from xreid_plugin.engine.trainer import XReIDTrainer
-from xreid_plugin.modeling.clip_vit import ClipVisionTower
 
 
 class OtherSet(HITSZVCM):
@@ -64,13 +63,6 @@ def test_each_test_set_is_embedded_by_its_own_cameras_or_without(small_set, tmp_
     # Cameras are left out of the embedding, and not of the rules of ranking.
     of_sets = [{k.split("/", 1)[1]: v for k, v in metrics.items() if k.startswith(s)} for s in ("HITSZ", "Other")]
     assert of_sets[0] == of_sets[1] != {}
-
-
-def test_no_camera_means_the_embedding_without_one():
-    tower = ClipVisionTower(model="xreid-tiny", image_size=(32, 16), cameras=[0, 1]).eval()
-    image = torch.randn(1, 3, 32, 16, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        assert torch.equal(tower(image, torch.tensor([NO_CAMERA])).tokens, tower(image).tokens)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.data.small_set import small_config
 from tests.hostile import hostile_yaml, write_hostile_checkpoint
 from xreid_plugin.engine.checkpoints import read_checkpoint
 from xreid_plugin.engine.restore import restore
-from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.torch_files import WeightFileError
 
 
@@ -26,25 +24,6 @@ def hostile(tmp_path):
 def test_a_model_to_restore(hostile):
     with pytest.raises(WeightFileError, match=r"hostile\.pth.*state_dict"):
         restore(hostile, "cpu")
-
-
-def test_weights_to_start_from(hostile, small_set, tmp_path):
-    trainer = XReIDTrainer(small_config(small_set, tmp_path, "MODEL.WEIGHTS", str(hostile)))
-    with pytest.raises(WeightFileError, match=r"hostile\.pth.*state_dict"):
-        trainer.resume_or_load(resume=False)
-
-
-def test_a_checkpoint_to_go_on_from(hostile, small_set, tmp_path):
-    (tmp_path / "last_checkpoint").write_text(hostile.name)
-    trainer = XReIDTrainer(small_config(small_set, tmp_path))
-    with pytest.raises(WeightFileError, match=r"hostile\.pth"):
-        trainer.resume_or_load(resume=True)
-
-
-def test_weights_of_the_tower(hostile, small_set, tmp_path):
-    weights = ["MODEL.BACKBONE.PRETRAIN", "True", "MODEL.BACKBONE.PRETRAIN_PATH", str(hostile)]
-    with pytest.raises(WeightFileError, match=r"hostile\.pth.*state_dict"):
-        XReIDTrainer(small_config(small_set, tmp_path, *weights))
 
 
 @pytest.mark.parametrize("config", [hostile_yaml("mark"), "- 1", 7])

@@ -1,11 +1,7 @@
-import json
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 import torch
-from fastreid.evaluation import DatasetEvaluator, inference_on_dataset
-from fastreid.utils import comm
 from torch import nn
 
 from tests.data.small_set import small_config
@@ -13,11 +9,10 @@ from tests.ranks import run_on_two_ranks
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.build import build_clip_loader, build_dataset
 from xreid_plugin.data.frame_reader import ClipFaults
-from xreid_plugin.data.tracklet import IMAGES, INDICES
+from xreid_plugin.data.tracklet import IMAGES
 from xreid_plugin.engine.inference import Embedder, autocast, bad_clips, log_bad_frames
 from xreid_plugin.engine.step import gradient_scaler
 from xreid_plugin.engine.trainer import XReIDTrainer
-from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.evaluation.ranking import METRICS
 from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
@@ -74,45 +69,6 @@ def test_halves_embed_the_frames_of_the_halves(evaluation, small_set, tmp_path):
         model = CoarsePixels()
         expected = torch.cat([model(batch) for batch in loader])
         torch.testing.assert_close(torch.from_numpy(features), expected)
-
-
-class Means(DatasetEvaluator):
-    """Collects as the project's evaluator does, but asks for no matches among so few tracklets."""
-
-    def __init__(self, num_tracklets):
-        self.num_tracklets = num_tracklets
-        self.reset()
-
-    def reset(self):
-        self.clips = []
-
-    def process(self, inputs, outputs):
-        self.clips.append((inputs[INDICES], outputs))
-
-    def evaluate(self):
-        gathered = [clips for of_rank in comm.gather(self.clips) for clips in of_rank]
-        return {"means": tracklet_means(gathered, self.num_tracklets)} if comm.is_main_process() else {}
-
-
-def embedded(root, folder, count, mode):
-    cfg = small_config(root, folder, "MODEL.DEVICE", "cpu", "TEST.IMS_PER_BATCH", "4")
-    tracklets = build_dataset(cfg, "HITSZVCM").test[:count]
-    return inference_on_dataset(CoarsePixels(), build_clip_loader(cfg, tracklets, mode), Means(count))
-
-
-def embedded_on_rank(rank, folder):
-    given = json.loads((folder / "given.json").read_text())
-    return embedded(Path(given["root"]), folder, given["count"], given["mode"])
-
-
-# Of one tracklet, one rank has nothing, or some of its clips; three cannot be halved.
-@pytest.mark.slow
-@pytest.mark.parametrize(("count", "mode"), [(1, "even"), (1, "dense"), (3, "even"), (3, "dense")])
-def test_two_ranks_embed_any_number_of_tracklets_as_one_process_does(count, mode, small_set, tmp_path):
-    (tmp_path / "given.json").write_text(json.dumps({"root": str(small_set), "count": count, "mode": mode}))
-    first, second = run_on_two_ranks(embedded_on_rank, tmp_path)
-    torch.testing.assert_close(first["means"], embedded(small_set, tmp_path, count, mode)["means"])
-    assert second == {}
 
 
 def test_saved_features_say_which_model_made_them(evaluation, small_set, tmp_path):

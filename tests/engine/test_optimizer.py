@@ -1,5 +1,3 @@
-import pytest
-import torch
 from torch import nn
 
 from xreid_plugin.config import get_cfg
@@ -57,16 +55,3 @@ def test_alike_parameters_share_a_group_and_frozen_ones_are_left_out():
     keys = [(group["lr"], group["weight_decay"]) for group in optimizer.param_groups]
     assert len(keys) == len(set(keys))
     assert "heads.neck.bias" not in rates(model, optimizer)
-
-
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
-def test_a_step_moves_every_parameter(name):
-    cfg = config()
-    cfg.SOLVER.OPT = name
-    model = Model()
-    optimizer = build_optimizer(cfg, model)
-    before = [parameter.clone() for parameter in model.parameters()]
-    for parameter in model.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    optimizer.step()
-    assert all((old != new).any() for old, new in zip(before, model.parameters(), strict=True))

@@ -2,7 +2,7 @@ import json
 
 from fastreid.utils.events import EventStorage
 
-from xreid_plugin.engine.record import RunWriter, has_evaluation, restore_storage, storage_state
+from xreid_plugin.engine.record import RunWriter
 
 
 def lines(path):
@@ -38,13 +38,6 @@ def test_a_fresh_run_keeps_the_file_of_the_last_beside_its_own(tmp_path):
     assert [line["iteration"] for line in lines(tmp_path / "metrics.json.previous")] == [0, 2]
 
 
-def test_evaluations_are_known_by_their_metrics(tmp_path):
-    path = tmp_path / "metrics.json"
-    assert not has_evaluation(path, 3)
-    path.write_text('{"I2V/mAP": 3.0, "iteration": 3}\n{"lr": 1.0, "iteration": 4}\n{"I2V/mAP": 3.0, "iteration": 5')
-    assert [has_evaluation(path, iteration) for iteration in (2, 3, 4, 5)] == [False, True, False, False]
-
-
 def test_tensorboard_has_all_that_is_written_and_hides_what_was_beyond(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -68,21 +61,3 @@ def test_tensorboard_has_all_that_is_written_and_hides_what_was_beyond(tmp_path)
     points = [(event.step, event.value) for event in seen.Scalars("lr")]
     assert points == [(0, 1.0), (1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0), (5, 2.0)]
     killed.close()
-
-
-def test_a_record_goes_on_as_if_it_had_never_been_saved():
-    def put(storage, iterations):
-        for iteration in iterations:
-            storage.iter = iteration
-            storage.put_scalar("loss", (7 * iteration) % 5)
-            storage.put_scalar("lr", iteration / 8, smoothing_hint=False)
-            if iteration % 10 == 0:
-                storage.put_scalar("rare", iteration)
-
-    whole, first, second = EventStorage(), EventStorage(), EventStorage()
-    put(whole, range(60))
-    put(first, range(47))
-    restore_storage(second, json.loads(json.dumps(storage_state(first))))
-    assert second.latest_with_smoothing_hint() == first.latest_with_smoothing_hint()
-    put(second, range(47, 60))
-    assert second.latest_with_smoothing_hint() == whole.latest_with_smoothing_hint()

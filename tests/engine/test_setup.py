@@ -1,4 +1,3 @@
-import argparse
 import subprocess
 import sys
 
@@ -12,7 +11,6 @@ from xreid_plugin.engine.setup import (
     checkpoint_to_evaluate,
     complete_config,
     lock_folder,
-    read_config,
 )
 
 
@@ -83,9 +81,3 @@ def test_a_checkpoint_without_a_configuration_leaves_that_to_the_data(tmp_path):
     cfg = small_config(tmp_path, tmp_path)
     adopt_checkpoint_facts(cfg, read_checkpoint(tmp_path / "model.pth"))
     assert cfg.MODEL.HEADS.NUM_CLASSES == 0
-
-
-def test_files_and_command_lines_name_what_is_wrong(tmp_path):
-    (tmp_path / "run.yml").write_text("SED: 3\n")
-    with pytest.raises(ValueError, match=r"run\.yml: SED "):
-        read_config(argparse.Namespace(config_file=str(tmp_path / "run.yml"), opts=[]))

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from xreid_plugin.data.tracklet import RetrievalTask
-from xreid_plugin.evaluation.features import TrackletFeatures
+from xreid_plugin.evaluation.features import TrackletFeatures, tasks_of_flags
 
 IDENTITIES = 8
 # Of each identity and modality: one tracklet a camera.
@@ -23,22 +22,13 @@ def random_features(seed=0, halves=False, **changes):
         scale = rng.uniform(0.5, 3, size=(len(pids), 1))
         return (scale * (centres[pids] + 1.2 * rng.normal(size=(len(pids), DIMENSIONS)))).astype(np.float32)
 
-    asks = camids == 0
-    tasks = {
-        "I2V": RetrievalTask(indices(asks & (modalities == 0)), indices(~asks & (modalities == 1))),
-        "V2I": RetrievalTask(indices(asks & (modalities == 1)), indices(~asks & (modalities == 0))),
-    }
     facts = {
         "features": embeddings(),
         "pids": pids,
         "camids": camids,
         "modalities": modalities,
-        "tasks": tasks,
+        "tasks": tasks_of_flags(camids == 0, modalities),
         "first_half": embeddings() if halves else None,
         "second_half": embeddings() if halves else None,
     }
     return TrackletFeatures(**{**facts, **changes})
-
-
-def indices(mask):
-    return tuple(np.flatnonzero(mask).tolist())

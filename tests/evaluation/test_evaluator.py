@@ -39,22 +39,6 @@ def evaluated(dataset, cfg, features):
     return evaluator, evaluator.evaluate()
 
 
-def test_clips_are_averaged_before_normalising(small_set, tmp_path):
-    cfg = small_config(small_set, tmp_path, "TEST.SAVE_FEATURES", str(tmp_path / "f.npz"))
-    dataset = build_dataset(cfg, "HITSZVCM")
-    count = len(dataset.test)
-    features = torch.randn(count, 8, generator=torch.Generator().manual_seed(3))
-    evaluator = CrossModalityEvaluator(cfg, dataset)
-    evaluator.reset()
-    # Of every tracklet a long clip and a short one that points elsewhere.
-    for clips in (features * 3, -features.roll(1, 0)):
-        evaluator.process({INDICES: torch.arange(count)}, clips)
-    evaluator.evaluate()
-    np.testing.assert_allclose(
-        load_features(tmp_path / "f.npz").features, (3 * features - features.roll(1, 0)) / 2, rtol=1e-6
-    )
-
-
 EVERYTHING = [
     *("TEST.RERANK.ENABLED", "True", "TEST.RERANK.K1", "6", "TEST.RERANK.K2", "3"),
     *("TEST.RERANK.TEMPORAL.ENABLED", "True", "TEST.ROC.ENABLED", "True"),

@@ -1,8 +1,3 @@
-import json
-from dataclasses import asdict
-
-import pytest
-
 from xreid_plugin.config import get_cfg
 from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
 
@@ -33,16 +28,3 @@ def test_every_part_is_read_from_its_keys():
         rerank=(KReciprocal(k1=11, k2=4, weight=0.25),),
         temporal=Temporal(k1=9, k2=2, lambda1=0.5, lambda2=0.2),
     )
-
-
-@pytest.mark.parametrize(
-    "protocol",
-    [
-        RankingProtocol(),
-        RankingProtocol("keep", Expansion(2, 3, 0.1), (KReciprocal(5, 2, 0.7), KReciprocal()), Temporal(), True),
-    ],
-)
-def test_a_protocol_survives_json_among_other_facts(protocol):
-    written = {"dataset": "HITSZVCM", **json.loads(json.dumps(asdict(protocol)))}
-    assert RankingProtocol.from_json(written) == protocol
-    assert RankingProtocol.from_json({"dataset": "HITSZVCM"}) == RankingProtocol()

@@ -9,12 +9,11 @@ from fastreid.evaluation.query_expansion import aqe
 from fastreid.utils.compute_dist import compute_jaccard_distance
 
 from xreid_plugin.evaluation import rerank
-from xreid_plugin.evaluation.protocol import Expansion, Temporal
+from xreid_plugin.evaluation.protocol import Expansion
 from xreid_plugin.evaluation.rerank import (
     jaccard_distance,
     neighbours,
     query_expansion,
-    temporal_jaccard_distance,
     torch_neighbours,
 )
 
@@ -73,25 +72,6 @@ def test_memory_does_not_grow_with_the_square():
     tracemalloc.stop()
     # Less than one byte an entry of N x N.
     assert peak < 3000 * 3000
-
-
-def test_temporal_distance_is_the_sum_of_its_parts():
-    whole, first, second = (
-        features / np.linalg.norm(features, axis=1, keepdims=True)
-        for features in (clustered_features() + 0.2 * random_features(dimensions=12, seed=s) for s in range(3))
-    )
-    cosine = 1 - whole[:Q] @ whole[Q:].T
-    crossed = [
-        jaccard_distance(np.concatenate([queries[:Q], gallery[Q:]]), Q, 5, 3)
-        for queries, gallery in ((first, second), (second, first))
-    ]
-    expected = 0.8 * cosine + 0.2 * jaccard_distance(whole, Q, 5, 3) + 0.1 * (crossed[0] + crossed[1])
-    found = temporal_jaccard_distance(whole, first, second, Q, Temporal(), "cpu")
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    # Lengths of features do not matter.
-    scaled = temporal_jaccard_distance(3 * whole, first, 2 * second, Q, Temporal(), "cpu")
-    np.testing.assert_allclose(scaled, expected, atol=1e-5)
 
 
 SEARCHES = {"automatic": neighbours, "torch": lambda features, k: torch_neighbours(torch.tensor(features), k)}

@@ -1,11 +1,9 @@
 import pytest
 
-from xreid_plugin.evaluation.ranking import METRICS
 from xreid_plugin.evaluation.results import (
     ALONE,
     Results,
     read_results,
-    results_table,
     set_results_aside,
     write_results,
 )
@@ -15,17 +13,6 @@ PROTOCOL = {"dataset": "HITSZVCM", "frames": "even", "same_camera": "exclude", "
 
 def results(weights="ab", **protocol):
     return Results({"I2V/mAP": 50.0}, {**PROTOCOL, **protocol}, {"I2V": [25.0, 50.0]}, {"weights": weights})
-
-
-def test_the_table_has_a_row_a_ranking_and_evaluation():
-    labels, names = ("I2V", "I2V-reranked", "V2I"), [*METRICS, "TPR@FPR=1e-04"]
-    found = {f"{label}/{name}": 10.0 * i for i, label in enumerate(labels) for name in names}
-    table = results_table({"before": found, "after": found})
-    header, _, *rows = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines())
-    assert header == ["direction", "", *names]
-    assert rows == [
-        [label, when, *[f"{10 * i}.00"] * len(names)] for i, label in enumerate(labels) for when in ("before", "after")
-    ]
 
 
 def test_written_results_are_read_back(tmp_path):

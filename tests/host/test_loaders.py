@@ -1,5 +1,4 @@
 import os
-import signal
 
 import pytest
 import torch
@@ -7,7 +6,7 @@ from fastreid.data import build_reid_test_loader, build_reid_train_loader
 from fastreid.modeling.meta_arch import META_ARCH_REGISTRY, build_model
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.host import WORKER_DIED, DeviceLoader, default_workers, resolve_device
+from xreid_plugin.host import DeviceLoader, default_workers, resolve_device
 
 # Of no account here: a machine of one core, and a Python that would rather not fork.
 pytestmark = [
@@ -59,30 +58,10 @@ def test_the_test_loader_runs_without_cuda_with_the_workers_asked_for(workers):
     assert_all_squares(list(loader), "cpu")
 
 
-def test_workers_given_by_name_come_before_those_of_the_configuration():
-    loader, _ = build_reid_test_loader(config(workers=5), test_set=Squares(), num_workers=1)
-    assert loader.num_workers == 1
-
-
 def test_the_training_loader_runs_without_cuda():
     sampler = torch.utils.data.SequentialSampler(Squares())
     loader = build_reid_train_loader(config(), train_set=Squares(), sampler=sampler)
     assert [batch["targets"].tolist() for batch in loader] == [[0, 1, 4, 9], [16, 25, 36, 49]]
-
-
-class Collated(Squares):
-    """Collates by itself, as the plugin's clips do."""
-
-    @staticmethod
-    def collate_fn(items):
-        return {"images": torch.stack([item["images"] for item in items]), "by": "its own"}
-
-
-def test_a_dataset_may_bring_its_own_collating():
-    loader, _ = build_reid_test_loader(config(), test_set=Collated())
-    assert [batch["by"] for batch in loader] == ["its own"] * 3
-    loader = build_reid_train_loader(config(), train_set=Collated(), sampler=range(4))
-    assert [batch["by"] for batch in loader] == ["its own"]
 
 
 def test_workers_default_to_a_share_of_the_cores(monkeypatch):
@@ -97,13 +76,6 @@ def test_workers_default_to_a_share_of_the_cores(monkeypatch):
     loader, _ = build_reid_test_loader(config(workers=-1), test_set=Squares())
     assert loader.num_workers == 5
     assert build_reid_train_loader(config(workers=-1), train_set=Squares(), sampler=range(4)).num_workers == 5
-
-
-def test_batches_are_read_ahead_as_the_configuration_says():
-    cfg = config(workers=1)
-    cfg.DATALOADER.PREFETCH = 3
-    assert build_reid_test_loader(cfg, test_set=Squares())[0].prefetch_factor == 3
-    assert build_reid_train_loader(cfg, train_set=Squares(), sampler=range(4)).prefetch_factor == 3
 
 
 @needs_gpu
@@ -162,23 +134,3 @@ def test_an_error_of_a_worker_comes_as_it_was_raised():
         list(loader)
     assert str(error.value) == "[Errno 2] No such file: 'frame.jpg'"
     assert "in fail" in str(error.value.__cause__)
-
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_killed_worker_is_named():
-    loader = DeviceLoader(0, dataset=Readers(kill), batch_size=10, num_workers=1)
-    with pytest.raises(RuntimeError, match=WORKER_DIED):
-        list(loader)
-
-
-def test_workers_hand_tensors_over_in_shared_memory():
-    class Shared(Readers):
-        @staticmethod
-        def collate_fn(items):
-            return {"images": torch.stack([item["images"] for item in items])}
-
-    (batch,) = DeviceLoader(0, dataset=Shared(), batch_size=10, num_workers=1)
-    assert batch["images"].is_shared()

@@ -11,7 +11,6 @@ from xreid_plugin.losses.cmcl import cmcl_loss
 from xreid_plugin.losses.cpcl import cpcl_loss
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
 from xreid_plugin.losses.triplet import triplet_loss
-from xreid_plugin.registry import LOSS_REGISTRY
 
 ALL = ("CPCL", "TripletLoss", "CrossEntropyLoss", "CMCL")
 TARGETS = torch.tensor([0, 0, 1, 1])
@@ -45,17 +44,6 @@ def make_outputs(**changes):
 
 def values_of(cfg, outputs):
     return {name: value for term in build_losses(cfg) for name, value in term(outputs).items()}
-
-
-@pytest.mark.parametrize("name", sorted(LOSS_REGISTRY._obj_map))
-def test_every_term_gives_finite_scalars(name):
-    values = values_of(make_cfg(name), make_outputs())
-    assert values
-    for key, value in values.items():
-        # The host's trainer and log know a loss by its name.
-        assert key.startswith("loss_")
-        assert value.shape == ()
-        assert value.isfinite()
 
 
 def test_the_papers_four_terms_have_names_of_their_own_and_keep_their_order():
@@ -111,13 +99,6 @@ def test_cmcl_is_summed_over_branches():
     outputs = make_outputs()
     expected = sum(cmcl_loss(outputs.sequences[name], outputs.counterparts[name]) for name in ("sii", "lii"))
     assert_close(values_of(make_cfg("CMCL"), outputs)["loss_cmcl"], expected)
-
-
-def test_the_total_is_the_plain_sum_of_equation_10():
-    outputs = make_outputs()
-    terms = [values_of(make_cfg(name), outputs) for name in ALL]
-    together = computed_terms(build_losses(make_cfg(*ALL)), outputs)
-    assert_close(sum(together.values()), sum(value for term in terms for value in term.values()))
 
 
 def test_weights_multiply():

@@ -11,16 +11,6 @@ def test_equation_9_by_hand():
     assert_close(cmcl_loss(features, counterparts).item(), 15.0)
 
 
-def test_it_is_the_plain_loop():
-    generator = torch.Generator().manual_seed(0)
-    features, counterparts = torch.randn(2, 8, 5, dtype=torch.float64, generator=generator)
-    expected = 0.0
-    for block in (range(4), range(4, 8)):
-        for clip in block:
-            expected += sum((features[clip, c] - counterparts[clip, c]).item() ** 2 for c in range(5)) / 4
-    assert_close(cmcl_loss(features, counterparts).item(), expected)
-
-
 def test_gradient_goes_into_both_sides():
     features, counterparts = torch.tensor([[3.0], [1.0]], requires_grad=True), torch.zeros(2, 1, requires_grad=True)
     cmcl_loss(features, counterparts).backward()

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 from fastreid.modeling.losses.triplet_loss import triplet_loss as host_triplet_loss
@@ -21,27 +19,6 @@ def test_closed_form_on_a_line():
     features, targets = line(0, 1, 3, 5), torch.tensor([0, 0, 0, 1])
     assert_close(triplet_loss(features, targets, 0.3).item(), 1.3 / 3)
     assert_close(triplet_loss(features, targets, 2.5).item(), (0.5 + 0.5 + 3.5) / 3)
-
-
-def test_distances_are_euclidean_and_not_squared():
-    features = torch.tensor([[0.0, 0], [3, 4], [0, 2]])
-    # Anchors 0 and 1: 5 − 2 and 5 − √(9 + 4).
-    loss = triplet_loss(features, torch.tensor([0, 0, 1]), 0.0)
-    assert_close(loss.item(), (3 + 5 - math.sqrt(13)) / 2)
-
-
-def test_well_separated_identities_cost_nothing():
-    loss = triplet_loss(line(0, 1, 100, 101), torch.tensor([0, 0, 1, 1]), 0.3)
-    assert loss.item() == 0
-    assert loss.requires_grad
-
-
-def test_gradient_pulls_the_farthest_positive_and_pushes_the_nearest_negative():
-    # Anchor 0 of identity 0 at 0: positive at 2, negative at 1; and the positive's own nearest negative is at 1 too.
-    features = line(0.0, 2.0, 1.0)
-    triplet_loss(features, torch.tensor([0, 0, 1]), 0.3).backward()
-    # Loss = ½[(|x1−x0| − |x2−x0| + m) + (|x1−x0| − |x1−x2| + m)].
-    assert_close(features.grad.flatten(), torch.tensor([-0.5, 0.5, 0.0]))
 
 
 @settings(deadline=None, max_examples=50)
@@ -94,15 +71,6 @@ def test_coincident_samples_have_finite_gradients(sample):
     features = torch.tensor([sample] * 6, requires_grad=True)
     loss = triplet_loss(features, torch.tensor([0, 0, 1, 1, 2, 3]), 0.3)
     assert_close(loss.item(), 0.3)
-    loss.backward()
-    assert features.grad.isfinite().all()
-
-
-def test_a_pair_that_coincides_beside_others_that_do_not():
-    features = line(2.0, 2.0, 3.0, 7.0)
-    loss = triplet_loss(features, torch.tensor([0, 0, 1, 1]), 0.3)
-    # Identity 0: 0 − 1, twice; identity 1: 4 − 1 and 4 − 5.
-    assert_close(loss.item(), (0 + 0 + 3.3 + 0) / 4)
     loss.backward()
     assert features.grad.isfinite().all()
 

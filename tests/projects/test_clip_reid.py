@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from tests.data.small_set import SMALL
 from tests.docs.markdown import CHECKOUT
-from tests.e2e.commands import run_tool
+from tests.e2e.runs import run_tool
 from tests.modeling.tiny_model import N, make_batch, make_cfg
 from xreid_plugin.config import DEFAULTS
 from xreid_plugin.engine.optimizer import build_optimizer

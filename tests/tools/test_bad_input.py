@@ -29,6 +29,7 @@ CASES = [
     ("compare", [CONFIG, "--output", "{folder}/new", "--overlay", "{junk}"]),
     ("compare", [CONFIG, "--output", "{folder}/new", "SOLVER.MAX_EPOCHS", "1"]),
     ("benchmark", ["ranking", "--sizes", "axb"]),
+    ("benchmark", ["startup", "--sizes", "rm -rf"]),
     ("export", ["{junk}", "--output", "{folder}/model.onnx"]),
     ("gallery", ["info", "{junk}"]),
     ("gallery", ["query", "{folder}", "--features", "{junk}"]),
@@ -38,6 +39,9 @@ CASES = [
     ("report", ["{folder}"]),
     ("train_net", ["--config-file", "{junk}"]),
     ("train_net", ["--config-file", CONFIG, "MODEL.DEVICE", "cpu", "OUTPUT_DIR", "{junk}"]),
+    ("train_net", ["--config-file", CONFIG, "DATASETS.ROOT", "{folder}", "OUTPUT_DIR", "{folder}/../run"]),
+    ("train_net", ["--config-file", CONFIG, "SOLVER.IMS_PER_BATCH", "6", "OUTPUT_DIR", "{folder}/new"]),
+    ("train_net", ["--config-file", CONFIG, "SOLVER.NO_SUCH_KEY", "1", "OUTPUT_DIR", "{folder}/new"]),
     ("visualize", ["embedding", "{junk}"]),
     ("visualize", ["attention", "--config-file", "{junk}"]),
 ]
@@ -52,3 +56,35 @@ def test_what_is_no_input_is_one_message(main, tmp_path, capsys, name, arguments
     (message,) = capsys.readouterr().err.splitlines()
     assert message.startswith(f"{name}: ")
     assert list(folder.iterdir()) == []
+
+
+# The last word is what the message names.
+WRONG_USAGE = [
+    ("benchmark", ["speed"]),
+    ("benchmark", ["ranking", "--repeats", "0"]),
+    ("benchmark", ["rerank", "--sizes", "3x4", "--growth"]),
+    ("benchmark", ["rerank", "--json", "/no/such/folder/lines"]),
+    ("check_dataset", ["--workers", "2", "--dataset"]),
+    ("check_dataset", ["--dataset", "Market1501"]),
+    ("check_dataset", ["--dataset", "HITSZVCM", "--auxiliary"]),
+    ("check_dataset", ["--dataset", "HITSZVCM", "--workers", "-1"]),
+    ("compare", ["SOLVER.GAMMA", "0.3", "--output"]),
+    ("evaluate_features", ["f.npz", "--k1", "0"]),
+    ("evaluate_features", ["f.npz", "--lambda", "1.5"]),
+    ("evaluate_features", ["f.npz", "--same-camera", "drop"]),
+    ("make_synthetic_vcm", ["--output"]),
+    ("pack_dataset", ["--dataset", "HITSZVCM", "--output"]),
+    ("pack_dataset", ["--dataset", "HITSZVCM", "--output", "x", "--frames", "0x144"]),
+    ("train_net", ["--config-file", "a.yml", "SEED", "1", "--eval"]),
+    ("train_net", ["--config-file"]),
+    ("visualize", ["speed"]),
+    ("visualize", ["embedding", "f.npz", "--output", "a.gif"]),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), WRONG_USAGE)
+def test_wrong_usage_is_named_below_the_usage(main, capsys, name, arguments):
+    assert main(name, *arguments) == 2
+    usage, *_, message = capsys.readouterr().err.splitlines()
+    assert usage.startswith(f"usage: {name}.py")
+    assert arguments[-1].removesuffix("/lines") in message

@@ -32,15 +32,6 @@ def test_a_partial_copy_exits_1_unless_counts_are_waived(main, tmp_path, capsys)
     assert "FAILURE" not in capsys.readouterr().out
 
 
-def test_a_missing_frame_exits_1(main, tmp_path, capsys):
-    frame = small_vcm(tmp_path).write() / "Train/0007/rgb/D3/5.jpg"
-    frame.unlink()
-    assert main(["--dataset", "HITSZVCM", "--root", str(tmp_path), "--no-counts"]) == 1
-    output = capsys.readouterr().out
-    assert "FAILURE: frames missing: 1" in output
-    assert str(frame) in output
-
-
 def test_unreadable_lists_and_shared_identities_exit_2(main, tmp_path, capsys):
     tree = small_vcm(tmp_path)
     tree.track("train", VISIBLE, 504, 1)
@@ -51,25 +42,3 @@ def test_unreadable_lists_and_shared_identities_exit_2(main, tmp_path, capsys):
     (tree.info / "query_IDX.txt").write_text("0")
     assert main(arguments) == 2
     assert "query_IDX.txt, line 1" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--dataset", "Market1501"],
-        [],
-        ["--dataset", "HITSZVCM", "--auxiliary"],
-        ["--dataset", "HITSZVCM", "--workers", "-1"],
-    ],
-)
-def test_wrong_usage_exits_2(main, arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-    assert exit_.value.code == 2
-
-
-def test_one_line_says_that_there_is_no_copy(main, tmp_path, capsys):
-    assert main(["--dataset", "BUPTCampus", "--root", str(tmp_path)]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("check_dataset: BUPTCampus was not found")
-    assert "make demo" in error

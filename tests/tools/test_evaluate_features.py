@@ -82,22 +82,3 @@ def test_halves_that_the_file_lacks_are_one_message(main, foreign, capsys):
     assert error.startswith("evaluate_features: ")
     assert "half" in error
     assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "options", [[], ["f.npz", "--k1", "0"], ["f.npz", "--lambda", "1.5"], ["f.npz", "--same-camera", "drop"]]
-)
-def test_wrong_usage_exits_2(main, options):
-    with pytest.raises(SystemExit) as exit_:
-        main(options)
-    assert exit_.value.code == 2
-
-
-def test_one_line_names_the_file_and_what_is_wrong_with_it(main, tmp_path, capsys):
-    path = tmp_path / "bad.npz"
-    np.savez(path, features=np.ones((3, 2), int))
-    assert main([str(path)]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"evaluate_features: {path}")
-    assert "'features'" in error
-    assert error.count("\n") == 1

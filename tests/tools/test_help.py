@@ -12,7 +12,6 @@ from tests.docs.tool_process import parsed
 from tests.tools.conftest import TOOLS
 from xreid_plugin.data.synthetic import SyntheticSettings
 from xreid_plugin.evaluation.features import DIRECTIONS
-from xreid_plugin.evaluation.protocol import KReciprocal
 from xreid_plugin.export.check import TOLERANCE
 from xreid_plugin.gallery.index import INDEX_KINDS
 from xreid_plugin.visualization.page import page_content
@@ -69,22 +68,3 @@ def test_choices_and_defaults_that_the_help_tells_are_the_packages(load_tool):
     known = {name: synthetic[name] for name in SyntheticSettings.__dataclass_fields__ if name in synthetic}
     assert len(known) == 8
     assert SyntheticSettings(**known) == SyntheticSettings()
-
-
-def test_the_setting_of_re_ranking_is_told(load_tool, capsys):
-    usual = KReciprocal()
-    assert f"{usual.k1}, {usual.k2}, {usual.weight}" in help_of(load_tool, "evaluate_features", capsys)
-
-
-@pytest.mark.parametrize(
-    ("name", "commands"),
-    [
-        ("gallery", ["build", "add", "query", "calibrate", "export", "info"]),
-        ("visualize", ["ranks", "embedding", "attention", "curves"]),
-    ],
-)
-def test_every_command_of_a_tool_has_help(name, commands, load_tool, capsys):
-    for command in commands:
-        text = help_of(load_tool, name, capsys, command)
-        assert text.startswith(f"usage: {name}.py {command} ")
-        assert "--debug" in text

@@ -6,7 +6,6 @@ import pytest
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from tests.data.datasets.trees import small_vcm
-from tests.docs.tool_process import Parsed, parsers_end
 
 OWN = """
 from fastreid.data.datasets import DATASET_REGISTRY
@@ -18,19 +17,6 @@ from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 class OwnCopy(HITSZVCM):
     pass
 """
-NEEDED = {
-    "train_net": ["--config-file", "a.yml"],
-    "compare": ["a.yml", "--output", "logs"],
-    "check_dataset": ["--dataset", "Own"],
-    "pack_dataset": ["--dataset", "Own", "--output", "a.pack"],
-    "visualize ranks": ["a.npz", "--config-file", "a.yml"],
-    "visualize attention": ["--config-file", "a.yml"],
-    "report": ["RUN"],
-    "gallery build": ["gallery", "--dataset", "Own"],
-    "gallery add": ["gallery", "--dataset", "Own"],
-    "gallery query": ["gallery", "--frames", "folder"],
-    "export": ["model.pth", "--output", "model.onnx"],
-}
 
 
 @pytest.fixture
@@ -42,16 +28,6 @@ def own_file(tmp_path, monkeypatch):
     yield file
     sys.modules.pop("own_copy", None)
     DATASET_REGISTRY._obj_map.pop("OwnCopy", None)
-
-
-@pytest.mark.parametrize("command", NEEDED)
-def test_a_tool_that_reads_data_or_builds_models_has_it(command, load_tool, monkeypatch):
-    name, *more = command.split()
-    words = [*more, *NEEDED[command], "--import", "one.py", "--import", "two.three"]
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])
-    with parsers_end(), pytest.raises(Parsed) as stop:
-        load_tool(name).main()
-    assert stop.value.namespace.imports == ["one.py", "two.three"]
 
 
 @pytest.mark.parametrize("tool", ["check_dataset", "pack_dataset"])

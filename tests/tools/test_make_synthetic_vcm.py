@@ -38,11 +38,8 @@ def test_a_set_and_its_preview_are_written(run, tmp_path, layout, file, people):
         (["--output", "OCCUPIED"], "no synthetic set"),
         (["--output", "OCCUPIED/new", "--frames", "5", "9"], "fewest"),
         (["--output", "OCCUPIED/new", "--size", "96", "23"], "width"),
-        (["--output", "OCCUPIED/new", "--workers", "0", *SMALL], "workers"),
-        (["--output", "OCCUPIED/new", "--layout", "bupt", "--cameras", "7"], "cameras"),
         (["--output", "OCCUPIED/new", "--train-identities", "200000"], "at most"),
         (["--preview", "OCCUPIED/sheet.jpg"], ".png"),
-        ([], "--output"),
     ],
 )
 def test_a_users_error_is_one_message_and_status_2(run, tmp_path, arguments, message):

@@ -55,31 +55,3 @@ def test_a_damaged_pack_exits_1_with_the_frame(main, tmp_path, capsys):
     assert "FAILURE: " in out
     assert "frame Train/0007/rgb/D3/5.jpg" in out
     assert "The pack is damaged" in out
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--dataset", "Market1501", "--output", "x"],
-        ["--dataset", "HITSZVCM"],
-        ["--dataset", "HITSZVCM", "--output", "x", "--frames", "288"],
-        ["--dataset", "HITSZVCM", "--output", "x", "--frames", "0x144"],
-        ["--dataset", "HITSZVCM", "--output", "no/such/folder/x"],
-        ["--dataset", "HITSZVCM", "--output", "x", "--workers", "-1"],
-    ],
-)
-def test_wrong_usage_exits_2(main, arguments):
-    with pytest.raises(SystemExit) as exit_:
-        main(arguments)
-    assert exit_.value.code == 2
-
-
-def test_one_line_says_what_is_wrong(main, tmp_path, capsys):
-    frame = small_vcm(tmp_path).write() / "Train/0007/rgb/D3/5.jpg"
-    frame.write_bytes(b"")
-    output = str(tmp_path / "set.pack")
-    assert main(["--dataset", "HITSZVCM", "--root", str(tmp_path), "--output", output]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"pack_dataset: Frame {frame} of tracklet train00001_0007M2D3")
-    assert error.count("\n") == 1
-    assert not (tmp_path / "set.pack").exists()

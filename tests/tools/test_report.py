@@ -42,18 +42,11 @@ def test_a_run_without_checkpoint_and_dataset_has_a_page(main, small_run, tmp_pa
     assert attention.startswith("left out: Attention: No checkpoint")
     assert written == f"Written to {run}/report.html"
     assert headings(run / "report.html") == ["results", "training", "missing", "configuration"]
-    # Features that cannot be compared with a checkpoint are taken as they are.
-    shutil.copy(small_run / "features.npz", run)
-    assert main([str(run), *SMALL]) == 0
-    assert {"embedding", "ranks"} <= set(headings(run / "report.html"))
 
 
 def test_features_that_the_run_has_not_saved_are_made_once(main, small_run, tmp_path, capsys):
     run = copied(small_run, tmp_path / "run", "*.npz")
     evaluations = sorted(run.glob("results_*.json"))
-    assert main([str(run), "--no-features", *SMALL]) == 0
-    assert "--no-features" in capsys.readouterr().out
-    assert not list(run.glob("*.npz"))
     assert main([str(run), *SMALL]) == 0
     assert "model_final.pth" in capsys.readouterr().err
     assert {"embedding", "ranks"} <= set(headings(run / "report.html"))
@@ -65,7 +58,6 @@ def test_features_that_the_run_has_not_saved_are_made_once(main, small_run, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["/nowhere"], "config.yaml"),
         (["RUN", "--features", "gone.npz"], "gone.npz"),
         (["RUN", "NO.SUCH", "1"], "NO.SUCH"),
         (["RUN", "--output", f"{TOOL}/page.html"], str(TOOL)),

@@ -20,10 +20,6 @@ def test_options_and_defaults_are_the_hosts(parse_arguments):
     assert ours == hosts
 
 
-def test_keys_may_follow(parse_arguments):
-    assert parse_arguments(["--config-file", "a.yml", "--resume", "SEED", "1"]).opts == ["SEED", "1"]
-
-
 def test_options_may_stand_among_keys(parse_arguments):
     keys = ["SEED", "-1", "DATASETS.ROOT", "/data", "SOLVER.BASE_LR", "-.5"]
     given = [*keys[:2], "--eval-only", *keys[2:4], "--config-file", "a.yml", *keys[4:], "--num-gpus", "2", "--debug"]
@@ -31,17 +27,3 @@ def test_options_may_stand_among_keys(parse_arguments):
     assert arguments.opts == keys
     assert (arguments.config_file, arguments.num_gpus) == ("a.yml", 2)
     assert (arguments.eval_only, arguments.debug, arguments.resume) == (True, True, False)
-
-
-def test_an_option_that_is_none_is_no_key(parse_arguments, capsys):
-    with pytest.raises(SystemExit) as error:
-        parse_arguments(["--config-file", "a.yml", "SEED", "1", "--eval"])
-    assert error.value.code == 2
-    assert "--eval" in capsys.readouterr().err
-
-
-def test_the_configuration_is_required(parse_arguments, capsys):
-    with pytest.raises(SystemExit) as error:
-        parse_arguments(["--resume"])
-    assert error.value.code == 2
-    assert "--config-file" in capsys.readouterr().err

@@ -2,17 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.small_set import small_config
 from tests.modeling.tiny_model import make_model
 from xreid_plugin.data.tracklet import Modality, Tracklet
-from xreid_plugin.engine.restore import restore
 from xreid_plugin.visualization.attention import (
     attention_maps,
-    attention_of_people,
-    attention_panels,
     choose_tracklets,
 )
-from xreid_plugin.visualization.panels import render
 
 T = 3
 CAMERAS = torch.tensor([3, 8])
@@ -65,17 +60,3 @@ def test_a_person_has_a_tracklet_of_each_modality():
         assert (infrared.modality, visible.modality) == tuple(Modality)
     with pytest.raises(ValueError, match="both modalities"):
         choose_tracklets(everybody[-1:], 4, 0)
-
-
-def test_maps_are_drawn(model, images):
-    panels = attention_panels(
-        images, [tracklet(4, modality) for modality in Modality], attention_maps(model, images, CAMERAS)
-    )
-    assert [panel.title for panel in panels] == ["Person 4, infrared camera 3", "Person 4, visible camera 8"]
-    assert ", ".join(attention_maps(model, images, CAMERAS)) in panels[0].alt
-    assert len(render(panels, "png")) > 10_000
-
-
-def test_people_of_a_trained_run(small_run, small_set):
-    restored = restore(small_config(small_set, small_run, "MODEL.BACKBONE.CLIP_MODEL", "xreid-tiny"), "cpu")
-    assert len(attention_of_people(restored.cfg, restored.model, 2)) == 4

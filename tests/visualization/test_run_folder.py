@@ -22,7 +22,7 @@ def run(small_run, tmp_path):
     return shutil.copytree(small_run, tmp_path / "run")
 
 
-def test_a_run_is_read_as_it_was_trained(run, small_run):
+def test_a_run_is_read_as_it_was_trained(run):
     with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
         RunFolder.read(run.parent, [])
     # Where the configuration leaves the length of an epoch to the data, evaluations tell it.
@@ -31,13 +31,11 @@ def test_a_run_is_read_as_it_was_trained(run, small_run):
     assert [evaluation.label for evaluation in found.evaluations] == ["before training", "epoch 1", "epoch 2"]
     assert max(found.history["lr"][0]) == 6
     assert dict(found.environment)["GPU available"]
-    assert not any("site-packages" in value for _, value in found.environment)
     assert str(run) == found.cfg.OUTPUT_DIR
     highlights = dict(found.highlights)
     assert highlights["MODEL.CPC.MOMENTUM"] == "0.7"
     assert "48, 24" in highlights["INPUT.SIZE_TRAIN"]
     assert "MODEL.CPC.ENABLED" not in highlights
-    assert not any(str(small_run.parent) in value for value in highlights.values())
 
 
 def test_the_checkpoint_is_the_runs_last_unless_another_is_asked_for(run):

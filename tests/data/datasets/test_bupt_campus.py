@@ -77,12 +77,10 @@ def test_the_auxiliary_set_joins_training_when_asked(tree, tmp_path):
     ("name", "text"),
     [
         ("train", "9 RGB/IR LS3"),
-        ("train", "ten RGB/IR TSG2 1"),
         ("train", "9 IR LS3 1"),
         ("train", "9 RGB/IR TSG3 1"),
         ("train", "9 RGB/IR LS3 2"),
         ("train", "10 RGB/IR TSG2 1"),
-        ("gallery", "20 RGB/IR CQ1 1"),
         ("gallery", "20 FakeIR CQ1 1"),
     ],
 )

@@ -5,12 +5,9 @@ import re
 from itertools import chain, pairwise
 
 import cv2
-import numpy as np
 import pytest
 
 from xreid_plugin.data.synthetic import SyntheticSettings, write_bupt, write_vcm
-from xreid_plugin.data.synthetic.plan import plan_tracklets
-from xreid_plugin.data.tracklet import Modality
 
 SETTINGS = SyntheticSettings(train_identities=3, test_identities=2, cameras=3, tracklets=3, frames=(12, 13))
 SMALL = {
@@ -112,16 +109,6 @@ def test_equal_settings_give_equal_bytes_whatever_the_processes_and_their_hash_s
     monkeypatch.setenv("PYTHONHASHSEED", "123")  # Workers inherit it.
     write_bupt(SyntheticSettings(**SMALL), tmp_path / "two", workers=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
-
-
-@pytest.mark.parametrize("paired", [False, True])
-def test_the_order_of_a_list_does_not_tell_which_tracklets_match(paired):
-    plans = plan_tracklets(SyntheticSettings(), range(1, 401), 1, paired=paired)
-    infrared, visible = ([plan.pid for plan in plans if plan.modality is modality] for modality in Modality)
-    assert sorted(infrared) == sorted(visible) == list(range(1, 401))
-    # Four standard errors of the correlation of 400 independent pairs.
-    for one, other in ((infrared, visible), (infrared, range(400)), (visible, range(400))):
-        assert abs(np.corrcoef(one, other)[0, 1]) < 4 / 400**0.5
 
 
 def test_only_a_synthetic_set_is_replaced_and_only_by_a_whole_one(tmp_path):

@@ -43,7 +43,7 @@ def test_people_who_swap_their_colours_look_the_same_in_infrared():
         assert (film(person, Modality.INFRARED) != film(heated, Modality.INFRARED)).any()
 
 
-@pytest.mark.parametrize("camera", [1, 2, 3, 4])
+@pytest.mark.parametrize("camera", [1, 4])
 @pytest.mark.parametrize("modality", list(Modality))
 def test_a_pattern_stays_visible_in_the_pictures(modality, camera):
     """Painting the second look like the first shows what the pattern adds to a picture, whatever the shading."""

@@ -55,5 +55,4 @@ CUES = {
 def test_a_cue_that_sees_no_person_ranks_by_chance(drawn, cue):
     whose = {modality: np.array(pids) for modality, (_, pids) in drawn.items()}
     seen = {modality: CUES[cue](np.stack(frames)) for modality, (frames, _) in drawn.items()}
-    print(cue, rank(seen[Modality.INFRARED], seen[Modality.VISIBLE], whose))
     assert rank(seen[Modality.INFRARED], seen[Modality.VISIBLE], whose) == pytest.approx(0.5, abs=0.08)
