@@ -105,7 +105,6 @@ def test_user_errors_are_one_message_and_leave_nothing(main, trained, tmp_path, 
         (checkpoint, tmp_path, [], "is a folder"),
         (checkpoint, file, ["--tolerance", "nan"], "--tolerance is nan"),
         (checkpoint, file, ["--settings", "NO.SUCH.KEY", "1"], "NO.SUCH.KEY"),
-        (checkpoint, file, ["--settings", "INPUT.SIZE_TEST", "[32, 16]"], "built for 48x24 images"),
     ]:
         assert main([str(source), "--output", str(output), *more]) == 2
         printed = capsys.readouterr()
