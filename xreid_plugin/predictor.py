@@ -1,36 +1,44 @@
 """A trained checkpoint, for videos of people: tracklets to embeddings, as evaluation makes them.
 
     predictor = TrackletPredictor("logs/xreid/vcm/model_final.pth")
-    embeddings = predictor.embed(["tracklets/0001", TrackletInput(VideoTracklet("a.mp4", "a.csv"), camera=3)])
-    similarity = embeddings @ embeddings.T        # cosines, -1 to 1
+    embeddings = predictor.embed(["tracklets/0001", VideoTracklet("a.mp4", "a.csv")])
+    similarity = embeddings @ embeddings.T        # cosines, -1 to 1; 1 is the same
+    of_all_tracks, _ = predictor.embed_tracks(read_tracks(Path("a.mp4"), Path("mot.txt")))
 
-A tracklet whose camera is unknown, or was not in training, is embedded without camera embedding, as evaluation does
-where MODEL.BACKBONE.UNSEEN_CAMERA is "none"; :meth:`TrackletPredictor.knows_camera` says which.
+A tracklet is embedded without camera embedding, as evaluation does where MODEL.BACKBONE.UNSEEN_CAMERA is "none", unless
+it says by which of the training set's cameras it was seen.
 """
 
+import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from fastreid.config import CfgNode
 from numpy.typing import NDArray
+from PIL import Image
 from torch.nn import functional as F
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.footage import Footage, FrameSource, TrackletInput, VideoTracklet, open_tracklet
+from xreid_plugin.data.footage import FrameSource, TrackClips, TrackletInput, VideoTracklet, open_tracklet
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, Tracklet
+from xreid_plugin.data.tracks import VideoTracks
 from xreid_plugin.data.transforms import to_planes
 from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.evaluation import NO_CAMERA
 from xreid_plugin.engine.inference import Embedder, autocast
 from xreid_plugin.engine.restore import restore
-from xreid_plugin.evaluation.evaluator import tracklet_means
 from xreid_plugin.host import resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
+
+# Shown every clip that the model sees: the tracklet's number, the clip's among its clips, from 0, how many clips the
+# tracklet has, and the clip, (T, H, W, 3) uint8, RGB, which is not to be kept. A tracklet's clips come in their order.
+Watch: TypeAlias = Callable[[int, int, int, NDArray[np.uint8]], object]
 
 
 class TrackletPredictor:
@@ -79,17 +87,21 @@ class TrackletPredictor:
         return fingerprint(weights_hash(self._model, TRAINING_ONLY), self.cfg)
 
     def knows_camera(self, camera: int | None) -> bool:
-        """Whether a tracklet of this camera is embedded with the camera's embedding, and not without any."""
+        """Whether training knew a camera of this number, so that it has an embedding."""
         return camera in self.cameras
 
     def embed(
-        self, tracklets: Sequence[FrameSource | Tracklet | TrackletInput], reader: FrameReader | None = None
+        self,
+        tracklets: Sequence[FrameSource | Tracklet | TrackletInput],
+        reader: FrameReader | None = None,
+        watch: Watch | None = None,
     ) -> NDArray[np.float32]:
         """Embeds tracklets of any lengths, by TEST.FRAMES and in batches of TEST.IMS_PER_BATCH clips.
 
         Args:
             tracklets: n of them. A dataset's ``Tracklet`` brings its camera, a bare source of frames has none.
             reader: the source of the frames of datasets' tracklets; None reads loose files.
+            watch: is shown every clip that the model sees.
 
         Returns:
             (n, F) float32, rows of length 1: what evaluation ranks by, up to rounding that depends on the size of a
@@ -99,41 +111,78 @@ class TrackletPredictor:
             FrameError: a file is missing or is not a picture.
             ValueError: a tracklet's frames cannot be read, with its number, or an embedding is not finite.
         """
-        if isinstance(tracklets, str | Path | VideoTracklet | TrackletInput | Tracklet):
-            raise ValueError("embed takes a list of tracklets; put a single one into a list.")
+        _refuse_a_single_one(tracklets)
         inputs = [open_tracklet(tracklet, number, reader) for number, tracklet in enumerate(tracklets)]
-        if not inputs:
-            return np.empty((0, self.dimensions), np.float32)
-        indices, embeddings = [], []
-        for clips, of_clips in self._batches([footage for footage, _ in inputs]):
-            indices.append(torch.tensor(of_clips))
-            embeddings.append(self._run(clips, [inputs[index][1] for index in of_clips]))
-        means = tracklet_means(list(zip(indices, embeddings, strict=True)), len(inputs))
-        finite = means.isfinite().all(1)
-        if not finite.all():
-            name = inputs[int((~finite).nonzero()[0])][0].name
-            raise ValueError(f"The embedding of {name} is not finite: look for NaN in {self.checkpoint}.")
-        rows: NDArray[np.float32] = F.normalize(means).numpy()
-        return rows
+        rows = [self._frames(footage.length) for footage, _ in inputs]
+        clips = (
+            (number, clip)
+            for number, (footage, _) in enumerate(inputs)
+            for clip in footage.clips(rows[number], self._size)
+        )
+        names, cameras = [footage.name for footage, _ in inputs], [camera for _, camera in inputs]
+        return self._means(clips, names, cameras, [len(of_one) for of_one in rows], watch)
 
-    def _batches(self, footages: Sequence[Footage]) -> Iterator[tuple[torch.Tensor, list[int]]]:
-        """Clips of all tracklets, (B, T, 3, H, W), with the number of each one's tracklet."""
-        num_frames, size = self.cfg.INPUT.CLIP.FRAMES, max(1, self.cfg.TEST.IMS_PER_BATCH)
-        numbers: list[int] = []
-        block = torch.empty((size, num_frames, 3, *self._size), dtype=torch.uint8)
-        for number, footage in enumerate(footages):
-            if self.cfg.TEST.FRAMES == "dense":
-                rows = frames.dense(footage.length, num_frames)
-            else:
-                rows = frames.even(footage.length, num_frames)[None]
-            for clip in footage.clips(rows, self._size):
-                to_planes(clip, block[len(numbers)])
-                numbers.append(number)
-                if len(numbers) == size:
-                    yield block, numbers
-                    numbers = []
-        if numbers:
-            yield block[: len(numbers)], numbers
+    def embed_tracks(
+        self,
+        tracks: VideoTracks,
+        model_camera: int | None = None,
+        watch: Watch | None = None,
+        progress: Callable[[int], object] = lambda frames: None,
+    ) -> tuple[NDArray[np.float32], int | None]:
+        """Embeds all tracks of a video in one pass over it, of which a clip a track is held at a time.
+
+        Args:
+            tracks: n of them, at least one.
+            model_camera: as of ``TrackletInput``.
+            watch: is shown every clip that the model sees.
+            progress: is told how many frames more of the video were read.
+
+        Returns:
+            (n, F) float32 as :meth:`embed`, but zeros for a track of which nothing can be read; and the frame, from 0,
+            where the video ended too early, or None.
+
+        Raises:
+            ValueError: the video is not there or cannot be read, or an embedding is not finite.
+        """
+        rows = [self._frames(len(boxes)) for boxes in tracks.boxes]
+        clips = TrackClips(tracks.video, tracks.boxes, rows, self._size, progress)
+        names = [f"track {name} of {tracks.video}" for name in tracks.ids]
+        means = self._means(iter(clips), names, [model_camera] * len(rows), [len(of_one) for of_one in rows], watch)
+        return means, clips.ended
+
+    def _frames(self, length: int) -> NDArray[np.int64]:
+        """(C, T) frames of the clips of a tracklet of this length."""
+        if self.cfg.TEST.FRAMES == "dense":
+            return frames.dense(length, self.cfg.INPUT.CLIP.FRAMES)
+        return frames.even(length, self.cfg.INPUT.CLIP.FRAMES)[None]
+
+    def _means(
+        self,
+        clips: Iterator[tuple[int, NDArray[np.uint8]]],
+        names: Sequence[str],
+        cameras: Sequence[int | None],
+        counts: Sequence[int],
+        watch: Watch | None,
+    ) -> NDArray[np.float32]:
+        """(n, F) embeddings of tracklets, whose clips come in any order; zeros for those of which none comes."""
+        sums, seen = torch.zeros((len(names), self.dimensions), dtype=torch.float64), torch.zeros(len(names))
+        size = max(1, self.cfg.TEST.IMS_PER_BATCH)
+        block = torch.empty((size, self.cfg.INPUT.CLIP.FRAMES, 3, *self._size), dtype=torch.uint8)
+        while batch := list(itertools.islice(clips, size)):
+            for place, (number, clip) in enumerate(batch):
+                to_planes(clip, block[place])
+                if watch is not None:
+                    watch(number, int(seen[number]), counts[number], clip)
+                seen[number] += 1
+            numbers = [number for number, _ in batch]
+            embeddings = self._run(block[: len(batch)], [cameras[number] for number in numbers])
+            sums.index_add_(0, torch.tensor(numbers), embeddings.double())
+        finite = sums.isfinite().all(1)
+        if not finite.all():
+            name = names[int((~finite).nonzero()[0])]
+            raise ValueError(f"The embedding of {name} is not finite: look for NaN in {self.checkpoint}.")
+        rows: NDArray[np.float32] = F.normalize(sums).float().numpy()
+        return rows
 
     def _run(self, clips: torch.Tensor, cameras: Sequence[int | None]) -> torch.Tensor:
         """The embeddings of a batch, (B, F) float32 on the CPU."""
@@ -142,3 +191,17 @@ class TrackletPredictor:
         with self._one_at_a_time, torch.inference_mode():
             batch = {IMAGES: clips.to(self.device), CAMIDS: numbers.to(self.device)}
             return self._embedder(batch).cpu()
+
+
+def _refuse_a_single_one(tracklets: Any) -> None:
+    """ValueError with a hint where somebody gives one tracklet, or its frames, in place of a list of tracklets."""
+    alone = isinstance(tracklets, str | Path | VideoTracklet | VideoTracks | TrackletInput | Tracklet)
+    if isinstance(tracklets, np.ndarray):
+        alone = tracklets.ndim < 5
+    elif not alone:
+        alone = any(isinstance(one, Image.Image) or (isinstance(one, np.ndarray) and one.ndim < 4) for one in tracklets)
+    if alone:
+        raise ValueError(
+            "embed takes a list of tracklets; put a single one into a list: embed([frames]), where frames is a folder, "
+            "a list of pictures or an array of (frames, H, W, 3)."
+        )

@@ -70,11 +70,12 @@ class TrackletInput:
 
     Attributes:
         frames: where its frames are.
-        camera: the training set's number of the camera, or None where that is not known.
+        model_camera: the number, in the model's training set, of the camera that saw it, whose embedding is added; None
+            for a camera that was not in training, whatever number it has elsewhere.
     """
 
     frames: FrameSource
-    camera: int | None = None
+    model_camera: int | None = None
 
 
 def open_tracklet(
@@ -88,14 +89,16 @@ def open_tracklet(
         reader: the source of the frames of a dataset's tracklet; None reads loose files.
 
     Returns:
-        Its frames, and the number of its camera or None.
+        Its frames, and the training set's number of its camera or None.
 
     Raises:
         ValueError: frames that cannot be read; the message gives the tracklet's number.
     """
     if isinstance(tracklet, Tracklet):
         return file_footage(tracklet, reader), tracklet.camid
-    source, camera = (tracklet.frames, tracklet.camera) if isinstance(tracklet, TrackletInput) else (tracklet, None)
+    source, camera = tracklet, None
+    if isinstance(tracklet, TrackletInput):
+        source, camera = tracklet.frames, tracklet.model_camera
     try:
         return _footage(source, f"tracklet {number}"), camera
     except ValueError as error:
@@ -213,10 +216,7 @@ def _read_boxes(path: Path) -> list[list[float]]:
 
 
 def video_footage(video: Path, boxes: NDArray[np.float64]) -> Footage:
-    """Boxes in a video file.
-
-    The video is read once, front to back, and only the frames of one clip are held. Seeking would be quicker, but
-    in many files it does not land on the frame asked for.
+    """Boxes in a video file, read as :class:`TrackClips` reads them.
 
     Args:
         video: a file of any kind that OpenCV reads.
@@ -225,47 +225,100 @@ def video_footage(video: Path, boxes: NDArray[np.float64]) -> Footage:
     Raises:
         ValueError: there is no such file, or it is not a video.
     """
-    with _opened(video):
+    with opened_video(video):
         pass
 
     def clips(rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-        indices = np.unique(rows).tolist()
-        pictures = zip(indices, _boxed_pictures(video, boxes[indices], size), strict=True)
-        held: dict[int, NDArray[np.uint8]] = {}
-        for row in rows:
-            held = {index: picture for index, picture in held.items() if index >= row.min()}
-            while row.max() not in held:
-                index, picture = next(pictures)
-                held[index] = picture
-            yield np.stack([held[index] for index in row.tolist()])
+        one = TrackClips(video, [boxes], [rows], size)
+        for _, clip in one:
+            if one.ended is None:
+                yield clip
+        if one.ended is not None:
+            raise ValueError(f"{video}: frame {one.ended}, from 0, cannot be read, though a box is in it.")
 
     return Footage(str(video), len(boxes), clips)
 
 
-def _boxed_pictures(video: Path, boxes: NDArray[np.float64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """What each of (L, 5) boxes cuts out, in order, (H, W, 3)."""
-    with _opened(video) as capture:
-        position = 0
-        for number, *corners in boxes.tolist():
-            while position <= number and capture.grab():
-                position += 1
-            there, frame = capture.retrieve() if position > number else (False, None)
-            if not there:
-                raise ValueError(f"{video}: frame {number:.0f}, from 0, cannot be read; {position} could.")
-            limits = np.asarray(frame).shape[1::-1]
-            x1, y1 = np.clip(np.floor(corners[:2]), 0, limits).astype(int)
-            x2, y2 = np.clip(np.ceil(corners[2:]), 0, limits).astype(int)
-            if x1 == x2 or y1 == y2:
-                raise ValueError(
-                    f"{video}, frame {number:.0f}: the box {corners} lies outside the picture of "
-                    f"{limits[0]}x{limits[1]} pixels; boxes are x1,y1,x2,y2 in pixels."
-                )
-            person = cv2.cvtColor(np.asarray(frame, np.uint8)[y1:y2, x1:x2], cv2.COLOR_BGR2RGB)
-            yield resized(np.asarray(person, np.uint8), size)
+class TrackClips:
+    """Clips of any number of tracks of one video, each (T, H, W, 3) uint8, RGB, with the number of its track.
+
+    The video is read once, front to back, and only the frames of each track's current clip are held. Seeking would be
+    quicker, but in many files it does not land on the frame asked for.
+
+    Attributes:
+        ended: after a pass, the first wanted frame that could not be read, and there it ended; None if it read all.
+            What a track then lacks of a clip is filled up with the last frame that was read of it.
+    """
+
+    def __init__(
+        self,
+        video: Path,
+        tracks: Sequence[NDArray[np.float64]],
+        rows: Sequence[NDArray[np.int64]],
+        size: tuple[int, int],
+        progress: Callable[[int], object] = lambda frames: None,
+    ) -> None:
+        """
+        Args:
+            video: a file of any kind that OpenCV reads.
+            tracks: (L, 5) boxes of each, as of :func:`boxes_of`; what lies outside a frame is cut off.
+            rows: for each track (C, T), which of its boxes make its clips; as of :class:`Footage`.
+            size: (H, W) of clips, in pixels.
+            progress: is told how many frames more were read.
+        """
+        self.ended: int | None = None
+        self._video, self._tracks, self._rows = video, tracks, rows
+        self._size, self._progress = size, progress
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        needed = [np.unique(rows) for rows in self._rows]
+        numbers = np.repeat(np.arange(len(needed)), [len(boxes) for boxes in needed])
+        boxes = np.concatenate(needed)
+        frames = np.concatenate([track[chosen, 0] for track, chosen in zip(self._tracks, needed, strict=True)])
+        order = np.argsort(frames, kind="stable")
+        held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in needed]
+        done = [0] * len(needed)
+        with opened_video(self._video) as capture:
+            position, picture = 0, None
+            for number, box, wanted in zip(*(part[order].tolist() for part in (numbers, boxes, frames)), strict=True):
+                if position <= wanted:
+                    before, picture = position, None
+                    while position <= wanted and capture.grab():
+                        position += 1
+                    self._progress(position - before)
+                    picture = capture.retrieve()[1] if position > wanted else None
+                if picture is None:
+                    self.ended = int(wanted)
+                    break
+                held[number][box] = self._cut(np.asarray(picture, np.uint8), self._tracks[number][box])
+                rows = self._rows[number]
+                while done[number] < len(rows) and rows[done[number]].max() <= box:
+                    yield number, np.stack([held[number][index] for index in rows[done[number]].tolist()])
+                    done[number] += 1
+                    first = rows[done[number]].min() if done[number] < len(rows) else box + 1
+                    held[number] = {index: part for index, part in held[number].items() if index >= first}
+        for number, parts in enumerate(held):
+            if parts:
+                wanted_boxes = self._rows[number][done[number]].tolist()
+                yield number, np.stack([parts.get(index, parts[max(parts)]) for index in wanted_boxes])
+
+    def _cut(self, picture: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """What a box, (5,), cuts out of its frame, (H, W, 3) RGB."""
+        limits = picture.shape[1::-1]
+        x1, y1 = np.clip(np.floor(box[1:3]), 0, limits).astype(int)
+        x2, y2 = np.clip(np.ceil(box[3:]), 0, limits).astype(int)
+        if x1 == x2 or y1 == y2:
+            raise ValueError(
+                f"{self._video}, frame {box[0]:.0f}: the box {box[1:].tolist()} lies outside the picture of "
+                f"{limits[0]}x{limits[1]} pixels; boxes are x1,y1,x2,y2 in pixels."
+            )
+        person = cv2.cvtColor(picture[y1:y2, x1:x2], cv2.COLOR_BGR2RGB)
+        return np.asarray(resized(np.asarray(person, np.uint8), self._size))
 
 
 @contextmanager
-def _opened(video: Path) -> Iterator[cv2.VideoCapture]:
+def opened_video(video: Path) -> Iterator[cv2.VideoCapture]:
+    """A video while it is read; ValueError where there is none that OpenCV reads."""
     capture = cv2.VideoCapture(str(video))
     try:
         if not capture.isOpened():

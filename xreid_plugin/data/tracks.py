@@ -1,0 +1,171 @@
+"""The tracks of a video, as a tracker or an annotator leaves them in a file of their own.
+
+Two formats are told apart by the first line:
+
+- MOTChallenge, which has no header: ``frame, id, x, y, width, height`` and more, with commas or blanks between them.
+  Frames count from 1, and so do pixels: the box 1, 1, 10, 20 is the upper left corner of the picture. Where a seventh
+  column is 0, a ground truth marks what does not count, and the line is left out.
+- CSV with a header that names ``frame, x1, y1, x2, y2`` in any order, and ``id`` unless all are of one track. Frames
+  count from 0; boxes are left, top, right and bottom edges in pixels, 0 being the edge of the picture.
+
+Shapes: L boxes of a track, n boxes of a file.
+"""
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from xreid_plugin.data.footage import BOX_COLUMNS, opened_video
+
+MOT, CSV = "MOTChallenge (frames and pixels count from 1)", "CSV with a header (frames and pixels count from 0)"
+_MOT_COLUMNS = "frame,id,x,y,width,height"
+# How many tracks a note names.
+_NAMED = 8
+
+
+@dataclass(frozen=True, eq=False)
+class VideoTracks:
+    """The tracks that a file has in a video, without what the video cannot show.
+
+    Attributes:
+        video: its file.
+        ids: of the tracks, numbers in the order of their values; "" for the one track of a file without ids.
+        boxes: of each track (L, 5) float64: frame from 0, x1, y1, x2, y2 in pixels; frames increase.
+        rate: frames a second; None where the video does not say.
+        notes: the format of the file, and what was left out or looks odd, a sentence each.
+    """
+
+    video: Path
+    ids: Sequence[str]
+    boxes: Sequence[NDArray[np.float64]]
+    rate: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def only(self, places: Sequence[int]) -> "VideoTracks":
+        """Those of the tracks at these places, 0..n-1, without notes."""
+        chosen = [self.ids[place] for place in places], [self.boxes[place] for place in places]
+        return VideoTracks(self.video, *chosen, rate=self.rate)
+
+
+def read_tracks(video: Path, file: Path, wanted: Sequence[str] = ()) -> VideoTracks:
+    """Reads a file of tracks, and drops what the video cannot show, with a note for each kind of fault.
+
+    Args:
+        video: a file of any kind that OpenCV reads; its first frame alone is decoded.
+        file: in one of the formats that this module describes.
+        wanted: ids of the tracks to take; all where there is none.
+
+    Raises:
+        OSError: the file of tracks is not there.
+        ValueError: the video cannot be read, a line is not a box, an id is not there, or no box is left.
+    """
+    length, (height, width), rate = _properties(video)
+    kind, ids, boxes, counts = _read(file)
+    notes = [f"{file}: {len(ids):,} boxes of {len(set(ids)):,} tracks, read as {kind}."]
+    missing = set(wanted) - set(ids)
+    if missing:
+        raise ValueError(f"{file} has no track {', '.join(sorted(missing))}.")
+    names = np.array(ids)
+    frames, (x1, y1, x2, y2) = boxes[:, 0], boxes[:, 1:].T
+    shown = (x1 < x2) & (y1 < y2) & (np.floor(x1) < width) & (np.floor(y1) < height) & (x2 > 0) & (y2 > 0)
+    # The later of two lines of one track in one frame goes.
+    order = np.lexsort((frames, names))
+    again = np.zeros(len(ids), bool)
+    again[order[1:]] = (names[order[1:]] == names[order[:-1]]) & (frames[order[1:]] == frames[order[:-1]])
+    left = np.isin(names, wanted) if wanted else np.ones(len(ids), bool)
+    for bad, why in [
+        (~counts, "marked with 0 in column 7"),
+        ((frames < 0) | (frames >= length), f"in frames outside of the video, which has {length:,.0f}"),
+        (~shown, f"outside of the picture of {width}x{height} pixels, or without an area"),
+        (again, "in a frame where their track has one already"),
+    ]:
+        notes += _note(names[left & bad], f"boxes {why} were left out")
+        left &= ~bad
+    kept = order[left[order]]
+    if not len(kept):
+        raise ValueError(f"{file}: no box is left. {' '.join(notes)}")
+    begins = np.flatnonzero(names[kept][1:] != names[kept][:-1]) + 1
+    found = {str(names[rows[0]]): boxes[rows] for rows in np.split(kept, begins)}
+    tracks = {name: found[name] for name in sorted(found, key=_by_value)}
+    notes += _note(np.array([name for name, own in tracks.items() if len(own) == 1]), "tracks of a single box")
+    return VideoTracks(video, list(tracks), list(tracks.values()), rate, notes)
+
+
+def _properties(video: Path) -> tuple[float, tuple[int, int], float | None]:
+    """How many frames a video says that it has (infinite if it does not say), (height, width), and frames a second."""
+    with opened_video(video) as capture:
+        count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
+        there, picture = capture.read()
+        if not there:
+            raise ValueError(f"{video}: not one frame can be read.")
+        height, width = np.asarray(picture).shape[:2]
+    return count if count > 0 else np.inf, (height, width), rate if 0 < rate < 1e4 else None
+
+
+def _read(file: Path) -> tuple[str, list[str], NDArray[np.float64], NDArray[np.bool_]]:
+    """The format, the track of each box, (n, 5) boxes as in :class:`VideoTracks`, and (n,) bool, whether it counts."""
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        first = next((line for line in lines if line.strip()), "")
+        lines.seek(0)
+        kind = MOT if re.match(r"\s*[-+.\d]", first) else CSV
+        read = (_mot_lines if kind == MOT else _csv_lines)(file, lines)
+        ids, boxes, counts = zip(*read, strict=True) if (read := list(read)) else ((), (), ())
+    if not ids:
+        raise ValueError(f"{file} holds no box; expected lines of {_MOT_COLUMNS}, or a header and its lines.")
+    if set(ids) == {"-1"}:
+        raise ValueError(f"{file} holds detections, whose id is -1, and no tracks: run a tracker on them first.")
+    table = np.array(boxes, np.float64)
+    whole = np.isfinite(table).all(1) & (table[:, 0] == np.floor(table[:, 0]))
+    if not whole.all():
+        raise ValueError(f"{file}: {table[np.argmin(whole)].tolist()} is no whole frame with a box of finite numbers.")
+    return kind, list(ids), table, np.array(counts)
+
+
+_Line = tuple[str, tuple[float, ...], bool]
+
+
+def _mot_lines(file: Path, lines: Iterator[str]) -> Iterator[_Line]:
+    for number, line in enumerate(lines, 1):
+        cells = re.split(r"\s*,\s*|\s+", line.strip().rstrip(","))
+        if cells == [""]:
+            continue
+        try:
+            frame, track, x, y, width, height, *more = map(float, cells)
+        except ValueError as error:
+            raise ValueError(f"{file}, line {number}: expected the numbers {_MOT_COLUMNS}: {error}.") from error
+        yield f"{track:.0f}", (frame - 1, x - 1, y - 1, x - 1 + width, y - 1 + height), more[:1] != [0.0]
+
+
+def _csv_lines(file: Path, lines: Iterator[str]) -> Iterator[_Line]:
+    table = csv.DictReader(lines, skipinitialspace=True)
+    missing = [name for name in BOX_COLUMNS if name not in (table.fieldnames or ())]
+    if missing:
+        raise ValueError(
+            f"{file}: the header lacks {', '.join(missing)}. Expected {','.join(BOX_COLUMNS)} and, for more than one "
+            f"track, id; or MOTChallenge's {_MOT_COLUMNS}, without a header."
+        )
+    for row in table:
+        try:
+            yield (row.get("id") or "").strip(), tuple(float(row[name]) for name in BOX_COLUMNS), True
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{file}, line {table.line_num}: a value is missing or no number: {error}.") from error
+
+
+def _note(ids: NDArray[np.str_], what: str) -> list[str]:
+    """How many there are, and of which tracks; nothing where there are none."""
+    names = sorted(set(ids.tolist()), key=_by_value)
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"{len(ids):,} {what}: {', '.join(names[:_NAMED])}{more}."]
+
+
+def _by_value(name: str) -> list[int | str]:
+    """Numbers in a name are compared by value; every second part is one."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
