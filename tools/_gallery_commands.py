@@ -2,27 +2,34 @@
 
 import argparse
 import importlib
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from _gallery_sources import Entry, embedded, of_dataset, of_features, of_options, unit_rows
+from _gallery_sources import (
+    embedded,
+    new_ones,
+    of_dataset,
+    of_features,
+    of_options,
+    parse_time,
+    searched_rows,
+    tell_of_repeats,
+)
 from tabulate import tabulate
-from tqdm import tqdm
 
-from xreid_plugin.evaluation.features import load_features
+from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.gallery import store
-from xreid_plugin.gallery.answers import Hit, draw
+from xreid_plugin.gallery.answers import answer, as_csv, as_json, as_table, printable, verdict
 from xreid_plugin.gallery.calibration import Calibration, calibrate
-from xreid_plugin.gallery.store import Batch, Gallery, Manifest, Record
+from xreid_plugin.gallery.records import Manifest, Record, Selection
+from xreid_plugin.gallery.store import Batch, Gallery
 from xreid_plugin.predictor import TrackletPredictor
+from xreid_plugin.progress import ProgressBar
 
-# If a threshold finds a smaller share of the pairs of one person, "no match" says little.
-_SURE = 0.9
 _ROWS_PER_GROUP = 8192
 
 
@@ -30,77 +37,129 @@ def build(args: argparse.Namespace) -> str:
     """Makes a gallery."""
     if not 0 < args.recall <= 1:
         raise ValueError(f"--recall is {args.recall}; it must lie above 0 and not above 1.")
-    predictor = TrackletPredictor(args.checkpoint, args.device, args.settings) if args.checkpoint else None
-    content = _content(args, predictor)
-    manifest = Manifest(content.dimensions, content.model, kind=args.index, recall_wanted=args.recall)
-    if predictor is not None:
-        checkpoint, settings = str(predictor.checkpoint.resolve()), tuple(args.settings)
-        manifest = replace(manifest, model=predictor.fingerprint, checkpoint=checkpoint, settings=settings)
-        _check(replace(manifest, dimensions=predictor.dimensions), args.features, content.dimensions, content.model)
+    manifest = Manifest(0, kind=args.index, recall_wanted=args.recall)
+    if args.features is not None:
+        data, model = _features(args.features)
+        manifest = replace(manifest, dimensions=np.asarray(data.features).shape[1], model=model)
+    if args.checkpoint is not None:
+        predictor = TrackletPredictor(args.checkpoint, args.device, args.settings)
+        if args.features is not None:
+            _check(manifest, args.checkpoint, predictor.fingerprint)
+        manifest = replace(
+            manifest,
+            dimensions=predictor.dimensions,
+            model=predictor.fingerprint,
+            checkpoint=str(predictor.checkpoint.resolve()),
+            settings=tuple(args.settings),
+        )
+    elif args.features is None:
+        raise ValueError("Frames are embedded by a model: name its checkpoint with --checkpoint.")
+    people: set[str] = set()
     if args.calibrate:
-        manifest = replace(manifest, calibration=_calibration(args, manifest))
+        calibration, people = _calibration(args, manifest)
+        manifest = replace(manifest, calibration=calibration)
+    batches = _batches(args, manifest, set(), None if args.features else predictor)
     store.create(args.gallery, manifest, args.wait)
-    store.add(args.gallery, content.batches, args.wait)
-    return info(args) + content.note
+    _tell_added(store.add(args.gallery, batches, args.wait))
+    _warn_of_known(people, args)
+    return info(args)
 
 
 def add(args: argparse.Namespace) -> str:
     """Adds to a gallery."""
-    manifest = Gallery(args.gallery).manifest
-    embeds = args.features is None or args.checkpoint is not None
-    content = _content(args, _predictor_of(manifest, args) if embeds else None)
-    if manifest.model and not content.model and not embeds:
-        raise ValueError(
-            f"{args.gallery} was made by model {_model(manifest)}: say which checkpoint made {args.features} with "
-            "--checkpoint, since the file does not."
-        )
-    _check(manifest, args.features, content.dimensions, content.model)
-    store.add(args.gallery, content.batches, args.wait)
-    return info(args) + content.note
+    gallery = Gallery(args.gallery)
+    batches = _batches(args, gallery.manifest, gallery.known("digest"))
+    _tell_added(store.add(args.gallery, batches, args.wait))
+    return info(args)
 
 
 def calibrate_again(args: argparse.Namespace) -> str:
     """Sets the threshold of a gallery."""
-    store.set_calibration(args.gallery, _calibration(args, Gallery(args.gallery).manifest), args.wait)
+    calibration, people = _calibration(args, Gallery(args.gallery).manifest)
+    store.set_calibration(args.gallery, calibration, args.wait)
+    _warn_of_known(people, args)
     return info(args)
 
 
 def query(args: argparse.Namespace) -> str:
-    """Searches for one tracklet."""
+    """Searches for one tracklet, or for each of many."""
     gallery = Gallery(args.gallery)
+    among = gallery.select(_selection(args))
+    searched = len(gallery) if among is None else len(among)
+    queries, records = _queries(args, gallery.manifest)
+    answers = answer(
+        gallery, queries, records, top=args.top, among=among, exact=args.exact, assign=args.assign, below=args.all
+    )
     calibration = gallery.manifest.calibration
-    (embedding, (asking,)), note = _query(args, gallery.manifest)
-    found = gallery.search(embedding, args.top, exact=args.exact)
-    hits = [
-        Hit(rank, score, score >= calibration.threshold if calibration else None, *gallery.records(row, row + 1))
-        for rank, score, row in zip(range(1, args.top + 1), *(part[0].tolist() for part in found), strict=False)
-        if row >= 0
+    lines = [as_table(answers), *verdict(answers, calibration, searched)]
+    facts = {
+        "gallery": str(args.gallery),
+        "model": gallery.manifest.model,
+        "threshold": calibration and calibration.threshold,
+        "tracklets_searched": searched,
+    }
+    for file, text in [
+        (args.json, lambda: as_json(answers, facts)),
+        (args.csv, lambda: as_csv(answers)),
+        (args.html, lambda: _page(gallery, answers, searched, args)),
+    ]:
+        if file is not None:
+            content = text()
+            replace_atomically(file, lambda part, content=content: part.write_text(content, encoding="utf-8"))  # type: ignore[misc]
+            lines.append(f"Written to {file}")
+    return "\n".join(lines)
+
+
+def _page(gallery: Gallery, answers: Any, searched: int, args: argparse.Namespace) -> str:
+    # It brings matplotlib along.
+    from xreid_plugin.gallery.page import search_page
+
+    given = {
+        "modality": args.only_modality,
+        "camera": args.only_camera,
+        "identity": args.only_identity,
+        "not before": args.after,
+        "not after": args.before,
+    }
+    filters = [f"{name} {printable(value)}" for name, value in given.items() if value]
+    return search_page(gallery, answers, searched, filters + ["one-to-one"] * args.assign)
+
+
+def list_all(args: argparse.Namespace) -> str:
+    """The tracklets of a gallery, a line each."""
+    gallery = Gallery(args.gallery)
+    records = gallery.records(gallery.select(_selection(args)), strips=False)
+    lines = [
+        [record.number, record.identity, record.source, record.track, record.camera, record.modality, record.when]
+        for record in records
     ]
-    shown = [hit for hit in hits if args.all or hit.match is not False]
-    lines = [_table(shown, args.all and calibration is not None), *_verdict(hits, calibration, len(gallery))]
-    if not shown:
-        lines[0] = f"No match: the best score is {max((hit.score for hit in hits), default=-1):.4f}."
-    if args.picture is not None:
-        draw(asking, shown).save(args.picture)
-        lines.append(f"Picture: {args.picture}")
-    return "\n".join(lines) + note
+    headers = ["number", "identity", "from", "track", "camera", "modality", "time"]
+    return tabulate([[printable(str(cell)) for cell in line] for line in lines], headers, disable_numparse=True)
+
+
+def remove(args: argparse.Namespace) -> str:
+    """Removes tracklets from a gallery."""
+    selection = _selection(args)
+    if selection == Selection():
+        raise ValueError("Say which tracklets to remove: by their numbers, as list shows them, or by a filter.")
+    return f"Removed {store.remove(args.gallery, selection, args.wait):,} tracklets.\n{info(args)}"
 
 
 def info(args: argparse.Namespace) -> str:
     """The facts about a gallery, one per line."""
-    manifest = Gallery(args.gallery).manifest
-    size = sum(path.stat().st_size for path in args.gallery.iterdir())
+    gallery = Gallery(args.gallery)
+    manifest = gallery.manifest
     index, calibration, search, threshold = manifest.index, manifest.calibration, "exact", "none: calibrate sets one"
     if index is not None:
         search = f"{index.kind}, effort {index.effort}, over {index.rows:,} (recall@10 {index.recall:.3f}), else exact"
     if calibration is not None:
         threshold = (
-            f"{calibration.threshold:.4f}, which {calibration.false_match_rate:.3g} of {calibration.different:,} pairs "
-            f"of different people reach; asked for: {calibration.asked:g}"
+            f"similarity {calibration.threshold:.4f}, which {calibration.false_match_rate:.3g} of "
+            f"{calibration.different:,} pairs of different people reach; asked for: {calibration.asked:g}"
         )
     lines = [
         ("gallery", args.gallery),
-        ("tracklets", f"{manifest.rows:,} of {manifest.dimensions} dimensions, {size / 2**20:,.1f} MiB"),
+        ("tracklets", f"{manifest.rows:,} of {manifest.dimensions} dimensions, {gallery.size / 2**20:,.1f} MiB"),
         ("model", _model(manifest)),
         ("search", search if manifest.kind == search else f"{search}; asked for: {manifest.kind}"),
         ("threshold", threshold),
@@ -119,125 +178,110 @@ def export(args: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-class _Content(NamedTuple):
-    """The tracklets that the options name, and what there is to say about them."""
-
-    dimensions: int
-    model: str | None
-    batches: Iterator[Batch]
-    note: str = ""
+def _tell(text: str) -> None:
+    print(printable(text), flush=True)
 
 
-def _content(args: argparse.Namespace, predictor: TrackletPredictor | None) -> _Content:
+def _tell_added(count: int) -> None:
+    _tell(f"Added {count:,} tracklets.")
+
+
+def _batches(
+    args: argparse.Namespace, manifest: Manifest, digests: set[str], predictor: TrackletPredictor | None = None
+) -> Iterator[Batch]:
+    """The tracklets that the options name, without those of the digests."""
     if args.features is not None:
-        data = load_features(args.features)
-        batch = of_features(data, args.features, args.direction)
-        return _Content(batch[0].shape[1], data.protocol.get("model"), iter([batch]))
-    if predictor is None:
-        raise ValueError("Frames are embedded by a model: name its checkpoint with --checkpoint.")
-    entries, reader = [], None
+        data, model = _features(args.features)
+        _check(manifest, args.features, model)
+        rows, records = of_features(data, args.features, searched_rows(data.tasks, args.direction, len(data.pids)))
+        new = [place for place, record in enumerate(records) if record.digest not in digests]
+        tell_of_repeats(len(records) - len(new), _tell)
+        return iter([(rows[new], [records[place] for place in new])])
+    predictor = predictor or _predictor_of(manifest, args)
     if args.dataset is None:
-        entries = of_options(args)
+        sources, reader = of_options(args, predictor, _tell), None
     else:
         cfg = predictor.cfg.clone()
         cfg.defrost()
         if args.root is not None:
             cfg.DATASETS.ROOT = str(args.root)
-        entries, reader = of_dataset(cfg, args.dataset, args.direction)
-    batches, note = embedded(predictor, entries, reader), _without_camera(predictor, entries)
-    return _Content(predictor.dimensions, predictor.fingerprint, batches, note)
+        sources, reader = of_dataset(cfg, args.dataset, args.direction)
+    return embedded(predictor, new_ones(sources, digests, _tell), reader, _tell)
 
 
-def _query(args: argparse.Namespace, manifest: Manifest) -> tuple[Batch, str]:
-    """The embedding of the querying tracklet, (1, F), with its record."""
-    if args.features is None:
-        predictor, entries = _predictor_of(manifest, args), of_options(args)
-        if len(entries) != 1:
-            raise ValueError(f"A query is one tracklet; {len(entries)} are given.")
-        return next(embedded(predictor, entries, None)), _without_camera(predictor, entries)
-    data = load_features(args.features)
-    features = np.asarray(data.features)
-    if args.row is None or not 0 <= args.row < len(features):
-        raise ValueError(f"{args.features} has the rows 0..{len(features) - 1}: say which with --row, not {args.row}.")
-    if args.checkpoint is not None:
-        _predictor_of(manifest, args)
-    _check(manifest, args.features, features.shape[1], data.protocol.get("model"))
-    return (unit_rows(features[[args.row]], args.features), [Record(source=f"{args.features}#{args.row}")]), ""
+def _queries(args: argparse.Namespace, manifest: Manifest) -> Batch:
+    """The embeddings of the querying tracklets, (Q, F), with their records."""
+    if args.other is not None:
+        other = Gallery(args.other)
+        _check(manifest, args.other, other.manifest.model)
+        return other.embeddings, other.records()
+    if args.features is not None:
+        data, model = _features(args.features)
+        _check(manifest, args.features, model)
+        if args.row is not None and not 0 <= args.row < len(data.pids):
+            raise ValueError(f"{args.features} has the rows 0..{len(data.pids) - 1}, and no row {args.row}.")
+        return of_features(data, args.features, None if args.row is None else [args.row])
+    predictor = _predictor_of(manifest, args)
+    parts = list(embedded(predictor, of_options(args, predictor, _tell), None, _tell))
+    return np.concatenate([rows for rows, _ in parts]), [record for _, records in parts for record in records]
 
 
 def _predictor_of(manifest: Manifest, args: argparse.Namespace) -> TrackletPredictor:
     """The model that made the gallery: from the checkpoint that is given, or from where it was."""
     path: Path | None = args.checkpoint or (Path(manifest.checkpoint) if manifest.checkpoint else None)
-    if manifest.model is None or path is None:
-        raise ValueError(
-            f"{args.gallery} was built from features, and it is not known which model made them: build it with "
-            "--checkpoint FILE as well, or give --features."
-        )
+    if path is None:
+        raise ValueError(f"{args.gallery} was built from features of {_model(manifest)}: name its --checkpoint.")
     predictor = TrackletPredictor(path, args.device, args.settings or manifest.settings)
-    _check(manifest, path, predictor.dimensions, predictor.fingerprint)
+    _check(manifest, path, predictor.fingerprint)
     return predictor
 
 
-def _without_camera(predictor: TrackletPredictor, entries: Sequence[Entry]) -> str:
-    count = sum(not predictor.knows_camera(entry.record.camera) for entry in entries)
-    if not predictor.cameras or not count:
-        return ""
-    known = ", ".join(map(str, predictor.cameras))
-    return f"\n{count} of {len(entries)} tracklets embedded without a camera: training knew the cameras {known}."
+def _selection(args: argparse.Namespace) -> Selection:
+    times = [parse_time(text or "") for text in (args.after, args.before)]
+    numbers = getattr(args, "numbers", None) or None
+    return Selection(numbers, args.only_identity, args.only_modality, args.only_camera, *times)
 
 
-def _calibration(args: argparse.Namespace, manifest: Manifest) -> Calibration:
-    data = load_features(args.calibrate)
-    _check(manifest, args.calibrate, np.asarray(data.features).shape[1], data.protocol.get("model"))
-    return calibrate(data, args.false_match_rate, args.direction)
+def _features(file: Path) -> tuple[TrackletFeatures, str]:
+    """Saved features, and the fingerprint of their model."""
+    data = load_features(file)
+    model = data.protocol.get("model")
+    if not model:
+        raise ValueError(
+            f"{file} does not say which model made its features, so that they may not be comparable: evaluate again, "
+            'with TEST.SAVE_FEATURES; other programs give the file a "protocol" with a "model".'
+        )
+    return data, str(model)
 
 
-def _check(manifest: Manifest, file: Path, dimensions: int, model: str | None) -> None:
-    """Refuses a checkpoint or features of another model, as far as it is known, or of other dimensions."""
-    if model and manifest.model and model != manifest.model:
+def _calibration(args: argparse.Namespace, manifest: Manifest) -> tuple[Calibration, set[str]]:
+    """The threshold, and the people it was measured on."""
+    data, model = _features(args.calibrate)
+    _check(manifest, args.calibrate, model)
+    return calibrate(data, args.false_match_rate, args.direction), set(map(str, data.pids.tolist()))
+
+
+def _warn_of_known(people: set[str], args: argparse.Namespace) -> None:
+    """A threshold fits the people it was measured on too well."""
+    both = people & Gallery(args.gallery).known("identity")
+    if both:
+        _tell(
+            f"Warning: {len(both):,} of the {len(people):,} people in {args.calibrate} are in the gallery, by their "
+            "names. Measured on people who are in neither the gallery nor training, the threshold holds for others."
+        )
+
+
+def _check(manifest: Manifest, file: Path, model: str) -> None:
+    """Refuses a checkpoint, features or a gallery of another model."""
+    if model != manifest.model:
         raise ValueError(
             f"{file} is of model {model[:12]}, and the gallery of {_model(manifest)}: their embeddings cannot be "
             "compared. Give the gallery's checkpoint and settings, or build it anew."
         )
-    if dimensions != manifest.dimensions:
-        raise ValueError(f"{file} has {dimensions} dimensions, where {manifest.dimensions} are needed.")
 
 
 def _model(manifest: Manifest) -> str:
-    if manifest.model is None:
-        return "not known"
-    return " ".join([manifest.model[:12], f"({manifest.checkpoint})", *manifest.settings])
-
-
-def _table(hits: Sequence[Hit], marked: bool) -> str:
-    rows = [
-        [
-            *(rank, f"{score:.4f}", *(["yes" if match else "no"] if marked else [])),
-            *(record.identity or record.source, "" if record.camera is None else record.camera, record.when),
-        ]
-        for rank, score, match, record in hits
-    ]
-    headers = ["rank", "score", *(["match"] if marked else []), "identity or source", "camera", "time"]
-    return tabulate(rows, headers, disable_numparse=True)
-
-
-def _verdict(hits: Sequence[Hit], calibration: Calibration | None, size: int) -> list[str]:
-    """What the threshold lets through and what it misses."""
-    if calibration is None:
-        return ["No threshold: which of them are the same person is not known. tools/gallery.py calibrate sets one."]
-    matches, strangers = sum(bool(hit.match) for hit in hits), calibration.false_match_rate * size
-    more = " --top shows more." if matches == len(hits) < size else " --all shows the nearest." if not matches else ""
-    count = f"{strangers:,.0f}" if strangers >= 10 else f"{strangers:.2g}"
-    lines = [
-        f"{matches} of the {len(hits)} nearest reach the threshold {calibration.threshold:.4f}.{more}",
-        f"Of pairs of different people {calibration.false_match_rate:.2g} reach it: for somebody who is not here, "
-        f"about {count} of these {size:,} tracklets.",
-    ]
-    kept = calibration.true_match_rate
-    if kept is not None:
-        doubt = ": a person without a match may be here all the same" if kept < _SURE else ""
-        lines.append(f"It misses {1 - kept:.1%} of the pairs of one person{doubt}.")
-    return lines
+    return " ".join([manifest.model[:12], f"({manifest.checkpoint or 'file not known'})", *manifest.settings])
 
 
 def _write_npy(gallery: Gallery, path: Path) -> None:
@@ -263,18 +307,20 @@ def _arrow(gallery: Gallery) -> Any:
     arrow, dimensions = _imported("pyarrow"), gallery.manifest.dimensions
     text, whole, moment = arrow.string(), arrow.int64(), arrow.timestamp("us", tz="UTC")
     columns = {"id": whole, "embedding": arrow.list_(arrow.float32(), dimensions), "identity": text, "source": text}
-    schema = arrow.schema({**columns, "camera": whole, "time": moment, "modality": text, "frames": text})
+    columns |= dict.fromkeys(("track", "camera", "modality"), text) | {"time": moment}
+    schema = arrow.schema({**columns, "begins": arrow.float64(), "ends": arrow.float64(), "number": whole})
 
     def batches() -> Iterator[Any]:
-        for start in tqdm(range(0, len(gallery), _ROWS_PER_GROUP), "Exporting", leave=False, disable=None):
-            embeddings = gallery.embeddings[start : start + _ROWS_PER_GROUP]
-            records = gallery.records(start, start + len(embeddings))
-            values: dict[str, Any] = {name: [getattr(r, name) for r in records] for name in Record._fields}
-            values["id"] = range(start, start + len(records))
-            values["embedding"] = arrow.FixedSizeListArray.from_arrays(arrow.array(embeddings.ravel()), dimensions)
-            values["time"] = [None if time is None else round(time * 1e6) for time in values["time"]]
-            values["frames"] = [json.dumps(frames) for frames in values["frames"]]
-            yield arrow.record_batch([arrow.array(values[field.name], field.type) for field in schema], schema)
+        with ProgressBar("Exporting", len(gallery), "tracklet") as bar:
+            for start in range(0, len(gallery), _ROWS_PER_GROUP):
+                embeddings = gallery.embeddings[start : start + _ROWS_PER_GROUP]
+                records = gallery.records(range(start, start + len(embeddings)), strips=False)
+                values: dict[str, Any] = {name: [getattr(r, name) for r in records] for name in Record._fields}
+                values["id"] = range(start, start + len(records))
+                values["embedding"] = arrow.FixedSizeListArray.from_arrays(arrow.array(embeddings.ravel()), dimensions)
+                values["time"] = [None if time is None else round(time * 1e6) for time in values["time"]]
+                yield arrow.record_batch([arrow.array(values[field.name], field.type) for field in schema], schema)
+                bar.update(len(records))
 
     return arrow.RecordBatchReader.from_batches(schema, batches())
 

@@ -1,112 +1,204 @@
-"""What the gallery tool puts into a gallery: tracklets of datasets, folders, videos and lists, and saved features."""
+"""What the gallery tool embeds: tracklets of datasets, folders, lists and videos; and saved features."""
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+from PIL import Image
 
 from xreid_plugin.data.build import build_dataset, build_frame_reader
-from xreid_plugin.data.footage import TrackletInput, VideoTracklet, boxes_of, folder_tracklet
-from xreid_plugin.data.frame_reader import FrameReader
+from xreid_plugin.data.footage import TrackletInput, folder_tracklet
+from xreid_plugin.data.frame_reader import FrameReader, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
+from xreid_plugin.data.tracks import VideoTracks, read_tracks
 from xreid_plugin.engine.evaluation import as_the_model_knows_them
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.gallery.store import Batch, FrameRef, Record
+from xreid_plugin.gallery.records import Record
+from xreid_plugin.gallery.store import Batch
 from xreid_plugin.predictor import TrackletPredictor
+from xreid_plugin.progress import ProgressBar
 
-COLUMNS = ("frames", "boxes", "identity", "camera", "time")
-# How many of a tracklet's frames are kept for pictures.
-FRAMES_KEPT = 6
+COLUMNS = ("frames", "tracks", "identity", "camera", "modality", "time", "model_camera")
+# Of a strip: frames, and pixels of each at most, height and width.
+STRIP_FRAMES, STRIP_SIZE = 4, (128, 64)
 # Tracklets embedded between two steps of the progress bar.
 _STEP = 32
 
+Tell: TypeAlias = Callable[[str], object]
+
 
 class Entry(NamedTuple):
-    """A tracklet to be embedded, and what the gallery is to know of it."""
+    """A tracklet to be embedded, and what is known of it."""
 
     tracklet: Tracklet | TrackletInput
     record: Record
 
 
-def embedded(predictor: TrackletPredictor, entries: Sequence[Entry], reader: FrameReader | None) -> Iterator[Batch]:
-    """Embeddings with their records, some at a time, with a progress bar on a terminal."""
-    with tqdm(total=len(entries), desc="Embedding", unit="tracklet", leave=False, disable=None) as bar:
+class VideoEntry(NamedTuple):
+    """The tracks of a video to be embedded in one pass, what is known of each, and their camera in training."""
+
+    tracks: VideoTracks
+    records: list[Record]
+    model_camera: int | None
+
+
+Source: TypeAlias = Entry | VideoEntry
+
+
+class Strips:
+    """Shown what the model sees (a ``Watch``), keeps of each tracklet a few frames as one small JPEG."""
+
+    def __init__(self) -> None:
+        self._frames: dict[int, list[NDArray[np.uint8]]] = {}
+        self._done: dict[int, bytes] = {}
+
+    def __call__(self, number: int, place: int, clips: int, clip: NDArray[np.uint8]) -> None:
+        # The middle frames of equal parts of all clips.
+        wanted = (2 * np.arange(STRIP_FRAMES) + 1) * clips * len(clip) // (2 * STRIP_FRAMES) - place * len(clip)
+        kept = self._frames.setdefault(number, [])
+        for frame in clip[wanted[(wanted >= 0) & (wanted < len(clip))]]:
+            small = resized(frame, STRIP_SIZE) if frame.shape[0] > STRIP_SIZE[0] else frame.copy()
+            if not any(np.array_equal(small, other) for other in kept):
+                kept.append(small)
+        if place == clips - 1:
+            self._done[number] = self.of(number)
+            del self._frames[number]
+
+    def of(self, number: int) -> bytes:
+        """The strip of a tracklet."""
+        if number in self._done:
+            return self._done[number]
+        content = io.BytesIO()
+        Image.fromarray(np.concatenate(self._frames[number], axis=1)).save(content, "JPEG", quality=82)
+        return content.getvalue()
+
+
+def embedded(
+    predictor: TrackletPredictor, sources: Sequence[Source], reader: FrameReader | None, tell: Tell
+) -> Iterator[Batch]:
+    """Embeddings with their records: tracklets some at a time, then videos one after another."""
+    entries = [source for source in sources if isinstance(source, Entry)]
+    with ProgressBar("Embedding", len(entries), "tracklet", shown=bool(entries)) as bar:
         for start in range(0, len(entries), _STEP):
-            step = entries[start : start + _STEP]
-            yield predictor.embed([entry.tracklet for entry in step], reader), [entry.record for entry in step]
+            step, strips = entries[start : start + _STEP], Strips()
+            rows = predictor.embed([entry.tracklet for entry in step], reader, strips)
+            yield rows, [entry.record._replace(strip=strips.of(place)) for place, entry in enumerate(step)]
             bar.update(len(step))
+    for video in sources:
+        if isinstance(video, VideoEntry):
+            yield _of_video(predictor, video, tell)
 
 
-def of_features(data: TrackletFeatures, file: Path, direction: str | None) -> Batch:
-    """Saved features, scaled to length 1: those of a direction's gallery, or all of them."""
-    rows = _searched(data.tasks, direction, len(data.pids))
+def _of_video(predictor: TrackletPredictor, video: VideoEntry, tell: Tell) -> Batch:
+    tracks, strips = video.tracks, Strips()
+    length = int(max(boxes[-1, 0] for boxes in tracks.boxes)) + 1
+    with ProgressBar(f"Reading {tracks.video.name}", length, "frame") as bar:
+        rows, ended = predictor.embed_tracks(tracks, video.model_camera, strips, bar.update)
+    there = np.flatnonzero(rows.any(1)).tolist()
+    if ended is not None:
+        lost = [name for place, name in enumerate(tracks.ids) if place not in there]
+        gone = f" Tracks of which nothing is left: {', '.join(lost)}." if lost else ""
+        tell(f"{tracks.video} ends before frame {ended}, from 0, where a box is; tracks are cut off there.{gone}")
+    return rows[there], [video.records[place]._replace(strip=strips.of(place)) for place in there]
+
+
+def of_features(data: TrackletFeatures, file: Path, rows: Sequence[int] | None = None) -> Batch:
+    """Saved features, scaled to length 1: those of some rows, or all of them."""
+    rows = range(len(data.pids)) if rows is None else rows
+    chosen = np.asarray(data.features)[rows]
+    lengths = np.linalg.norm(chosen, axis=1, keepdims=True)
+    if not lengths.all():
+        raise ValueError(f"{file}: feature {rows[int(np.argmin(lengths))]} is all zeros; it has no direction.")
+    sources = data.names or [f"{file.name}#{row}" for row in range(len(data.pids))]
     records = [
         Record(
             identity=str(data.pids[row]),
-            source=data.names[row] if data.names else f"{file.name}#{row}",
-            camera=int(data.camids[row]),
+            source=sources[row],
+            camera=str(data.camids[row]),
             modality=Modality(data.modalities[row]).name.lower(),
+            digest=_digest(sources[row], chosen[place].tobytes()),
         )
-        for row in rows
+        for place, row in enumerate(rows)
     ]
-    return unit_rows(np.asarray(data.features)[rows], file), records
+    return (chosen / lengths).astype(np.float32), records
 
 
-def unit_rows(features: NDArray[np.float32], file: Path) -> NDArray[np.float32]:
-    """(n, F) rows of any length but 0, scaled to length 1."""
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    if not lengths.all():
-        raise ValueError(f"{file}: feature {int(np.argmin(lengths))} is all zeros; it has no direction.")
-    units: NDArray[np.float32] = (features / lengths).astype(np.float32)
-    return units
-
-
-def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Entry], FrameReader]:
+def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Source], FrameReader]:
     """The test tracklets of a direction's gallery in a dataset, or all of them, and the reader of their frames."""
     dataset = build_dataset(cfg, name)
-    searched = [dataset.test[row] for row in _searched(dataset.tasks, direction, len(dataset.test))]
-    entries = []
+    searched = [dataset.test[row] for row in searched_rows(dataset.tasks, direction, len(dataset.test))]
+    entries: list[Source] = []
     for tracklet, known in zip(searched, as_the_model_knows_them(cfg, name, searched), strict=True):
         record = Record(
             identity=str(tracklet.pid),
             source=tracklet.name,
-            camera=tracklet.camid,
+            camera=str(tracklet.camid),
             modality=tracklet.modality.name.lower(),
-            frames=_some([FrameRef(str(Path(path).resolve())) for path in tracklet.paths]),
+            digest=_of_paths(tracklet.paths),
         )
         entries.append(Entry(known, record))
     return entries, build_frame_reader(cfg, "SIZE_TEST")
 
 
-def of_options(args: argparse.Namespace) -> list[Entry]:
-    """The tracklets of --video with --boxes, of --list, or of --frames: a folder of frames or of such folders."""
-    known = Record(args.identity or "", "", args.camera, parse_time(args.time or ""))
+def of_options(args: argparse.Namespace, predictor: TrackletPredictor, tell: Tell) -> list[Source]:
+    """What --video with --tracks, --list, or --frames names: a folder of frames or of such folders."""
+    known = Record(args.identity or "", "", "", args.camera or "", args.modality or "", parse_time(args.time or ""))
+    _check_camera(predictor, args.model_camera)
     if args.video is not None:
-        if args.boxes is None:
-            raise ValueError("--video needs --boxes FILE.csv, which says where the person is.")
-        return [_entry(args.video, args.boxes, known)]
-    if getattr(args, "list", None) is not None:
-        return list(_of_list(args.list))
-    return [entry for folder in args.frames for entry in _of_folder(folder, known)]
+        if args.tracks is None:
+            raise ValueError("--video needs --tracks FILE, which says where people are.")
+        return [_tracks_entry(read_tracks(args.video, args.tracks, args.track), known, args.model_camera, tell)]
+    if args.list is not None:
+        return list(_of_list(args.list, predictor, tell))
+    return [entry for folder in args.frames for entry in _of_folder(folder, known, args.model_camera)]
 
 
-def _of_folder(folder: Path, known: Record) -> list[Entry]:
+def new_ones(sources: Iterable[Source], digests: set[str], tell: Tell) -> list[Source]:
+    """The sources without the tracklets whose digest is known, or comes a second time, which are told."""
+    known, again = set(digests), 0
+    kept: list[Source] = []
+    for source in sources:
+        records = source.records if isinstance(source, VideoEntry) else [source.record]
+        places = []
+        for place, record in enumerate(records):
+            if record.digest not in known:
+                places.append(place)
+            known.add(record.digest)
+        again += len(records) - len(places)
+        if isinstance(source, VideoEntry) and places:
+            chosen = [source.records[place] for place in places]
+            kept.append(VideoEntry(source.tracks.only(places), chosen, source.model_camera))
+        elif places:
+            kept.append(source)
+    tell_of_repeats(again, tell)
+    return kept
+
+
+def tell_of_repeats(count: int, tell: Tell) -> None:
+    """Says how many tracklets were given that the gallery has."""
+    if count:
+        tell(f"{count:,} of the tracklets are in the gallery already, by their frames, and are not added again.")
+
+
+def _of_folder(folder: Path, known: Record, model_camera: int | None) -> list[Source]:
     try:
-        return [_entry(folder, None, known)]
+        return [_folder_entry(folder, known, model_camera)]
     except ValueError:
         inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
         if not inner:
             raise
-        return [_entry(path, None, known) for path in inner]
+        return [_folder_entry(path, known, model_camera) for path in inner]
 
 
-def _of_list(path: Path) -> Iterator[Entry]:
+def _of_list(path: Path, predictor: TrackletPredictor, tell: Tell) -> Iterator[Source]:
     """Paths in the file are relative to its folder."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
@@ -114,31 +206,56 @@ def _of_list(path: Path) -> Iterator[Entry]:
         if "frames" not in names or not names <= set(COLUMNS):
             raise ValueError(f"{path}, line 1: expected the columns frames and, if any, {', '.join(COLUMNS[1:])}.")
         for line in reader:
-            frames, boxes, identity, camera, time = ((line.get(name) or "").strip() for name in COLUMNS)
+            frames, tracks, identity, camera, modality, time, number = (
+                (line.get(name) or "").strip() for name in COLUMNS
+            )
             try:
-                known = Record(identity, "", int(camera) if camera else None, parse_time(time))
-                yield _entry(path.parent / frames, path.parent / boxes if boxes else None, known)
-            except ValueError as error:
+                if modality not in ("", "infrared", "visible"):
+                    raise ValueError(f"the modality is {modality}; expected infrared or visible.")
+                known = Record(identity, "", "", camera, modality, parse_time(time))
+                model_camera = int(number) if number else None
+                _check_camera(predictor, model_camera)
+                if tracks:
+                    found = read_tracks(path.parent / frames, path.parent / tracks)
+                    yield _tracks_entry(found, known, model_camera, tell)
+                else:
+                    yield _folder_entry(path.parent / frames, known, model_camera)
+            except (ValueError, OSError) as error:
                 raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
 
 
-def _entry(frames: Path, boxes: Path | None, known: Record) -> Entry:
-    """A folder of frames; or a video, with a CSV file of boxes."""
-    source = str(frames.resolve())
-    if boxes is None:
-        paths = folder_tracklet(frames).paths
-        refs = _some([FrameRef(str(Path(path).resolve())) for path in paths])
-        return Entry(TrackletInput(frames, known.camera), known._replace(source=source, frames=refs))
-    table = boxes_of(boxes)
-    refs = _some([FrameRef(source, int(number), corners) for number, *corners in table.tolist()])
-    record = known._replace(source=f"{source} with {boxes.name}", frames=refs)
-    return Entry(TrackletInput(VideoTracklet(frames, table), known.camera), record)
+def _check_camera(predictor: TrackletPredictor, number: int | None) -> None:
+    if number is not None and not predictor.knows_camera(number):
+        known = ", ".join(map(str, predictor.cameras)) or "none"
+        raise ValueError(f"The model's training knew the cameras {known}, not {number}: leave --model-camera out.")
 
 
-def _some(frames: list[FrameRef]) -> list[FrameRef]:
-    """Evenly chosen frames, as many as a record keeps."""
-    count = min(FRAMES_KEPT, len(frames))
-    return [frames[index * len(frames) // count] for index in range(count)]
+def _folder_entry(folder: Path, known: Record, model_camera: int | None) -> Entry:
+    record = known._replace(source=str(folder.resolve()), digest=_of_paths(folder_tracklet(folder).paths))
+    return Entry(TrackletInput(folder, model_camera), record)
+
+
+def _tracks_entry(tracks: VideoTracks, known: Record, model_camera: int | None, tell: Tell) -> VideoEntry:
+    for note in tracks.notes:
+        tell(note)
+    records, source = [], str(tracks.video.resolve())
+    for name, boxes in zip(tracks.ids, tracks.boxes, strict=True):
+        digest = _digest(source, name, boxes.tobytes())
+        record = known._replace(source=source, track=name, digest=digest)
+        if tracks.rate is not None:
+            begins, ends = (boxes[[0, -1], 0] / tracks.rate).tolist()
+            time = None if known.time is None else known.time + begins
+            record = record._replace(begins=begins, ends=ends, time=time)
+        records.append(record)
+    return VideoEntry(tracks, records, model_camera)
+
+
+def _of_paths(paths: Iterable[str]) -> str:
+    return _digest(*(str(Path(path).resolve()) for path in paths))
+
+
+def _digest(*parts: str | bytes) -> str:
+    return hashlib.sha256(b"\0".join(os.fsencode(part) for part in parts)).hexdigest()
 
 
 def parse_time(text: str) -> float | None:
@@ -155,7 +272,8 @@ def parse_time(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _searched(tasks: Any, direction: str | None, count: int) -> list[int]:
+def searched_rows(tasks: Any, direction: str | None, count: int) -> list[int]:
+    """The rows of a direction's gallery, or all of them."""
     if direction not in (None, *tasks):
         raise ValueError(f"There is no direction {direction}, only {', '.join(tasks)}.")
     return list(range(count) if direction is None else tasks[direction].gallery)

@@ -1,9 +1,10 @@
-"""Draws a synthetic set of walkers in the layout of HITSZ-VCM or BUPTCampus.
+"""Draws a synthetic set of walkers in the layout of HITSZ-VCM or BUPTCampus, or two videos of walkers with tracks.
 
 Examples:
     python tools/make_synthetic_vcm.py --output datasets/synthetic-vcm
     python tools/make_synthetic_vcm.py --output datasets/big --train-identities 500 --test-identities 427 --workers 8
     python tools/make_synthetic_vcm.py --output datasets/synthetic-bupt --layout bupt --cameras 6
+    python tools/make_synthetic_vcm.py --output datasets/videos --layout videos
     python tools/make_synthetic_vcm.py --preview sheet.png --size 288 144
 
 Equal options give the same files, byte for byte, for any --workers. The set appears only when it is complete.
@@ -20,6 +21,7 @@ from _command import UsageError, run_tool, tool_parser
 
 # By layout, what to do with a set, but for its folder.
 NEXT = {
+    "videos": "python tools/gallery.py build gallery --checkpoint FILE --video visible.avi --tracks visible.txt # in",
     "bupt": "python tools/check_dataset.py --dataset BUPTCampus --no-counts --root",
     "vcm": "python tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT",
 }
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _draw(args: argparse.Namespace) -> int:
     if args.output is None and args.preview is None:
         raise UsageError("name an --output, a --preview or both")
-    from xreid_plugin.data.synthetic import SyntheticSettings, write_bupt, write_preview, write_vcm
+    from xreid_plugin.data.synthetic import SyntheticSettings, write_bupt, write_preview, write_vcm, write_videos
 
     settings = SyntheticSettings(
         train_identities=args.train_identities,
@@ -49,7 +51,7 @@ def _draw(args: argparse.Namespace) -> int:
         write_preview(settings, args.preview)
         print(f"Written to {args.preview}")
     if args.output is not None:
-        write = {"bupt": write_bupt, "vcm": write_vcm}[args.layout]
+        write = {"bupt": write_bupt, "vcm": write_vcm, "videos": write_videos}[args.layout]
         size = write(settings, args.output, workers=args.workers, overwrite=args.overwrite)
         print(f"Written to {args.output}: {size}")
         print(f"Next, for example:\n    {NEXT[args.layout]} {args.output}")
@@ -63,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--preview", type=Path, metavar="FILE.png", help="a sheet of some identities")
     add("--overwrite", action="store_true", help="replace a synthetic set at --output")
     add = parser.add_argument_group("the set").add_argument
-    add("--layout", choices=sorted(NEXT), default="vcm", help="whose layout (default: %(default)s)")
+    add("--layout", choices=sorted(NEXT), default="vcm", help="whose layout, or videos (default: %(default)s)")
     add("--train-identities", type=int, default=80, metavar="N", help="default: %(default)s")
     add("--test-identities", type=int, default=40, metavar="N", help="default: %(default)s")
     add("--cameras", type=int, default=4, metavar="N", help="at least 2 (default: %(default)s)")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xreid_plugin.gallery.store import FrameRef, Manifest, Record
+from xreid_plugin.gallery.records import Manifest, Record
 
 DIMENSIONS = 16
 EMPTY = Manifest(dimensions=DIMENSIONS)
@@ -19,6 +19,5 @@ def unit_rows(rows, seed=0, dimensions=DIMENSIONS, people=None):
 
 def batch(rows, seed=0, **kwargs):
     return unit_rows(rows, seed, **kwargs), [
-        Record(f"person {row % 5}", f"{seed}, {row}", row % 3 or None, 1e9 + row, None, [FrameRef(f"{row}.jpg")])
-        for row in range(rows)
+        Record(f"person {row % 5}", f"{seed}, {row}", camera=f"gate {row % 3}", time=1e9 + row) for row in range(rows)
     ]

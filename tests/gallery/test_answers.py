@@ -1,23 +1,91 @@
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+
 import numpy as np
-from PIL import Image
+import pytest
 
-from xreid_plugin.gallery.answers import Hit, draw
-from xreid_plugin.gallery.store import FrameRef, Record
+from tests.gallery.galleries import EMPTY, batch, unit_rows
+from xreid_plugin.gallery.answers import answer, as_csv, as_json, as_table, printable
+from xreid_plugin.gallery.calibration import Calibration
+from xreid_plugin.gallery.page import search_page
+from xreid_plugin.gallery.records import Record
+from xreid_plugin.gallery.store import Gallery, add, create
 
-PITCH = 30 + 128 + 6
+EVIL = "<script>alert(1)</script>\x1b[31m\nred"
+CALIBRATION = Calibration(0.9, 0.01, 0.01, 0.8, 100, 10)
 
 
-def test_rows_show_their_frames_what_is_missing_and_what_matches(tmp_path):
-    Image.new("RGB", (20, 40), (10, 200, 30)).save(tmp_path / "green.png")
-    asking = Record("", "query", frames=[FrameRef(str(tmp_path / "green.png")), FrameRef(str(tmp_path / "gone.png"))])
-    lost = Record("ñ → 人", "a\nb", 3, frames=[FrameRef(str(tmp_path / "gone.mp4"), 3, [0, 0, 5, 5])])
-    hits = [Hit(1, 0.9, True, lost), Hit(2, 0.8, False, lost), Hit(3, 0.7, None, lost)]
-    sheet = np.asarray(draw(asking, hits))
-    assert sheet.shape[0] == 4 * PITCH + 6
-    # The middles of the frames.
-    assert sheet[6 + 30 + 64, 18 + 32].tolist() == [10, 200, 30]
-    assert sheet[6 + 30 + 64, 18 + 70 + 32].tolist() == [200, 200, 200]
-    assert sheet[PITCH + 6 + 30 + 64, 18 + 32].tolist() == [200, 200, 200]
-    # Bars: black, seagreen, firebrick, grey.
-    bars = [[0, 0, 0], [46, 139, 87], [178, 34, 34], [128, 128, 128]]
-    assert [sheet[row * PITCH + 50, 8].tolist() for row in range(4)] == bars
+@pytest.fixture
+def gallery(tmp_path):
+    """Of ten strangers and one of whom nothing good is said, with a threshold of 0.9."""
+    create(tmp_path / "gallery", replace(EMPTY, model="m" * 64, calibration=CALIBRATION))
+    evil = Record(EVIL, EVIL, camera=EVIL, strip=b"jpeg")
+    add(tmp_path / "gallery", [batch(10), (unit_rows(1, 5), [evil])])
+    return Gallery(tmp_path / "gallery")
+
+
+def test_all_outputs_say_the_same_and_escape_what_is_not_theirs(gallery):
+    queries = np.concatenate([unit_rows(1, 5), unit_rows(1, 77)])
+    asking = [Record("", "a.avi", "3", "gate 4", "infrared", None, 1.0, 64.25), Record("", "b")]
+    answers = answer(gallery, queries, asking, top=3)
+    (hit,), nearest = answers[0].hits, answers[1].nearest
+    assert (hit.rank, hit.match, hit.record.number) == (1, True, 11)
+    assert hit.similarity == pytest.approx(1, abs=1e-6)
+    assert not answers[1].hits
+    assert nearest.similarity == pytest.approx((gallery.embeddings @ queries[1]).max(), abs=1e-6)
+    assert len(answer(gallery, queries, asking, top=3, below=True)[1].hits) == 3
+
+    table = as_table(answers)
+    assert "a.avi, track 3" in table
+    assert "\\x1b[31m\\nred" in table
+    assert re.search(rf"b +{nearest.similarity:.4f} +no match", table)
+    found = json.loads(as_json(answers, {"model": "m"}))
+    assert found["answers"][0]["found"][0]["identity"] == EVIL
+    assert (found["answers"][0]["query"]["ends"], found["answers"][1]["found"]) == (64.25, [])
+    lines = list(csv.DictReader(io.StringIO(as_csv(answers))))
+    assert [(line["query_source"], line["rank"], line["identity"]) for line in lines] == [
+        ("a.avi", "1", EVIL),
+        ("b", "", ""),
+    ]
+
+    page = search_page(gallery, answers, 11, ["camera <b>"])
+    assert "<script" not in page
+    assert "\x1b" not in page
+    assert "camera &lt;b&gt;" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x1b[31m\\nred" in page
+    for shown in ("data:image/jpeg;base64,anBlZw==", "0:01.0-1:04.2", "gate 4", "0.9000", f"{nearest.similarity:.4f}"):
+        assert shown in page
+    assert page.count("No match") == 1
+    assert not re.search(r"(?:src|href)=\"(?!data:|#)", page)
+    create(gallery.folder.parent / "bare", EMPTY)
+    assert "threshold" in search_page(Gallery(gallery.folder.parent / "bare"), [], 0)
+
+
+def test_the_best_matching_is_that_of_all_permutations_and_strangers_get_none(gallery):
+    # Both like row 3 best, and the first has somebody else.
+    rows = gallery.embeddings
+    both = np.stack([rows[3] + 0.9 * rows[5], rows[3] + 0.1 * rows[7], unit_rows(1, 99)[0]])
+    both /= np.linalg.norm(both, axis=1, keepdims=True)
+    free = replace(gallery.manifest, calibration=None)
+    asking = [Record()] * 3
+    assert [found.nearest.record.number for found in answer(gallery, both, asking)][:2] == [4, 4]
+    gallery.manifest = free
+    among = np.array([3, 5, 7])
+    numbers = [found.hits[0].record.number for found in answer(gallery, both, asking, assign=True, among=among)]
+    orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
+    sums = [sum((both @ rows[among].T)[range(3), order]) for order in orders]
+    assert numbers == (among[orders[int(np.argmax(sums))]] + 1).tolist()
+    assert [len(found.hits) for found in answer(gallery, both, asking, assign=True, among=among[:1])].count(1) == 1
+    gallery.manifest = replace(free, calibration=replace(CALIBRATION, threshold=0.6))
+    found = answer(gallery, both, asking, assign=True)
+    assert [[hit.record.number for hit in one.hits] for one in found][1:] == [[4], []]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("ñ 人", "ñ 人"), ("a\r\n\x1b[2J\u202e", "a\\r\\n\\x1b[2J\\u202e"), ("\udcff", "\\udcff")]
+)
+def test_what_is_not_printed_is_written_out(text, shown):
+    assert printable(text) == shown

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.gallery.galleries import EMPTY, batch, unit_rows
 from xreid_plugin.gallery import index
 from xreid_plugin.gallery.index import Found, IndexEntry, kind_due, nearest, search_exactly
-from xreid_plugin.gallery.store import Gallery, add, create
+from xreid_plugin.gallery.store import Gallery, Selection, add, create, remove
 
 ROWS = 1500
 
@@ -27,15 +27,18 @@ def test_the_nearest_are_those_of_a_plain_loop(count, queries, k, block, data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(index, "BLOCK", block)
         found = search_exactly(asked, gallery, k, first)
-    for query, scores, rows in zip(asked, *found, strict=True):
-        expected = first + np.argsort(-(gallery[first:] @ query))[:k]
-        np.testing.assert_array_equal(rows, expected)
-        np.testing.assert_allclose(scores, gallery[expected] @ query, atol=1e-6)
+        chosen = np.sort(np.random.default_rng(0).permutation(count)[: data.draw(st.integers(1, count))])
+        some = search_exactly(asked, gallery, k, among=chosen)
+    for query, *both in zip(asked, *found, *some, strict=True):
+        for rows, searched in zip(both[1::2], (np.arange(first, count), chosen), strict=True):
+            expected = searched[np.argsort(-(gallery[searched] @ query))[:k]]
+            np.testing.assert_array_equal(rows, expected)
+        np.testing.assert_allclose(both[0], gallery[both[1]] @ query, atol=1e-6)
 
 
-def test_of_equal_scores_the_lower_row_comes_first():
-    scores = np.array([[0.5, 0.5, 0.9]], np.float32)
-    found = nearest(2, Found(scores, np.array([[7, 3, 8]])), Found(scores[:, :1], np.array([[1]])))
+def test_of_equally_near_ones_the_lower_row_comes_first():
+    near = np.array([[0.5, 0.5, 0.9]], np.float32)
+    found = nearest(2, Found(near, np.array([[7, 3, 8]])), Found(near[:, :1], np.array([[1]])))
     assert found.rows.tolist() == [[8, 1]]
 
 
@@ -56,9 +59,9 @@ def test_it_finds_the_wanted_share_with_exact_cosines(folder):
     queries = near / np.linalg.norm(near, axis=1, keepdims=True)
     exact, found = gallery.search(queries, 10, exact=True), gallery.search(queries, 10)
     assert np.mean([len(np.intersect1d(*pair)) / 10 for pair in zip(exact.rows, found.rows, strict=True)]) >= 0.85
-    for query, scores, rows in zip(queries, *found, strict=True):
-        np.testing.assert_allclose(scores, gallery.embeddings[rows] @ query, atol=1e-6)
-        assert (np.diff(scores) <= 0).all()
+    for query, similarities, rows in zip(queries, *found, strict=True):
+        np.testing.assert_allclose(similarities, gallery.embeddings[rows] @ query, atol=1e-6)
+        assert (np.diff(similarities) <= 0).all()
 
 
 def test_rows_behind_the_index_are_found_too_and_make_it_anew_when_they_are_many(folder):
@@ -69,9 +72,12 @@ def test_rows_behind_the_index_are_found_too_and_make_it_anew_when_they_are_many
     np.testing.assert_array_equal(gallery.search(late, 1).rows[:, 0], ROWS + np.arange(100))
     add(folder, [batch(500, 9)])
     assert Gallery(folder).manifest.index.rows == len(Gallery(folder)) == ROWS + 600
-    assert [path.name for path in folder.glob("index-*")] == [f"index-{ROWS + 600}.faiss"]
+    assert [path.name for path in folder.glob("index-*")] == [f"index-0-{ROWS + 600}.faiss"]
     # Whoever has the gallery open goes on in its state.
     assert before.search(late, 10).rows.max() < ROWS
+    remove(folder, Selection(numbers=range(1, ROWS + 1)))
+    assert Gallery(folder).manifest.index is None, "too few for an index are left"
+    np.testing.assert_array_equal(Gallery(folder).search(late, 1).rows[:, 0], np.arange(100))
 
 
 def test_an_index_is_due_by_the_flag_and_the_size():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.gallery.galleries import DIMENSIONS, EMPTY, batch, unit_rows
-from xreid_plugin.gallery.store import DATABASE, EMBEDDINGS, FrameRef, Gallery, Manifest, Record, add, create
+from xreid_plugin.gallery.records import DATABASE, EMBEDDINGS, Manifest, Record, Selection
+from xreid_plugin.gallery.store import Gallery, add, create, remove
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,15 +24,20 @@ def folder(tmp_path):
 
 
 def test_what_is_put_in_comes_out_in_its_order(folder):
-    odd = Record('"ñ"\n人', "", -(2**40), 1.5, "visible", [FrameRef("a.mp4", 3, [0.5, 1, 2, 3]), FrameRef("")])
+    odd = Record('"ñ"\n人', "a.mp4", "7", "gate 4", "visible", 1.5, 0.5, 2.25, "d1", b"\xff\x00")
     batches = [batch(7, 0), (unit_rows(1, 1), [odd]), batch(20, 2)]
     add(folder, batches[:2])
     add(folder, batches[2:])
     gallery = Gallery(folder)
     whole = [batch(10, 0), *batches]
     np.testing.assert_array_equal(gallery.embeddings, np.concatenate([rows for rows, _ in whole]))
-    assert gallery.records() == [record for _, part in whole for record in part]
-    assert gallery.records(10, 12) == batches[0][1][:2]
+    records = [record for _, part in whole for record in part]
+    assert gallery.records() == [record._replace(number=number) for number, record in enumerate(records, 1)]
+    assert gallery.records([17, 3], strips=False) == [odd._replace(number=18, strip=b""), records[3]._replace(number=4)]
+    assert gallery.known("digest") == {"d1"}
+    with pytest.raises(ValueError, match="digest"):
+        add(folder, [batch(3, 5), (unit_rows(1, 1), [odd])])
+    assert len(Gallery(folder)) == len(records)
     # A million rows are not read before they are searched.
     assert not gallery.embeddings.flags.owndata
     assert not gallery.embeddings.flags.writeable
@@ -107,9 +113,44 @@ def test_a_failed_addition_adds_nothing(folder):
     for wrong in (np.zeros((1, DIMENSIONS)), np.full((1, DIMENSIONS), np.nan), unit_rows(1, dimensions=15)):
         with pytest.raises(ValueError, match="16 dimensions"):
             add(folder, [batch(5, 1), (wrong.astype(np.float32), batch(1)[1])])
-    assert Gallery(folder).records() == batch(10, 0)[1]
+    assert len(Gallery(folder).records()) == 10
     add(folder, [batch(2, 3)])
     np.testing.assert_array_equal(Gallery(folder).embeddings, np.concatenate([unit_rows(10, 0), unit_rows(2, 3)]))
+
+
+def test_what_is_removed_leaves_nothing_behind_and_the_rest_as_it_was(folder):
+    reader, secret = Gallery(folder), Record("somebody", strip=b"frames of somebody" * 100)
+    add(folder, [(unit_rows(1, 1), [secret]), batch(4, 2)])
+    (folder / "embeddings-1.f32").write_bytes(b"of a writer that was killed")
+    assert remove(folder, Selection(numbers=[2, 11])) == 2
+    gallery, stay = Gallery(folder), [0, *range(2, 10)]
+    np.testing.assert_array_equal(gallery.embeddings, np.concatenate([unit_rows(10, 0)[stay], unit_rows(4, 2)]))
+    assert [record.number for record in gallery.records()] == [1, *range(3, 11), *range(12, 16)]
+    assert gallery.records([8])[0].source == "0, 9"
+    assert {path.name for path in folder.iterdir()} == {DATABASE, "embeddings-1.f32"}
+    assert b"frames of somebody" not in (folder / DATABASE).read_bytes()
+    # Whoever has it open searches on, but rows have other records now.
+    assert reader.search(unit_rows(10, 0)[1:2], 1).rows.tolist() == [[1]]
+    with pytest.raises(ValueError, match="removed"):
+        reader.records([1])
+    add(folder, [batch(1, 3)])
+    assert Gallery(folder).records([13])[0].number == 16
+    with pytest.raises(ValueError, match="tracklet 2 "):
+        remove(folder, Selection(numbers=[2]))
+
+
+def test_tracklets_are_selected_by_all_that_is_said_of_them(folder):
+    gallery = Gallery(folder)
+    assert gallery.select(Selection()) is None
+    for selection, rows in [
+        (Selection(camera="gate 1"), [1, 4, 7]),
+        (Selection(camera="gate 1", identity="person 4"), [4]),
+        (Selection(after=1e9 + 7), [7, 8, 9]),
+        (Selection(after=1e9 + 1, before=1e9 + 2), [1, 2]),
+        (Selection(numbers=[1, 10]), [0, 9]),
+        (Selection(modality="visible"), []),
+    ]:
+        assert gallery.select(selection).tolist() == rows
 
 
 def test_a_build_that_failed_can_be_begun_again(tmp_path):
@@ -122,7 +163,7 @@ def test_a_build_that_failed_can_be_begun_again(tmp_path):
 def test_what_is_not_the_gallerys_own_is_left_alone(tmp_path, folder):
     (tmp_path / "letters" / "segment-01").mkdir(parents=True)
     own = [tmp_path / "letters" / "index-notes.txt", tmp_path / "letters" / "segment-01" / "mine"]
-    own += [folder / "index-notes.txt", folder / "gallery.json.part"]
+    own += [folder / "index-notes.txt", folder / "embeddings-notes.f32"]
     for path in own:
         path.write_text("dear")
     with pytest.raises(ValueError, match="not empty"):

@@ -15,7 +15,8 @@ import numpy as np
 from benchmarks.measure import Work
 from benchmarks.report import Case, read_size
 from xreid_plugin.faiss_library import import_faiss
-from xreid_plugin.gallery.store import Batch, Gallery, Manifest, Record, add, create
+from xreid_plugin.gallery.records import Manifest, Record
+from xreid_plugin.gallery.store import Batch, Gallery, add, create
 
 KINDS = {"exact": "faiss.knn", "ivf": "exact search", "hnsw": "exact search"}
 DIMENSIONS, QUERIES, NEIGHBOURS = 512, 100, 10
@@ -76,4 +77,5 @@ def people(rows: int, of_queries: bool = False) -> Iterator[Batch]:
         # Noise of the same length as in the features that ranking is measured on.
         embeddings = centres[pids] + np.float32(1.2) * rng.standard_normal((len(pids), DIMENSIONS), np.float32)
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
-        yield embeddings, [Record(str(pid), f"row {start + i}", i % 12) for i, pid in enumerate(pids.tolist())]
+        numbered = enumerate(pids.tolist(), start)
+        yield embeddings, [Record(str(pid), f"row {row}", camera=str(row % 12)) for row, pid in numbered]

@@ -96,11 +96,9 @@ def open_tracklet(
     """
     if isinstance(tracklet, Tracklet):
         return file_footage(tracklet, reader), tracklet.camid
-    source, camera = tracklet, None
-    if isinstance(tracklet, TrackletInput):
-        source, camera = tracklet.frames, tracklet.model_camera
+    given = tracklet if isinstance(tracklet, TrackletInput) else TrackletInput(tracklet)
     try:
-        return _footage(source, f"tracklet {number}"), camera
+        return _footage(given.frames, f"tracklet {number}"), given.model_camera
     except ValueError as error:
         raise ValueError(f"Tracklet {number}: {error}") from error
 

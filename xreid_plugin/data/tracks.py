@@ -114,10 +114,10 @@ def _read(file: Path) -> tuple[str, list[str], NDArray[np.float64], NDArray[np.b
         first = next((line for line in lines if line.strip()), "")
         lines.seek(0)
         kind = MOT if re.match(r"\s*[-+.\d]", first) else CSV
-        read = (_mot_lines if kind == MOT else _csv_lines)(file, lines)
-        ids, boxes, counts = zip(*read, strict=True) if (read := list(read)) else ((), (), ())
-    if not ids:
+        read = list((_mot_lines if kind == MOT else _csv_lines)(file, lines))
+    if not read:
         raise ValueError(f"{file} holds no box; expected lines of {_MOT_COLUMNS}, or a header and its lines.")
+    ids, boxes, counts = zip(*read, strict=True)
     if set(ids) == {"-1"}:
         raise ValueError(f"{file} holds detections, whose id is -1, and no tracks: run a tracker on them first.")
     table = np.array(boxes, np.float64)

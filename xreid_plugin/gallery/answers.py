@@ -1,65 +1,177 @@
-"""The picture of a search: the query's frames on top, below them those of each tracklet found, with their scores."""
+"""The answers to queries: what is nearest to each in a gallery, as a table, as JSON and as CSV.
 
-from collections.abc import Sequence
-from typing import NamedTuple
+The similarity of two tracklets is the cosine of their embeddings: 1 for the same, -1 at the least.
+
+Shapes: Q queries, F dimensions, n rows.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from scipy.optimize import linear_sum_assignment
+from tabulate import tabulate
 
-from xreid_plugin.data.footage import VideoTracklet, open_tracklet
-from xreid_plugin.data.frame_reader import FrameError
-from xreid_plugin.data.tracklet import Modality, Tracklet
-from xreid_plugin.gallery.store import FrameRef, Record
-
-# Pixels.
-FRAME = (128, 64)
-_CAPTION, _GAP = 30, 6
-_LETTERS = 62
-_COLOURS = {None: "grey", False: "firebrick", True: "seagreen"}
+from xreid_plugin.gallery.calibration import Calibration
+from xreid_plugin.gallery.index import Found
+from xreid_plugin.gallery.records import Record
+from xreid_plugin.gallery.store import Gallery
 
 
 class Hit(NamedTuple):
-    """A tracklet that a search has found, and whether it matches; None where the gallery has no threshold."""
+    """A tracklet near a query, and whether it reaches the threshold; None where the gallery has none."""
 
     rank: int
-    score: float
+    similarity: float
     match: bool | None
     record: Record
 
 
-def draw(asking: Record, hits: Sequence[Hit]) -> Image.Image:
-    """A row for the query and one for each hit, with a bar that is green where it matches, and red where it does not.
+class Answer(NamedTuple):
+    """What is shown of the tracklets near one query, nearest first, and the nearest whether it is shown or not."""
 
-    A frame that is no longer there is drawn grey.
+    query: Record
+    hits: list[Hit]
+    nearest: Hit | None
+
+
+def answer(
+    gallery: Gallery,
+    queries: NDArray[np.float32],
+    records: Sequence[Record],
+    *,
+    top: int = 10,
+    among: NDArray[np.int64] | None = None,
+    exact: bool = False,
+    assign: bool = False,
+    below: bool = False,
+) -> list[Answer]:
+    """Searches a gallery for each query.
+
+    Args:
+        gallery: of the same model as the queries.
+        queries: (Q, F) float32, rows of length 1.
+        records: what is known of each query.
+        top: greatest number of tracklets for a query.
+        among: the only rows to search, ascending; None for all.
+        exact: search exactly even where there is an approximate index.
+        assign: give every query one tracklet of its own, so that the sum of the similarities is the greatest that
+            there is; below the threshold, where there is one, they count no more than it.
+        below: also show what is below the threshold.
     """
-    rows = [(f"query{'' if hits else ': no match'}\n{asking.source}", asking.frames, "black")]
-    for rank, score, match, record in hits:
-        verdict = "no match" if match is False else ""
-        camera = "" if record.camera is None else f"camera {record.camera}"
-        caption = "  ".join(filter(None, [f"{rank}: {score:.4f}", verdict, record.identity, camera, record.when]))
-        rows.append((f"{caption}\n{record.source}", record.frames, _COLOURS[match]))
-    height, width = FRAME
-    pitch, columns = _CAPTION + height + _GAP, max(6, *(len(frames) for _, frames, _ in rows))
-    sheet = Image.new("RGB", (3 * _GAP + columns * (width + _GAP), len(rows) * pitch + _GAP), "white")
-    pen = ImageDraw.Draw(sheet)
-    for top, (caption, frames, colour) in zip(range(_GAP, sheet.height, pitch), rows, strict=False):
-        # The font has Latin letters alone.
-        lines = caption.encode("latin-1", "replace").decode("latin-1").split("\n")
-        short = [line if len(line) <= _LETTERS else f"...{line[-_LETTERS:]}" for line in lines]
-        pen.multiline_text((3 * _GAP, top), "\n".join(short), fill="black", spacing=2)
-        pen.rectangle((_GAP, top, 2 * _GAP, top + pitch - _GAP), fill=colour)
-        for column, frame in enumerate(frames):
-            sheet.paste(Image.fromarray(_pixels(frame)), (3 * _GAP + column * (width + _GAP), top + _CAPTION))
-    return sheet
+    calibration = gallery.manifest.calibration
+    found = assigned(gallery, queries, among) if assign else gallery.search(queries, top, exact, among)
+    rows = np.unique(found.rows[found.rows >= 0]).tolist()
+    known = dict(zip(rows, gallery.records(rows), strict=True))
+    answers = []
+    for query, similarities, places in zip(records, *(part.tolist() for part in found), strict=True):
+        hits = [
+            Hit(rank, similarity, similarity >= calibration.threshold if calibration else None, known[row])
+            for rank, (similarity, row) in enumerate(zip(similarities, places, strict=True), 1)
+            if row >= 0
+        ]
+        shown = [hit for hit in hits if below or hit.match is not False]
+        answers.append(Answer(query, shown, hits[0] if hits else None))
+    return answers
 
 
-def _pixels(frame: FrameRef) -> NDArray[np.uint8]:
-    try:
-        if frame.box is None:
-            footage, _ = open_tracklet(Tracklet([frame.path], 0, 0, Modality.VISIBLE, frame.path), 0, None)
-        else:
-            footage, _ = open_tracklet(VideoTracklet(frame.path, np.array([[frame.number, *frame.box]])), 0, None)
-        return next(footage.clips(np.zeros((1, 1), np.int64), FRAME))[0]
-    except (ValueError, FrameError):
-        return np.full((*FRAME, 3), 200, np.uint8)
+def assigned(gallery: Gallery, queries: NDArray[np.float32], among: NDArray[np.int64] | None) -> Found:
+    """The best matching of queries and tracklets, each at most once: one place a query, row -1 where none is left."""
+    rows = np.arange(len(gallery)) if among is None else among
+    similarities = queries @ gallery.embeddings[rows].T
+    calibration = gallery.manifest.calibration
+    # No two strangers are worth more than others.
+    gains = similarities if calibration is None else np.maximum(similarities, calibration.threshold)
+    asking, places = linear_sum_assignment(gains, maximize=True)
+    found = Found(np.full((len(queries), 1), -np.inf, np.float32), np.full((len(queries), 1), -1, np.int64))
+    found.similarities[asking, 0], found.rows[asking, 0] = similarities[asking, places], rows[places]
+    return found
+
+
+def printable(text: str) -> str:
+    """A text with its line breaks, escape codes and whatever else is not printed written out, as \\n and \\x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def as_table(answers: Sequence[Answer]) -> str:
+    """For a console: a line per tracklet found, and one for each query without."""
+    lines = []
+    for asking, hits, nearest in answers:
+        name = asking.name
+        for rank, similarity, match, record in hits:
+            verdict = {None: "", True: "yes", False: "no"}[match]
+            lines.append([name, rank, f"{similarity:.4f}", verdict, record.name, record.camera, record.when])
+            name = ""
+        if not hits:
+            greatest = f"{nearest.similarity:.4f}" if nearest else ""
+            lines.append([name, "", greatest, "no match"])
+    cells = [[printable(str(cell)) for cell in line] for line in lines]
+    headers = ["query", "rank", "similarity", "match", "found", "camera", "time"]
+    return tabulate(cells, headers, disable_numparse=True)
+
+
+def as_json(answers: Sequence[Answer], facts: dict[str, Any]) -> str:
+    """All that is known of queries and of what was found, below some facts about the search."""
+    lists = [
+        {
+            "query": facts_of(query),
+            "nearest_similarity": None if nearest is None else nearest.similarity,
+            "found": [
+                {"rank": rank, "similarity": similarity, "match": match, **facts_of(record)}
+                for rank, similarity, match, record in hits
+            ],
+        }
+        for query, hits, nearest in answers
+    ]
+    return json.dumps({**facts, "answers": lists}, indent=2) + "\n"
+
+
+def as_csv(answers: Sequence[Answer]) -> str:
+    """A line per tracklet found, and one for each query without, whose rank is empty."""
+    names = list(facts_of(Record()))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*(f"query_{name}" for name in names), "rank", "similarity", "match", *names])
+    for query, hits, _ in answers:
+        asking = list(facts_of(query).values())
+        for rank, similarity, match, record in hits:
+            table.writerow([*asking, rank, similarity, match, *facts_of(record).values()])
+        if not hits:
+            table.writerow([*asking, *[""] * (3 + len(names))])
+    return text.getvalue()
+
+
+def facts_of(record: Record) -> dict[str, Any]:
+    """What is known of a tracklet, but for its strip, ready for JSON; the time in ISO 8601, None where not known."""
+    facts = record._asdict()
+    del facts["strip"], facts["digest"]
+    if record.time is not None:
+        facts["time"] = datetime.fromtimestamp(record.time, UTC).isoformat()
+    return facts
+
+
+def verdict(answers: Sequence[Answer], calibration: Calibration | None, size: int) -> Iterator[str]:
+    """What the threshold lets through and what it misses, a sentence each; ``size`` tracklets were searched."""
+    if calibration is None:
+        yield "There is no threshold: whether any of them is the same person is not known. calibrate sets one."
+        return
+    matched = sum(bool(found.nearest and found.nearest.match) for found in answers)
+    yield f"{matched:,} of {len(answers):,} queries have a match, a similarity of {calibration.threshold:.4f} or more."
+    strangers = calibration.false_match_rate * size
+    yield (
+        f"Of pairs of different people {calibration.false_match_rate:.2g} reach that: for somebody who is not here, "
+        f"about {f'{strangers:,.0f}' if strangers >= 10 else f'{strangers:.2g}'} of these {size:,} tracklets."
+    )
+    if calibration.true_match_rate is not None:
+        missed = 1 - calibration.true_match_rate
+        doubt = ": a person without a match may be here all the same" if missed > _SURE else ""
+        yield f"It misses {missed:.1%} of the pairs of one person{doubt}."
+
+
+# If a threshold misses a greater share of the pairs of one person, "no match" says little.
+_SURE = 0.1

@@ -1,4 +1,4 @@
-"""From which cosine on two tracklets count as one person: a threshold at a stated false-match rate."""
+"""From which similarity on two tracklets count as one person: a threshold at a stated false-match rate."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.metrics import cosine_distance, verification_pairs
+from xreid_plugin.evaluation.metrics import cosine_distance
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Calibration:
     """The threshold, measured on validation pairs.
 
     Attributes:
-        threshold: cosine, -1 to 1; scores at or above it match.
+        threshold: similarity, -1 to 1; tracklets at or above it match.
         asked: the false-match rate that was asked for, 0..1.
         false_match_rate: share of the pairs of different people at or above the threshold.
         true_match_rate: share of the pairs of one person at or above it; None where there was no such pair.
@@ -37,7 +37,7 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
     Args:
         data: features of validation people, who are in neither training nor the gallery.
         false_match_rate: the greatest share, above 0, below 1.
-        direction: "I2V" or "V2I"; None for the pairs of all directions that the features have.
+        direction: "I2V" or "V2I"; None for the pairs of all directions that the features have, each counted once.
 
     Raises:
         ValueError: no such direction, a rate out of range, or one that so few pairs cannot tell.
@@ -45,13 +45,18 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
     if direction not in (None, *data.tasks):
         raise ValueError(f"The features have no direction {direction}, only {', '.join(data.tasks)}.")
     parts = []
+    counted = np.zeros((len(data.pids), len(data.pids)), bool)
     for sides in data.tasks.values() if direction is None else [data.tasks[direction]]:
         query, gallery = (np.asarray(side) for side in sides)
-        distances = cosine_distance(data.features[query], data.features[gallery])
-        labels = data.pids[query], data.pids[gallery], data.camids[query], data.camids[gallery]
-        parts.append(verification_pairs(distances, *labels))
-    dissimilarities, differ = (np.concatenate(part) for part in zip(*parts, strict=True))
-    similarities = (1 - dissimilarities).astype(np.float32)
+        pairs = np.ix_(query, gallery)
+        similarities = 1 - cosine_distance(data.features[query], data.features[gallery]).cpu().numpy()
+        different = np.not_equal.outer(data.pids[query], data.pids[gallery])
+        # One camera's tracklets of a person are too easy. In the other direction, the same pairs come again.
+        counts = different | np.not_equal.outer(data.camids[query], data.camids[gallery])
+        counts &= ~counted[pairs]
+        counted[pairs] = counted.T[pairs] = True
+        parts.append((similarities[counts].astype(np.float32), different[counts]))
+    similarities, differ = (np.concatenate(part) for part in zip(*parts, strict=True))
     different, same = similarities[differ], similarities[~differ]
     if not false_match_rate < 1 <= false_match_rate * len(different):
         raise ValueError(

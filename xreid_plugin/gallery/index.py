@@ -16,10 +16,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from xreid_plugin.faiss_library import import_faiss
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.progress import ProgressBar
 
 IndexKind: TypeAlias = Literal["exact", "ivf", "hnsw", "auto"]
 INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
@@ -43,9 +43,9 @@ Rows: TypeAlias = NDArray[np.float32]
 
 
 class Found(NamedTuple):
-    """Neighbours, nearest first: cosines (Q, k) float32, and their rows (Q, k) int64."""
+    """Neighbours, nearest first: similarities (Q, k) float32, which are cosines, and their rows (Q, k) int64."""
 
-    scores: NDArray[np.float32]
+    similarities: NDArray[np.float32]
     rows: NDArray[np.int64]
 
 
@@ -58,36 +58,43 @@ class IndexEntry:
         rows: number of rows that it covers, from row 0.
         effort: lists that are probed (ivf), or candidates that are held (hnsw).
         recall: mean share of the exact ten nearest that a search finds, on rows not used to choose the effort.
+        generation: the gallery's when it was built.
     """
 
     kind: str
     rows: int
     effort: int
     recall: float
+    generation: int = 0
 
     @property
     def file(self) -> str:
         """The name of its file."""
-        return f"index-{self.rows}.faiss"
+        return f"index-{self.generation}-{self.rows}.faiss"
 
 
-def search_exactly(queries: Rows, rows: Rows, k: int, first: int = 0) -> Found:
-    """The k nearest of the rows from ``first`` on, or all of them where they are fewer."""
+def search_exactly(queries: Rows, rows: Rows, k: int, first: int = 0, among: NDArray[np.int64] | None = None) -> Found:
+    """The k nearest of the rows from ``first`` on, or of those ``among`` which to search; all where they are fewer."""
     found = Found(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))
     step = max(1, BLOCK // len(queries))
-    for start in range(first, len(rows), step):
+    if among is not None:
+        # These are copied, not mapped.
+        step = min(step, _ROWS_PER_STEP)
+    for start in range(first, len(rows) if among is None else len(among), step):
+        part = rows[start : start + step] if among is None else rows[among[start : start + step]]
         # Not torch's product, which would warn about read-only memory.
-        cosines = torch.from_numpy(queries @ rows[start : start + step].T)
-        scores, places = cosines.topk(min(k, cosines.shape[1]))
-        found = nearest(k, found, Found(scores.numpy(), places.numpy() + start))
+        cosines = torch.from_numpy(queries @ part.T)
+        similarities, places = cosines.topk(min(k, cosines.shape[1]))
+        numbers = places.numpy() + start
+        found = nearest(k, found, Found(similarities.numpy(), numbers if among is None else among[numbers]))
     return found
 
 
 def nearest(k: int, *parts: Found) -> Found:
-    """The k nearest of several searches over different rows; of equal scores the lower row comes first."""
-    scores, rows = (np.concatenate(side, axis=1) for side in zip(*parts, strict=True))
-    order = np.lexsort((rows, -scores))[:, :k]
-    return Found(np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1))
+    """The k nearest of several searches over different rows; of equally near ones the lower row comes first."""
+    similarities, rows = (np.concatenate(side, axis=1) for side in zip(*parts, strict=True))
+    order = np.lexsort((rows, -similarities))[:, :k]
+    return Found(np.take_along_axis(similarities, order, 1), np.take_along_axis(rows, order, 1))
 
 
 def kind_due(kind: IndexKind, rows: int, index: IndexEntry | None) -> str | None:
@@ -99,7 +106,7 @@ def kind_due(kind: IndexKind, rows: int, index: IndexEntry | None) -> str | None
     return kind
 
 
-def build_index(folder: Path, kind: str, rows: Rows, recall: float) -> IndexEntry:
+def build_index(folder: Path, kind: str, rows: Rows, recall: float, generation: int = 0) -> IndexEntry:
     """Builds an index of all rows, at least LEAST_ROWS, and writes it.
 
     Args:
@@ -107,6 +114,7 @@ def build_index(folder: Path, kind: str, rows: Rows, recall: float) -> IndexEntr
         kind: "ivf" or "hnsw".
         rows: (n, F).
         recall: wanted share of the ten nearest, 0..1; where no effort reaches it, the greatest is taken.
+        generation: the gallery's, for the file's name.
     """
     faiss, rng, count = import_faiss(), np.random.default_rng(0), len(rows)
     # FAISS wants at least 39 rows per list, to find its centre.
@@ -119,8 +127,10 @@ def build_index(folder: Path, kind: str, rows: Rows, recall: float) -> IndexEntr
     else:
         index.hnsw.efConstruction = _CANDIDATES_FOR_LINKS
     index.train(rows[np.sort(rng.choice(count, min(count, _TRAINING_ROWS_PER_LIST * lists), replace=False))])
-    for start in tqdm(range(0, count, _ROWS_PER_STEP), f"Indexing ({kind})", leave=False, disable=None):
-        index.add(rows[start : start + _ROWS_PER_STEP])
+    with ProgressBar(f"Indexing ({kind})", count, "row") as bar:
+        for start in range(0, count, _ROWS_PER_STEP):
+            index.add(rows[start : start + _ROWS_PER_STEP])
+            bar.update(min(_ROWS_PER_STEP, count - start))
     sample, half = rng.choice(count, min(2 * SAMPLE, count), replace=False), min(SAMPLE, count // 2)
     truth = _others(search_exactly(rows[sample], rows, RECALL_AT + 1), sample)
     effort, most = 4, lists if kind == "ivf" else 4096
@@ -131,7 +141,7 @@ def build_index(folder: Path, kind: str, rows: Rows, recall: float) -> IndexEntr
         if shares[:half].mean() >= recall or effort >= most:
             break
         effort = min(2 * effort, most)
-    entry = IndexEntry(kind, count, effort, float(shares[half:].mean()))
+    entry = IndexEntry(kind, count, effort, float(shares[half:].mean()), generation)
     replace_atomically(folder / entry.file, lambda part: faiss.write_index(index, str(part)))
     return entry
 
@@ -145,12 +155,12 @@ def open_index(folder: Path, entry: IndexEntry) -> Any:
 
 
 def search_index(index: Any, queries: Rows, rows: Rows, k: int) -> Found:
-    """Like :func:`search_exactly`, among the rows that the index covers; may leave places empty: row -1, score -inf."""
+    """Like :func:`search_exactly`, among the rows that the index covers; leaves places empty: row -1, -inf."""
     _, proposed = index.search(queries, min(CANDIDATES_PER_NEIGHBOUR * k, index.ntotal))
-    scores = np.full(proposed.shape, -np.inf, np.float32)
+    similarities = np.full(proposed.shape, -np.inf, np.float32)
     for number, (query, row) in enumerate(zip(queries, proposed, strict=True)):
-        scores[number, row >= 0] = rows[row[row >= 0]] @ query
-    return nearest(k, Found(scores, proposed))
+        similarities[number, row >= 0] = rows[row[row >= 0]] @ query
+    return nearest(k, Found(similarities, proposed))
 
 
 def _set_effort(index: Any, kind: str, effort: int) -> None:

@@ -1,12 +1,14 @@
 """A gallery on disk: what is known of its tracklets in a SQLite database, their embeddings in one array.
 
-    gallery.sqlite     the gallery's manifest and its tracklets
-    embeddings.f32     (n, F) float32, little-endian, rows of length 1, no header; only appended to
-    index-ROWS.faiss   an approximate index of the first ROWS rows, where one was asked for
+    gallery.sqlite       the gallery's manifest and its tracklets, with a strip of frames of each
+    embeddings.f32       (n, F) float32, little-endian, rows of length 1, no header; only appended to
+    index-G-ROWS.faiss   an approximate index of the first ROWS rows, where one was asked for
 
 How many rows count is a row of the database. An addition writes its embeddings behind them, and counts them in the
 transaction that inserts their records: a reader sees the state before or after, and what a killed writer has left does
-not count and is overwritten by the next. SQLite's lock keeps a second writer out.
+not count and is overwritten by the next. A removal writes the rows that stay to a file of their own, embeddings-G.f32
+of the next generation G, and removes the old one once the database names the new one. SQLite's lock keeps a second
+writer out.
 
 Shapes: n rows, F dimensions, Q queries, k neighbours.
 """
@@ -14,14 +16,13 @@ Shapes: n rows, F dimensions, Q queries, k neighbours.
 import json
 import math
 import os
+import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +31,6 @@ from xreid_plugin.gallery.calibration import Calibration
 from xreid_plugin.gallery.index import (
     Found,
     IndexEntry,
-    IndexKind,
     build_index,
     kind_due,
     nearest,
@@ -38,75 +38,22 @@ from xreid_plugin.gallery.index import (
     search_exactly,
     search_index,
 )
+from xreid_plugin.gallery.records import DATABASE, Manifest, Record, Selection
 
-DATABASE, EMBEDDINGS = "gallery.sqlite", "embeddings.f32"
+_OWN_FILES = re.compile(r"embeddings(-\d+)?\.f32|index-\d+-\d+\.faiss")
+_VERSION = 2
 _SCHEMA = (
+    f"PRAGMA user_version = {_VERSION}",
     "CREATE TABLE manifest (id INTEGER PRIMARY KEY, state TEXT NOT NULL)",
-    "CREATE TABLE tracklets (row INTEGER PRIMARY KEY, identity TEXT NOT NULL, source TEXT NOT NULL, camera INTEGER, "
-    "time REAL, modality TEXT, frames TEXT NOT NULL)",
+    "CREATE TABLE tracklets (number INTEGER PRIMARY KEY AUTOINCREMENT, row INTEGER NOT NULL UNIQUE, "
+    "identity TEXT NOT NULL, source TEXT NOT NULL, track TEXT NOT NULL, camera TEXT NOT NULL, modality TEXT NOT NULL, "
+    "time REAL, begins REAL, ends REAL, digest TEXT UNIQUE, strip BLOB NOT NULL)",
 )
+# A digest that is not known is NULL, of which there may be many.
+_READ, _WRITTEN = {"digest": "coalesce(digest, '')"}, {"digest": "nullif(?, '')"}
 # How long one waits for those who hold the database for moments only, in seconds.
 _MOMENTS = 60.0
-
-
-class FrameRef(NamedTuple):
-    """A picture's path; or a video's, the number of a frame from 0, and a box in it: x1, y1, x2, y2 in pixels."""
-
-    path: str
-    number: int | None = None
-    box: Sequence[float] | None = None
-
-
-class Record(NamedTuple):
-    """What is known of a tracklet besides its embedding.
-
-    Attributes:
-        identity: who it is, or "" where that is not known.
-        source: what the tracklet is called: a folder, a video, a dataset's tracklet.
-        camera: number of the camera, or None.
-        time: when it began, in seconds since 1970 in UTC, or None.
-        modality: "infrared" or "visible", or None.
-        frames: some of its frames, in order.
-    """
-
-    identity: str = ""
-    source: str = ""
-    camera: int | None = None
-    time: float | None = None
-    modality: str | None = None
-    frames: Sequence[FrameRef] = ()
-
-    @property
-    def when(self) -> str:
-        """The time in ISO 8601, for display; "" where it is not known."""
-        return "" if self.time is None else datetime.fromtimestamp(self.time, UTC).isoformat(timespec="seconds")
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """A state of a gallery.
-
-    Attributes:
-        dimensions: F.
-        model: fingerprint of the model that made the embeddings, or None where it is not known.
-        checkpoint: where that model was.
-        settings: KEY VALUE ... that changed its configuration.
-        kind: the kind of index that was asked for.
-        recall_wanted: the recall asked of an approximate index, 0..1.
-        rows: n.
-        index: the approximate index; None where all rows are searched exactly.
-        calibration: the threshold; None where there is none.
-    """
-
-    dimensions: int
-    model: str | None = None
-    checkpoint: str | None = None
-    settings: Sequence[str] = ()
-    kind: IndexKind = "exact"
-    recall_wanted: float = 0.95
-    rows: int = 0
-    index: IndexEntry | None = None
-    calibration: Calibration | None = None
+_ROWS_A_STEP = 1 << 14
 
 
 Batch = tuple[NDArray[np.float32], list[Record]]
@@ -122,37 +69,73 @@ class Gallery:
 
     def __init__(self, folder: Path) -> None:
         """Opens the gallery in a folder; ValueError where there is none."""
-        self._folder = folder
+        self.folder = folder
         # Until the transaction ends no writer commits, and none removes what the manifest names.
         with _transaction(folder) as database:
             self.manifest = _read(database)
-            self.embeddings = _mapped(folder, self.manifest.rows, self.manifest.dimensions)
+            self.embeddings = _mapped(folder, self.manifest)
             entry = self.manifest.index
             self._index = open_index(folder, entry) if entry else None
+            self.size = sum((folder / name).stat().st_size for name in self.manifest.files)
 
     def __len__(self) -> int:
         return self.manifest.rows
 
-    def search(self, queries: NDArray[np.float32], k: int, exact: bool = False) -> Found:
+    def search(
+        self, queries: NDArray[np.float32], k: int, exact: bool = False, among: NDArray[np.int64] | None = None
+    ) -> Found:
         """The k nearest tracklets of each query, or all of them where they are fewer.
 
         Args:
             queries: (Q, F) float32, rows of length 1.
             k: number of tracklets, at least 1; an approximate index may find fewer, and then gives rows -1.
             exact: search exactly even where there is an approximate index.
+            among: the only rows to search, ascending, which is always exact; None for all.
         """
         entry = self.manifest.index
-        if exact or entry is None:
-            return search_exactly(queries, self.embeddings, k)
+        if exact or entry is None or among is not None:
+            return search_exactly(queries, self.embeddings, k, among=among)
         behind = search_exactly(queries, self.embeddings, k, first=entry.rows)
         return nearest(k, search_index(self._index, queries, self.embeddings, k), behind)
 
-    def records(self, start: int = 0, stop: int | None = None) -> list[Record]:
-        """What is known of the tracklets start..stop-1, by default of all, in the order of their rows."""
-        chosen = f"SELECT {', '.join(Record._fields)} FROM tracklets WHERE row >= ? AND row < ? ORDER BY row"
-        with _transaction(self._folder) as database:
-            found = database.execute(chosen, (start, len(self) if stop is None else stop)).fetchall()
-        return [Record._make([*known, [FrameRef(*frame) for frame in json.loads(frames)]]) for *known, frames in found]
+    def select(self, selection: Selection) -> NDArray[np.int64] | None:
+        """The rows of the tracklets that are meant, ascending; None for all. ValueError as in :meth:`records`."""
+        if selection == Selection():
+            return None
+        with self._unchanged() as database:
+            rows = selection.rows(database)
+        return rows[rows < len(self)]
+
+    def records(self, rows: Iterable[int] | None = None, strips: bool = True) -> list[Record]:
+        """What is known of the tracklets of some rows, in their order, or of all of them.
+
+        Args:
+            rows: 0..n-1; None for all.
+            strips: False leaves out the strips, which are nine tenths of it.
+
+        Raises:
+            ValueError: tracklets were removed since this state was read.
+        """
+        columns = [_READ.get(name, name) if strips or name != "strip" else "x''" for name in Record._fields]
+        chosen = f"SELECT {', '.join(columns)} FROM tracklets WHERE row = ?"
+        with self._unchanged() as database:
+            found = [
+                database.execute(chosen, (row,)).fetchone() for row in (range(len(self)) if rows is None else rows)
+            ]
+        return [Record(*known) for known in found]
+
+    def known(self, column: str) -> set[str]:
+        """What there is of "identity" or "digest", without ""."""
+        with self._unchanged() as database:
+            found = database.execute(f"SELECT DISTINCT {column} FROM tracklets WHERE {column} != ''").fetchall()
+        return {value for (value,) in found}
+
+    @contextmanager
+    def _unchanged(self) -> Iterator[sqlite3.Connection]:
+        with _transaction(self.folder) as database:
+            if _read(database).generation != self.manifest.generation:
+                raise ValueError(f"{self.folder}: tracklets were removed from it in the meantime; try again.")
+            yield database
 
 
 def create(folder: Path, manifest: Manifest, wait: float = 0.0) -> None:
@@ -171,30 +154,64 @@ def create(folder: Path, manifest: Manifest, wait: float = 0.0) -> None:
         if is_new:
             for statement in _SCHEMA:
                 database.execute(statement)
-            (folder / EMBEDDINGS).touch()
         elif _read(database).rows:
             raise ValueError(f"{folder} is a gallery already: add to it, or build in another folder.")
+        (folder / manifest.files[1]).touch()
         _write(database, manifest)
 
 
-def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0) -> None:
-    """Adds to a gallery everything, or nothing at all; ValueError where there is none, or another process writes to it.
+def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0) -> int:
+    """Adds to a gallery everything, or nothing at all, and returns how many tracklets that were.
 
     Args:
         folder: the gallery's folder.
         batches: (m, F) float32 embeddings of length 1 with m records each; read while other writers are locked out.
         wait: see :func:`create`.
+
+    Raises:
+        ValueError: there is no gallery, another process writes to it, or it has one of the tracklets.
     """
     with _transaction(folder, wait) as database:
         before = _read(database)
-        rows, entry = _append(folder, database, before, batches), before.index
-        kind = kind_due(before.kind, rows, entry)
-        if kind:
-            entry = build_index(folder, kind, _mapped(folder, rows, before.dimensions), before.recall_wanted)
-        _write(database, replace(before, rows=rows, index=entry))
-    if before.index and entry != before.index:
-        # Whoever has it open goes on with it, and no other index ever has its name.
-        (folder / before.index.file).unlink()
+        _sweep(folder, before)
+        after = replace(before, rows=_append(folder, database, before, batches))
+        after = replace(after, index=_index_due(folder, after))
+        _write(database, after)
+    _unlink(folder, before, after)
+    return after.rows - before.rows
+
+
+def remove(folder: Path, selection: Selection, wait: float = 0.0) -> int:
+    """Removes tracklets with all that is known of them, and returns how many; their numbers are not given again.
+
+    Whoever has the gallery open searches on in its state, but can no longer read its records.
+
+    Raises:
+        ValueError: as in :func:`add`, or a number is not there.
+    """
+    with _transaction(folder, wait) as database:
+        before = _read(database)
+        _sweep(folder, before)
+        gone = selection.rows(database)
+        if not len(gone):
+            return 0
+        stay = np.delete(np.arange(before.rows), gone)
+        after = replace(before, rows=len(stay), index=None, generation=before.generation + 1)
+        old = _mapped(folder, before)
+        with (folder / after.files[1]).open("wb") as file:
+            for start in range(0, len(stay), _ROWS_A_STEP):
+                file.write(old[stay[start : start + _ROWS_A_STEP]].data)
+            file.flush()
+            os.fsync(file.fileno())
+        # Overwritten, and not merely forgotten.
+        database.execute("PRAGMA secure_delete = ON")
+        database.executemany("DELETE FROM tracklets WHERE row = ?", ((row,) for row in gone.tolist()))
+        moved = ((new, row) for new, row in enumerate(stay.tolist()) if new != row)
+        database.executemany("UPDATE tracklets SET row = ? WHERE row = ?", moved)
+        after = replace(after, index=_index_due(folder, after))
+        _write(database, after)
+    _unlink(folder, before, after)
+    return len(gone)
 
 
 def set_calibration(folder: Path, calibration: Calibration, wait: float = 0.0) -> None:
@@ -206,7 +223,10 @@ def set_calibration(folder: Path, calibration: Calibration, wait: float = 0.0) -
 def _append(folder: Path, database: sqlite3.Connection, manifest: Manifest, batches: Iterable[Batch]) -> int:
     """Writes rows behind those that count, and returns how many there are then."""
     rows, dimensions = manifest.rows, manifest.dimensions
-    with (folder / EMBEDDINGS).open("r+b") as file:
+    names = Record._fields[:-1]
+    values = ", ".join(_WRITTEN.get(name, "?") for name in names)
+    insert = f"INSERT INTO tracklets (row, {', '.join(names)}) VALUES (?, {values})"
+    with (folder / manifest.files[1]).open("r+b") as file:
         file.truncate(rows * dimensions * 4)
         file.seek(0, os.SEEK_END)
         for embeddings, records in batches:
@@ -214,18 +234,39 @@ def _append(folder: Path, database: sqlite3.Connection, manifest: Manifest, batc
             if not fits or not np.allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-3):
                 raise ValueError(f"Embeddings of {embeddings.shape}: not of {dimensions} dimensions and length 1.")
             file.write(np.ascontiguousarray(embeddings, "<f4").data)
-            lines = [(row, *r[:-1], json.dumps(r.frames)) for row, r in enumerate(records, start=rows)]
-            database.executemany("INSERT INTO tracklets VALUES (?, ?, ?, ?, ?, ?, ?)", lines)
+            database.executemany(insert, [(row, *record[:-1]) for row, record in enumerate(records, start=rows)])
             rows += len(records)
         file.flush()
         os.fsync(file.fileno())
     return rows
 
 
-def _mapped(folder: Path, rows: int, dimensions: int) -> NDArray[np.float32]:
+def _index_due(folder: Path, manifest: Manifest) -> IndexEntry | None:
+    """The index that the manifest names, or a new one of all rows, built where it is due."""
+    kind = kind_due(manifest.kind, manifest.rows, manifest.index)
+    if not kind:
+        return manifest.index
+    return build_index(folder, kind, _mapped(folder, manifest), manifest.recall_wanted, manifest.generation)
+
+
+def _sweep(folder: Path, manifest: Manifest) -> None:
+    """Removes what a writer that was killed has left; no other writes now."""
+    for path in folder.iterdir():
+        if _OWN_FILES.fullmatch(path.name) and path.name not in manifest.files:
+            path.unlink()
+
+
+def _unlink(folder: Path, before: Manifest, after: Manifest) -> None:
+    """Removes files that are no longer named. Who has them open goes on with them, and no others have their names."""
+    for name in set(before.files) - set(after.files):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _mapped(folder: Path, manifest: Manifest) -> NDArray[np.float32]:
     # Nothing cannot be mapped. A memmap would pass its subclass on to every array that is made from it.
-    mapped: ArrayLike = np.memmap(folder / EMBEDDINGS, "<f4", "r", shape=(rows, dimensions)) if rows else []
-    return np.asarray(mapped, np.float32).reshape(rows, dimensions)
+    shape, path = (manifest.rows, manifest.dimensions), folder / manifest.files[1]
+    mapped: ArrayLike = np.memmap(path, "<f4", "r", shape=shape) if manifest.rows else []
+    return np.asarray(mapped, np.float32).reshape(shape)
 
 
 @contextmanager
@@ -264,6 +305,8 @@ def _lock(database: sqlite3.Connection, folder: Path, wait: float) -> None:
 
 
 def _read(database: sqlite3.Connection) -> Manifest:
+    if database.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+        raise ValueError("This gallery is of an earlier version: build it anew.")
     fields = json.loads(database.execute("SELECT state FROM manifest").fetchone()[0])
     fields["index"] = fields["index"] and IndexEntry(**fields["index"])
     fields["calibration"] = fields["calibration"] and Calibration(**fields["calibration"])

@@ -69,6 +69,13 @@ def page_content(
 
 def page_text(content: dict[str, Any]) -> str:
     """The page as HTML; all text that does not come from the template is escaped."""
+    headlines = [f"{direction}/{metric}" for direction in TITLES for metric in ("Rank-1", "mAP")]
+    facts = {"headlines": headlines, "marks": {"right": MARKS[True], "wrong": MARKS[False]}}
+    return render_page("report.html", **content, **facts)
+
+
+def render_page(template: str, **content: Any) -> str:
+    """A template of this package with its content, and the colours of light and dark paper."""
     environment = Environment(
         loader=PackageLoader("xreid_plugin.visualization"),
         # Names of tracklets, files and datasets may hold anything.
@@ -77,10 +84,8 @@ def page_text(content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    headlines = [f"{direction}/{metric}" for direction in TITLES for metric in ("Rank-1", "mAP")]
-    facts = {"headlines": headlines, "marks": {"right": MARKS[True], "wrong": MARKS[False]}}
     colours = {"light": asdict(LIGHT), "dark": asdict(DARK)}
-    return environment.get_template("report.html").render(**content, **facts, **colours)
+    return environment.get_template(template).render(**content, **colours)
 
 
 def _pictures(panels: Sequence[Panel]) -> list[dict[str, str]]:
@@ -88,12 +93,13 @@ def _pictures(panels: Sequence[Panel]) -> list[dict[str, str]]:
     pictures = []
     for panel in panels:
         kind, mime = ("webp", "webp") if panel.photographic else ("svg", "svg+xml")
-        light, dark = (_data_uri(render([panel], kind, theme, titles=False), mime) for theme in (LIGHT, DARK))
+        light, dark = (data_uri(render([panel], kind, theme, titles=False), mime) for theme in (LIGHT, DARK))
         pictures.append({"title": panel.title, "alt": panel.alt, "light": light, "dark": dark})
     return pictures
 
 
-def _data_uri(content: bytes, mime: str) -> str:
+def data_uri(content: bytes, mime: str) -> str:
+    """A picture within a page; its kind as in "jpeg" or "svg+xml"."""
     return f"data:image/{mime};base64,{base64.b64encode(content).decode()}"
 
 
@@ -124,7 +130,7 @@ def _jpeg(frame: NDArray[np.uint8]) -> str:
     picture, content = Image.fromarray(frame), io.BytesIO()
     picture.thumbnail(_THUMB_SIZE)
     picture.save(content, "JPEG", quality=82)
-    return _data_uri(content.getvalue(), "jpeg")
+    return data_uri(content.getvalue(), "jpeg")
 
 
 def _attention(run: RunFolder, people: int, seed: int) -> list[dict[str, str]]:

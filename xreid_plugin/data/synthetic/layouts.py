@@ -38,7 +38,7 @@ def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, over
         ValueError: ``workers`` is below 1.
     """
     train, test, _ = _identities(settings)
-    with _staged(root, "vcm", settings, overwrite) as part:
+    with staged(root, "vcm", settings, overwrite) as part:
         drawings = []
         for split, pids in (("train", train), ("test", test)):
             plans = plan_tracklets(settings, pids, settings.tracklets)
@@ -83,7 +83,7 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
         raise ValueError(f"cameras must be at most {len(BUPT_CAMERAS)} for BUPTCampus, not {settings.cameras}")
     if settings.tracklets < 2:
         raise ValueError("tracklets must be at least 2 for BUPTCampus: one is the query, the others are the gallery")
-    with _staged(root, "bupt", settings, overwrite) as part:
+    with staged(root, "bupt", settings, overwrite) as part:
         train, test, extra = (
             plan_tracklets(settings, pids, tracklets, paired=True)
             for pids, tracklets in zip(_identities(settings), (settings.tracklets, settings.tracklets, 1), strict=True)
@@ -127,7 +127,7 @@ def _write(file: Path, lines: Sequence[str]) -> None:
 
 
 @contextmanager
-def _staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: bool) -> Iterator[Path]:
+def staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: bool) -> Iterator[Path]:
     """A folder beside ``root`` to write a set into, which takes the place of ``root`` when the block ends well."""
     if root.is_file() or (root.exists() and any(root.iterdir())):
         if not (root / DRAWN).is_file():

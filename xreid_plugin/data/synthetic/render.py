@@ -20,6 +20,32 @@ OVERSAMPLING = 2  # Figures are drawn this much larger than a frame and averaged
 FRAMES_WIDE = 5  # Width of a panorama in frames; walkers who pass its end see its beginning again.
 
 
+class Walker:
+    """A person on a walk under a camera, who can be drawn into each of its frames.
+
+    Attributes:
+        travelled: (T,) by how many pixels a crop around the person has moved over the surroundings since the first one.
+    """
+
+    def __init__(self, settings: SyntheticSettings, person: Person, plan: TrackletPlan) -> None:
+        rng, gait, (height, width) = settings.rng(Stream.WALK, *plan.walk), person.gait, settings.size
+        camera, step = draw_camera(settings, plan.camera), 4 * gait.frequency * np.sin(gait.leg_swing) * person.body.leg
+        self._view, self.travelled = draw_view(rng, camera, person.body.height, plan.frames, settings.size, step)
+        phase = 2 * np.pi * (rng.uniform() + gait.frequency * np.arange(plan.frames, dtype=np.float64))
+        self._joints = {name: OVERSAMPLING * self._view.project(points) for name, points in walk(person, phase).items()}
+        # The infrared lamp sits beside the lens and casts no shade to one side.
+        light = camera.light if plan.modality is Modality.VISIBLE else 0.0
+        self._figure = Figure(person, self._view, light, (OVERSAMPLING * height, OVERSAMPLING * width))
+        self._palette = person.palette
+
+    def paint(self, scene: NDArray[np.float32], frame: int) -> NDArray[np.float32]:
+        """The part of the surroundings within the crop, (H, W, channels), with the person in front of it."""
+        scale = float(self._view.scale[frame])
+        _cast_shadow(scene, self._view.origin[frame], scale)
+        self._figure.draw({name: points[frame] for name, points in self._joints.items()}, OVERSAMPLING * scale)
+        return _paste(scene, self._figure.planes, self._palette)
+
+
 def render_tracklet(settings: SyntheticSettings, person: Person, plan: TrackletPlan) -> Iterator[NDArray[np.uint8]]:
     """Draws a tracklet frame by frame.
 
@@ -28,24 +54,14 @@ def render_tracklet(settings: SyntheticSettings, person: Person, plan: TrackletP
     Yields:
         (H, W, 3) blue, green, red for a visible tracklet; (H, W, 1) for an infrared one.
     """
-    rng = settings.rng(Stream.WALK, *plan.walk)
     sensor_rng = settings.rng(Stream.SENSOR, plan.pid, int(plan.modality), plan.number)
-    camera, gait, (height, width) = draw_camera(settings, plan.camera), person.gait, settings.size
-    step = 4 * gait.frequency * np.sin(gait.leg_swing) * person.body.leg
-    view, travelled = draw_view(rng, camera, person.body.height, plan.frames, settings.size, step)
-    phase = 2 * np.pi * (rng.uniform() + gait.frequency * np.arange(plan.frames, dtype=np.float64))
-    joints = {name: OVERSAMPLING * view.project(points) for name, points in walk(person, phase).items()}
-    # The infrared lamp sits beside the lens and casts no shade to one side.
-    light = camera.light if plan.modality is Modality.VISIBLE else 0.0
-    figure = Figure(person, view, light, (OVERSAMPLING * height, OVERSAMPLING * width))
-    surroundings = _panorama(settings, plan.camera, plan.modality)
+    camera, width, walker = draw_camera(settings, plan.camera), settings.size[1], Walker(settings, person, plan)
+    surroundings = panorama(settings, plan.camera, plan.modality)
     start = sensor_rng.uniform(0, FRAMES_WIDE) * width
-    for frame, scale in enumerate(view.scale.tolist()):
-        columns = (int(start + travelled[frame]) + np.arange(width)) % surroundings.shape[1]
+    for frame, moved in enumerate(walker.travelled.tolist()):
+        columns = (int(start + moved) + np.arange(width)) % surroundings.shape[1]
         scene = surroundings[:, columns].astype(np.float32)
-        _cast_shadow(scene, view.origin[frame], scale)
-        figure.draw({name: points[frame] for name, points in joints.items()}, OVERSAMPLING * scale)
-        yield expose(sensor_rng, camera, plan.modality, _paste(scene, figure.planes, person.palette))
+        yield expose(sensor_rng, camera, plan.modality, walker.paint(scene, frame))
 
 
 def _cast_shadow(scene: NDArray[np.float32], ground: NDArray[np.float64], scale: float) -> None:
@@ -69,7 +85,7 @@ def _paste(scene: NDArray[np.float32], planes: NDArray[np.uint8], palette: Palet
 
 
 @lru_cache(maxsize=64)
-def _panorama(settings: SyntheticSettings, camera: int, modality: Modality) -> NDArray[np.uint8]:
+def panorama(settings: SyntheticSettings, camera: int, modality: Modality) -> NDArray[np.uint8]:
     """The surroundings of a camera, one for either sensor, as sensors are seldom mounted side by side.
 
     Returns:
