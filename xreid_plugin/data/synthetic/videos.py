@@ -47,23 +47,24 @@ def _write_video(settings: SyntheticSettings, modality: Modality, stem: Path) ->
         pid = settings.train_identities + settings.test_identities + person
         walk = (pid, int(modality), 0)
         walker = Walker(settings, draw_person(settings, pid), TrackletPlan(pid, modality, number, 0, _FRAMES, walk))
-        columns = walker.travelled - walker.travelled.min()
         # Where the walk is longer than the picture is wide, it ends at its edge.
-        shown = columns <= surroundings.shape[1] - width
-        columns = (columns + rng.uniform(0, surroundings.shape[1] - width - columns[shown].max())).astype(int)
-        walks.append((person, walker, place * _PITCH + np.flatnonzero(shown), columns[shown]))
-    length, lines = 1 + max(int(times[-1]) for _, _, times, _ in walks), []
+        space = surroundings.shape[1] - width
+        columns = walker.travelled[np.abs(walker.travelled) <= space]
+        columns = (columns - columns.min() + rng.uniform(0, space - np.ptp(columns))).astype(int)
+        walks.append((person, walker, columns.tolist()))
+    length, lines = max(place * _PITCH + len(columns) for place, (_, _, columns) in enumerate(walks)), []
     writer = cv2.VideoWriter(str(stem) + ".avi", cv2.VideoWriter.fourcc(*"MJPG"), RATE, surroundings.shape[1::-1])
     if not writer.isOpened():
         raise OSError(f"OpenCV cannot write {stem}.avi: its build lacks Motion JPEG.")
     writer.set(cv2.VIDEOWRITER_PROP_QUALITY, 95)
     for time in range(length):
         scene = surroundings.astype(np.float32)
-        for place, (person, walker, times, columns) in enumerate(walks):
-            for index in np.flatnonzero(times == time).tolist():
-                left = int(columns[index])
+        for place, (person, walker, columns) in enumerate(walks):
+            frame = time - place * _PITCH
+            if 0 <= frame < len(columns):
+                left = columns[frame]
                 crop = scene[:, left : left + width]
-                crop[:] = walker.paint(crop, int(time - place * _PITCH))
+                crop[:] = walker.paint(crop, frame)
                 lines.append(f"{time + 1},{person},{left + 1},1,{width},{height},1,-1,-1,-1")
         picture = expose(rng, camera, modality, scene)
         writer.write(np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))))
