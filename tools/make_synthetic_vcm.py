@@ -19,11 +19,11 @@ from pathlib import Path
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import UsageError, run_tool, tool_parser
 
-# By layout, what to do with a set, but for its folder.
+# By layout, what to do with a set in a folder.
 NEXT = {
-    "videos": "python tools/gallery.py build gallery --checkpoint FILE --video visible.avi --tracks visible.txt # in",
-    "bupt": "python tools/check_dataset.py --dataset BUPTCampus --no-counts --root",
-    "vcm": "python tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT",
+    "videos": "python tools/gallery.py build gallery --checkpoint FILE --video {0}/visible.avi --tracks {0}/visible.txt",
+    "bupt": "python tools/check_dataset.py --dataset BUPTCampus --no-counts --root {}",
+    "vcm": "python tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT {}",
 }
 
 
@@ -54,7 +54,7 @@ def _draw(args: argparse.Namespace) -> int:
         write = {"bupt": write_bupt, "vcm": write_vcm, "videos": write_videos}[args.layout]
         size = write(settings, args.output, workers=args.workers, overwrite=args.overwrite)
         print(f"Written to {args.output}: {size}")
-        print(f"Next, for example:\n    {NEXT[args.layout]} {args.output}")
+        print(f"Next, for example:\n    {NEXT[args.layout].format(args.output)}")
     return 0
 
 

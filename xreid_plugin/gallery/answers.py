@@ -164,14 +164,11 @@ def verdict(answers: Sequence[Answer], calibration: Calibration | None, size: in
     yield f"{matched:,} of {len(answers):,} queries have a match, a similarity of {calibration.threshold:.4f} or more."
     strangers = calibration.false_match_rate * size
     yield (
-        f"Of pairs of different people {calibration.false_match_rate:.2g} reach that: for somebody who is not here, "
-        f"about {f'{strangers:,.0f}' if strangers >= 10 else f'{strangers:.2g}'} of these {size:,} tracklets."
+        f"{calibration.false_match_rate:.2%} of the pairs of different people reach that: somebody who is not here "
+        f"matches about {f'{strangers:,.0f}' if strangers >= 10 else f'{strangers:.2g}'} of these {size:,} tracklets."
     )
     if calibration.true_match_rate is not None:
         missed = 1 - calibration.true_match_rate
-        doubt = ": a person without a match may be here all the same" if missed > _SURE else ""
-        yield f"It misses {missed:.1%} of the pairs of one person{doubt}."
-
-
-# If a threshold misses a greater share of the pairs of one person, "no match" says little.
-_SURE = 0.1
+        # Where it misses many, "no match" says little.
+        doubt = ": a person without a match may be here all the same" if missed > 0.1 else ""
+        yield f"{missed:.1%} of the pairs of one person do not{doubt}."
