@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO_DATA ?= datasets/synthetic
+DEMO_VIDEOS ?= datasets/videos
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/xreid-installed
@@ -26,15 +27,18 @@ $(INSTALLED): pyproject.toml
 	$(PIP) install --no-deps fastreid==1.4.0
 	@touch $@
 
-demo: $(INSTALLED) $(DEMO_DATA)/info  ## synthetic data, training, figures before and after, and a page: logs/xreid/synthetic/report.html
+demo: $(INSTALLED) $(DEMO_DATA)/info $(DEMO_VIDEOS)/visible.avi  ## synthetic data, training, figures before and after, and a page: logs/xreid/synthetic/report.html
 	$(RUN) tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT $(DEMO_DATA) \
 		TEST.SAVE_FEATURES logs/xreid/synthetic/features.npz
 	$(RUN) tools/report.py logs/xreid/synthetic
 	@echo "Done: a model trained on drawn people, logs/xreid/synthetic/model_final.pth, and its page, report.html beside it."
-	@echo "Next: search with it by tools/gallery.py, as docs/search.md shows; or train on real data, as README.md does."
+	@echo "Next: search the videos in $(DEMO_VIDEOS) with it, as docs/search.md shows; or train on real data, as README.md does."
 
 $(DEMO_DATA)/info: | $(INSTALLED)
 	$(RUN) tools/make_synthetic_vcm.py --output $(DEMO_DATA) --train-identities 150 --test-identities 50 --workers 2
+
+$(DEMO_VIDEOS)/visible.avi: | $(INSTALLED)
+	$(RUN) tools/make_synthetic_vcm.py --output $(DEMO_VIDEOS) --layout videos --train-identities 150 --test-identities 50 --size 192 96
 
 compare: $(INSTALLED) $(DEMO_DATA)/info  ## X-ReID, its tower alone and bag of tricks, small, on the synthetic data: logs/compare/report.md
 	$(RUN) tools/compare.py xreid=projects/XReID/configs/vcm.yml configs/baselines/clip_vit_b16.yml \
@@ -83,4 +87,4 @@ types: $(INSTALLED)  ## mypy
 check: lint types test  ## all that CI does
 
 clean:  ## remove what runs and tests have left
-	rm -rf logs datasets/synthetic datasets/tables .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf logs datasets/synthetic datasets/videos datasets/tables .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -19,6 +19,7 @@ from _gallery_sources import (
     tell_of_repeats,
 )
 from tabulate import tabulate
+from tqdm import tqdm
 
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.files import replace_atomically
@@ -28,7 +29,6 @@ from xreid_plugin.gallery.calibration import Calibration, calibrate
 from xreid_plugin.gallery.records import Manifest, Record, Selection
 from xreid_plugin.gallery.store import Batch, Gallery
 from xreid_plugin.predictor import TrackletPredictor
-from xreid_plugin.progress import ProgressBar
 
 _ROWS_PER_GROUP = 8192
 
@@ -311,7 +311,7 @@ def _arrow(gallery: Gallery) -> Any:
     schema = arrow.schema({**columns, "begins": arrow.float64(), "ends": arrow.float64(), "number": whole})
 
     def batches() -> Iterator[Any]:
-        with ProgressBar("Exporting", len(gallery), "tracklet") as bar:
+        with tqdm(total=len(gallery), desc="Exporting", unit="tracklet", leave=False, disable=None) as bar:
             for start in range(0, len(gallery), _ROWS_PER_GROUP):
                 embeddings = gallery.embeddings[start : start + _ROWS_PER_GROUP]
                 records = gallery.records(range(start, start + len(embeddings)), strips=False)

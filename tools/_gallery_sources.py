@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from tqdm import tqdm
 
 from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.footage import TrackletInput, folder_tracklet
@@ -24,7 +25,6 @@ from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.gallery.records import Record
 from xreid_plugin.gallery.store import Batch
 from xreid_plugin.predictor import TrackletPredictor
-from xreid_plugin.progress import ProgressBar
 
 COLUMNS = ("frames", "tracks", "identity", "camera", "modality", "time", "model_camera")
 # Of a strip: frames, and pixels of each at most, height and width.
@@ -86,7 +86,7 @@ def embedded(
 ) -> Iterator[Batch]:
     """Embeddings with their records: tracklets some at a time, then videos one after another."""
     entries = [source for source in sources if isinstance(source, Entry)]
-    with ProgressBar("Embedding", len(entries), "tracklet", shown=bool(entries)) as bar:
+    with tqdm(total=len(entries), desc="Embedding", unit="tracklet", leave=False, disable=None) as bar:
         for start in range(0, len(entries), _STEP):
             step, strips = entries[start : start + _STEP], Strips()
             rows = predictor.embed([entry.tracklet for entry in step], reader, strips)
@@ -100,7 +100,7 @@ def embedded(
 def _of_video(predictor: TrackletPredictor, video: VideoEntry, tell: Tell) -> Batch:
     tracks, strips = video.tracks, Strips()
     length = int(max(boxes[-1, 0] for boxes in tracks.boxes)) + 1
-    with ProgressBar(f"Reading {tracks.video.name}", length, "frame") as bar:
+    with tqdm(total=length, desc=f"Reading {tracks.video.name}", unit="frame", leave=False, disable=None) as bar:
         rows, ended = predictor.embed_tracks(tracks, video.model_camera, strips, bar.update)
     there = np.flatnonzero(rows.any(1)).tolist()
     if ended is not None:

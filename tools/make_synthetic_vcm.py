@@ -21,7 +21,7 @@ from _command import UsageError, run_tool, tool_parser
 
 # By layout, what to do with a set in a folder.
 NEXT = {
-    "videos": "python tools/gallery.py build gallery --checkpoint FILE --video {0}/visible.avi --tracks {0}/visible.txt",
+    "videos": "python tools/gallery.py build gate --checkpoint FILE --video {0}/visible.avi --tracks {0}/visible.txt",
     "bupt": "python tools/check_dataset.py --dataset BUPTCampus --no-counts --root {}",
     "vcm": "python tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT {}",
 }

@@ -121,10 +121,7 @@ def as_json(answers: Sequence[Answer], facts: dict[str, Any]) -> str:
         {
             "query": facts_of(query),
             "nearest_similarity": None if nearest is None else nearest.similarity,
-            "found": [
-                {"rank": rank, "similarity": similarity, "match": match, **facts_of(record)}
-                for rank, similarity, match, record in hits
-            ],
+            "found": [dict(zip(Hit._fields, hit[:3], strict=False)) | facts_of(hit.record) for hit in hits],
         }
         for query, hits, nearest in answers
     ]

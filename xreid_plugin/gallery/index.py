@@ -16,10 +16,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from xreid_plugin.faiss_library import import_faiss
 from xreid_plugin.files import replace_atomically
-from xreid_plugin.progress import ProgressBar
 
 IndexKind: TypeAlias = Literal["exact", "ivf", "hnsw", "auto"]
 INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
@@ -127,10 +127,8 @@ def build_index(folder: Path, kind: str, rows: Rows, recall: float, generation: 
     else:
         index.hnsw.efConstruction = _CANDIDATES_FOR_LINKS
     index.train(rows[np.sort(rng.choice(count, min(count, _TRAINING_ROWS_PER_LIST * lists), replace=False))])
-    with ProgressBar(f"Indexing ({kind})", count, "row") as bar:
-        for start in range(0, count, _ROWS_PER_STEP):
-            index.add(rows[start : start + _ROWS_PER_STEP])
-            bar.update(min(_ROWS_PER_STEP, count - start))
+    for start in tqdm(range(0, count, _ROWS_PER_STEP), f"Indexing ({kind})", leave=False, disable=None):
+        index.add(rows[start : start + _ROWS_PER_STEP])
     sample, half = rng.choice(count, min(2 * SAMPLE, count), replace=False), min(SAMPLE, count // 2)
     truth = _others(search_exactly(rows[sample], rows, RECALL_AT + 1), sample)
     effort, most = 4, lists if kind == "ivf" else 4096

@@ -26,8 +26,7 @@ class Record(NamedTuple):
         camera: the place, as its owner calls it; it has no effect on the embedding.
         modality: "infrared" or "visible".
         time: when it began, in seconds since 1970 in UTC, or None.
-        begins: its first frame, in seconds from the beginning of its video, or None.
-        ends: its last frame, likewise.
+        begins, ends: its first and its last frame, in seconds from the beginning of its video, or None.
         digest: says whether another tracklet is of the same frames; a gallery has each but once.
         strip: some of its frames side by side, a small JPEG; b"" where there is none.
         number: what the gallery calls it, from 1, for as long as it is there; 0 before it is in a gallery.
@@ -125,10 +124,8 @@ class Selection:
         }
         given = {text: value for text, value in conditions.items() if value is not None}
         chosen = f"SELECT number, row FROM tracklets WHERE {' AND '.join(given) or 'TRUE'} ORDER BY row"
-        found = database.execute(chosen, list(given.values())).fetchall()
-        if self.numbers is not None:
-            missing = set(self.numbers) - {number for number, _ in found}
-            if missing:
-                raise ValueError(f"There is no tracklet {', '.join(map(str, sorted(missing)))} among those meant.")
-        wanted = None if self.numbers is None else set(self.numbers)
-        return np.array([row for number, row in found if wanted is None or number in wanted], np.int64)
+        found = dict(database.execute(chosen, list(given.values())).fetchall())
+        wanted = found.keys() if self.numbers is None else set(self.numbers)
+        if missing := wanted - found.keys():
+            raise ValueError(f"There is no tracklet {', '.join(map(str, sorted(missing)))} among those meant.")
+        return np.sort(np.array([found[number] for number in wanted], np.int64))

@@ -47,14 +47,12 @@ _SCHEMA = (
     "CREATE TABLE manifest (id INTEGER PRIMARY KEY, state TEXT NOT NULL)",
     "CREATE TABLE tracklets (number INTEGER PRIMARY KEY AUTOINCREMENT, row INTEGER NOT NULL UNIQUE, "
     "identity TEXT NOT NULL, source TEXT NOT NULL, track TEXT NOT NULL, camera TEXT NOT NULL, modality TEXT NOT NULL, "
-    "time REAL, begins REAL, ends REAL, digest TEXT UNIQUE, strip BLOB NOT NULL)",
+    "time REAL, begins REAL, ends REAL, digest TEXT NOT NULL, strip BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX digests ON tracklets (digest) WHERE digest != ''",
 )
-# A digest that is not known is NULL, of which there may be many.
-_READ, _WRITTEN = {"digest": "coalesce(digest, '')"}, {"digest": "nullif(?, '')"}
 # How long one waits for those who hold the database for moments only, in seconds.
 _MOMENTS = 60.0
 _ROWS_A_STEP = 1 << 14
-
 
 Batch = tuple[NDArray[np.float32], list[Record]]
 
@@ -116,13 +114,11 @@ class Gallery:
         Raises:
             ValueError: tracklets were removed since this state was read.
         """
-        columns = [_READ.get(name, name) if strips or name != "strip" else "x''" for name in Record._fields]
+        columns = [name if strips or name != "strip" else "x''" for name in Record._fields]
         chosen = f"SELECT {', '.join(columns)} FROM tracklets WHERE row = ?"
+        wanted = range(len(self)) if rows is None else rows
         with self._unchanged() as database:
-            found = [
-                database.execute(chosen, (row,)).fetchone() for row in (range(len(self)) if rows is None else rows)
-            ]
-        return [Record(*known) for known in found]
+            return [Record(*database.execute(chosen, (int(row),)).fetchone()) for row in wanted]
 
     def known(self, column: str) -> set[str]:
         """What there is of "identity" or "digest", without ""."""
@@ -223,9 +219,7 @@ def set_calibration(folder: Path, calibration: Calibration, wait: float = 0.0) -
 def _append(folder: Path, database: sqlite3.Connection, manifest: Manifest, batches: Iterable[Batch]) -> int:
     """Writes rows behind those that count, and returns how many there are then."""
     rows, dimensions = manifest.rows, manifest.dimensions
-    names = Record._fields[:-1]
-    values = ", ".join(_WRITTEN.get(name, "?") for name in names)
-    insert = f"INSERT INTO tracklets (row, {', '.join(names)}) VALUES (?, {values})"
+    insert = f"INSERT INTO tracklets (row, {', '.join(Record._fields[:-1])}) VALUES (?{', ?' * 10})"
     with (folder / manifest.files[1]).open("r+b") as file:
         file.truncate(rows * dimensions * 4)
         file.seek(0, os.SEEK_END)

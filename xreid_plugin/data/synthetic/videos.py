@@ -43,7 +43,7 @@ def _write_video(settings: SyntheticSettings, modality: Modality, stem: Path) ->
     camera, surroundings = draw_camera(settings, number), panorama(settings, number, modality)
     people, rng = PEOPLE[modality], settings.rng(Stream.SCENE, number, int(modality), 1)
     walks = []
-    for place, person in enumerate(people):
+    for person in people:
         pid = settings.train_identities + settings.test_identities + person
         walk = (pid, int(modality), 0)
         walker = Walker(settings, draw_person(settings, pid), TrackletPlan(pid, modality, number, 0, _FRAMES, walk))
