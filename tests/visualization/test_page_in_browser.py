@@ -18,19 +18,27 @@ MEASURE = """<script>addEventListener("load", () => {
 })</script></body>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
+
+
+@needs_browser
 @pytest.mark.parametrize(("width", "scheme", "back"), [(500, 1, "rgb(243, 245, 247)"), (1280, 0, "rgb(15, 18, 22)")])
 def test_the_page_fits_the_window_and_shows_all_pictures(small_content, tmp_path, width, scheme, back):
+    wide, window, narrowest, shown = measured(page_text(small_content), tmp_path, width, scheme)
+    # Nothing is wider than the window, but for what scrolls by itself.
+    assert wide <= window
+    assert narrowest > 0
+    assert shown == back
+
+
+def measured(page, tmp_path, width, scheme=1):
+    """The width of a page's content, of the window and of the narrowest picture, and the background's colour."""
     file = tmp_path / "page.html"
     # The page itself allows no script.
-    text = re.sub(r"<meta http-equiv.*?>", "", page_text(small_content)).replace("</body>", MEASURE)
+    text = re.sub(r"<meta http-equiv.*?>", "", page).replace("</body>", MEASURE)
     file.write_text(text, encoding="utf-8")
     flags = f"--headless --no-sandbox --disable-gpu --window-size={width},900 --user-data-dir={tmp_path}/profile"
     theme = f"--blink-settings=preferredColorScheme={scheme}"
     command = [str(BROWSER), *flags.split(), theme, "--dump-dom", file.as_uri()]
     dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    wide, window, narrowest, shown = json.loads(re.search("<title>(.*)</title>", dom)[1])
-    # Nothing is wider than the window, but for what scrolls by itself.
-    assert wide <= window
-    assert narrowest > 0
-    assert shown == back
+    return json.loads(re.search("<title>(.*)</title>", dom)[1])
