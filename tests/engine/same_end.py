@@ -24,8 +24,9 @@ def noisy_trainer(root, output, *overrides):
     trainer = XReIDTrainer(small_config(root, output, *OVERRIDES, *overrides))
 
     def disturb(module, arguments, outputs):
-        tokens, projected = outputs
-        return (tokens + 0.01 * torch.randn_like(tokens), projected) if module.training else outputs
+        if not module.training:
+            return outputs
+        return outputs._replace(tokens=outputs.tokens + 0.01 * torch.randn_like(outputs.tokens))
 
     trainer.bare_model.backbone.register_forward_hook(disturb)
     return trainer
