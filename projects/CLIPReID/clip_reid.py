@@ -155,26 +155,23 @@ class CLIPReID(XReID):
         """As X-ReID's; in stage 1 images are seen without camera embedding, which nothing has taught yet."""
         if not self.training:
             return super().forward(batch)
-        modalities = batch[MODALITIES].to(self.device)
-        gather = GlobalBatch(modalities)
-        targets, all_modalities = gather(batch[TARGETS].to(self.device)), gather(modalities)
+        every = GlobalBatch(batch[TARGETS].to(self.device), batch[MODALITIES].to(self.device))
         if self.stage == 1:
             with torch.no_grad():
                 frames = self.frame_features(batch[IMAGES], None, batch.get(LENGTHS)).projected
-            projected = gather(frames.mean(1))
-            identities, places = targets.unique(return_inverse=True)
+            (projected,) = every([frames.mean(1)])
+            identities, places = every.targets.unique(return_inverse=True)
             texts = self.text(identities).float()[places]
             outputs = HeadOutputs(projected, {"projected": projected}, {}, {}, {}, {})
-            return self._losses(targets, all_modalities, outputs, texts)
+            return self._losses(every, outputs, texts)
         features = self.frame_features(batch[IMAGES], batch[CAMIDS], batch.get(LENGTHS))
         with torch.autocast(self.device.type, enabled=False):
-            outputs, texts = self.heads(features.map(gather)), self._all_texts()
-        return self._losses(targets, all_modalities, outputs, texts)
+            outputs, texts = self.heads(features.map(every)), self._all_texts()
+        return self._losses(every, outputs, texts)
 
-    def _losses(
-        self, targets: torch.Tensor, modalities: torch.Tensor, heads: HeadOutputs, texts: torch.Tensor
-    ) -> dict[str, torch.Tensor]:
-        outputs = PromptedOutputs(targets=targets, modalities=modalities, prototypes=None, **heads._asdict())
+    def _losses(self, every: GlobalBatch, heads: HeadOutputs, texts: torch.Tensor) -> dict[str, torch.Tensor]:
+        labels = {"targets": every.targets, "modalities": every.modalities}
+        outputs = PromptedOutputs(**labels, prototypes=None, **heads._asdict())
         outputs.texts = texts
         with torch.autocast(self.device.type, enabled=False):
             return computed_terms(self.losses, outputs)

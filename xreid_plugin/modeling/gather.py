@@ -3,6 +3,7 @@
 Shapes: W ranks, b rows of one rank, B = W·b rows of all.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,9 +15,9 @@ def gather_rows(rows: torch.Tensor) -> torch.Tensor:
     """The rows of all ranks, in the order of the ranks: (b, ...) to (B, ...), without gradient; b must be the same."""
     if comm.get_world_size() == 1:
         return rows
-    parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(comm.get_world_size())]
-    torch.distributed.all_gather(parts, rows.contiguous())
-    return torch.cat(parts)
+    gathered = rows.new_empty(comm.get_world_size() * len(rows), *rows.shape[1:])
+    torch.distributed.all_gather_into_tensor(gathered, rows.contiguous())
+    return gathered
 
 
 class _GatherRows(torch.autograd.Function):
@@ -27,14 +28,18 @@ class _GatherRows(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: torch.Tensor) -> torch.Tensor:
-        ctx.count = len(rows)
-        return gather_rows(rows)
+    def forward(ctx: Any, order: torch.Tensor, *parts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        # A part that no loss uses has no gradient, as in a single process, rather than one of zeros.
+        ctx.set_materialize_grads(False)
+        ctx.own = order.argsort().chunk(comm.get_world_size())[comm.get_rank()]
+        gathered = gather_rows(torch.cat([part.flatten(1) for part in parts], dim=1))[order]
+        split = gathered.split([part[0].numel() for part in parts], dim=1)
+        return tuple(rows.reshape(-1, *part.shape[1:]) for rows, part in zip(split, parts, strict=True))
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        own = gradient.narrow(0, comm.get_rank() * ctx.count, ctx.count)
-        return own * comm.get_world_size()
+    def backward(ctx: Any, *gradients: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        own = (None if rows is None else rows[ctx.own] * comm.get_world_size() for rows in gradients)
+        return None, *own
 
 
 def gather_with_gradient(rows: torch.Tensor) -> torch.Tensor:
@@ -42,30 +47,47 @@ def gather_with_gradient(rows: torch.Tensor) -> torch.Tensor:
 
     Every rank must compute the same loss of the gathered rows.
     """
-    return rows if comm.get_world_size() == 1 else _GatherRows.apply(rows)
+    if comm.get_world_size() == 1:
+        return rows
+    in_order = torch.arange(comm.get_world_size() * len(rows), device=rows.device)
+    return _GatherRows.apply(in_order, rows)[0]
 
 
 class GlobalBatch:
-    """Gathers the parts of a training batch, in the order in which a single process would have it.
+    """A training batch of all ranks, in the order in which a single process would have it.
 
     That order is all ranks' infrared clips, then all ranks' visible ones, as the samplers draw and share them.
     Clips that were drawn without regard to modality come in another order than a single process has them, which
     neither losses nor prototypes depend on but for rounding.
+
+    Attributes:
+        targets: (B,) int64, of all ranks' clips.
+        modalities: (B,) int64, of all ranks' clips.
     """
 
-    def __init__(self, modalities: torch.Tensor) -> None:
+    def __init__(self, targets: torch.Tensor, modalities: torch.Tensor) -> None:
         """
         Args:
+            targets: (b,) int64, of this rank's clips.
             modalities: (b,) int64, of this rank's clips.
         """
-        self._order = gather_rows(modalities).argsort(stable=True) if comm.get_world_size() > 1 else None
+        self.targets, self.modalities = targets, modalities
+        self._order: torch.Tensor | None = None
+        if comm.get_world_size() > 1:
+            labels = gather_rows(torch.stack([targets, modalities], dim=1))
+            self._order = labels[:, 1].argsort(stable=True)
+            self.targets, self.modalities = labels[self._order].unbind(1)
 
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """One row a clip, (b, ...) to (B, ...), with the gradient of :func:`gather_with_gradient`.
+    def __call__(self, parts: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """Several tensors of one dtype in one exchange, with the gradient of :func:`gather_with_gradient`.
 
-        A single process's rows stay as they are.
+        Args:
+            parts: one row a clip, (b, ...) each.
+
+        Returns:
+            (B, ...) each; a single process's rows stay as they are.
         """
-        return rows if self._order is None else gather_with_gradient(rows)[self._order]
+        return list(parts) if self._order is None else list(_GatherRows.apply(self._order, *parts))
 
 
 @torch.no_grad()

@@ -33,14 +33,13 @@ class FrameFeatures(NamedTuple):
         branches = self.interactions or {"class": self.class_tokens}
         return {branch: frames.mean(1) for branch, frames in branches.items()}
 
-    def map(self, change: Callable[[torch.Tensor], torch.Tensor]) -> "FrameFeatures":
-        """The same change applied to every tensor."""
-        return FrameFeatures(
-            change(self.class_tokens),
-            change(self.projected),
-            {branch: change(frames) for branch, frames in self.interactions.items()},
-            {branch: change(rows) for branch, rows in self.counterparts.items()},
-        )
+    def map(self, change: Callable[[list[torch.Tensor]], list[torch.Tensor]]) -> "FrameFeatures":
+        """All tensors changed by one call."""
+        own = [self.class_tokens, self.projected, *self.interactions.values(), *self.counterparts.values()]
+        class_tokens, projected, *rest = change(own)
+        interactions = dict(zip(self.interactions, rest, strict=False))
+        counterparts = dict(zip(self.counterparts, rest[len(interactions) :], strict=True))
+        return FrameFeatures(class_tokens, projected, interactions, counterparts)
 
 
 class HeadOutputs(NamedTuple):

@@ -106,13 +106,17 @@ class PrototypeMemory(nn.Module):
         features, targets, modalities = self._seen
         self._seen = None
         similarity = self._similarity(features, targets, modalities)
-        for modality in Modality:
-            memory = self.of(modality)
-            rows = self._blended(memory[targets], features, targets, self._may_update(modality, modalities))
-            if comm.get_world_size() > 1:
-                # Another machine or device may add in another order, and so round otherwise.
-                torch.distributed.broadcast(rows, src=0)
-            memory[targets] = rows
+        rows = torch.stack(
+            [
+                self._blended(self.of(memory)[targets], features, targets, self._may_update(memory, modalities))
+                for memory in Modality
+            ]
+        )
+        if comm.get_world_size() > 1:
+            # Another machine or device may add in another order, and so round otherwise.
+            torch.distributed.broadcast(rows, src=0)
+        for memory, blended in zip(Modality, rows, strict=True):
+            self.of(memory)[targets] = blended
         return similarity
 
     def _similarity(

@@ -109,18 +109,16 @@ class XReID(nn.Module):
         with torch.autocast(self.device.type, enabled=False):
             if not self.training:
                 return self.heads(features)
-            modalities = batch[MODALITIES].to(self.device)
-            gather = GlobalBatch(modalities)
-            targets, all_modalities = gather(batch[TARGETS].to(self.device)), gather(modalities)
-            outputs = self.heads(features.map(gather))
+            every = GlobalBatch(batch[TARGETS].to(self.device), batch[MODALITIES].to(self.device))
+            outputs = self.heads(features.map(every))
             prototypes = None
             if self.prototypes is not None:
                 # z cannot leave this function otherwise: the host's step takes nothing but losses from a model. What
                 # is kept waits for the update after the backward pass; the memories themselves do not change here.
-                self.prototypes.observe(outputs.tower_feature, targets, all_modalities)
+                self.prototypes.observe(outputs.tower_feature, every.targets, every.modalities)
                 prototypes = Prototypes(visible=self.prototypes.visible, infrared=self.prototypes.infrared)
             clip_outputs = ClipOutputs(
-                targets=targets, modalities=all_modalities, prototypes=prototypes, **outputs._asdict()
+                targets=every.targets, modalities=every.modalities, prototypes=prototypes, **outputs._asdict()
             )
             return computed_terms(self.losses, clip_outputs)
 
@@ -204,11 +202,11 @@ class XReID(nn.Module):
         return ClipTokens(*(rows.unflatten(0, shape) for rows in encoded))
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
-        return (self._in_full(images) - self.pixel_mean) / self.pixel_std
+        return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
 
-    def _in_full(self, values: torch.Tensor) -> torch.Tensor:
-        """In the model's own precision, whatever autocast has made of it."""
-        return values.to(self.pixel_mean.dtype)
+    def _in_full(self, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+        """In the model's own precision, whatever autocast has made of them."""
+        return [part.to(self.pixel_mean.dtype) for part in parts]
 
 
 class DistinctFrames:
