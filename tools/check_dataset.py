@@ -2,7 +2,7 @@
 
 Examples:
     python tools/check_dataset.py --dataset HITSZVCM --root /data/HITSZ-VCM
-    python tools/check_dataset.py --dataset HITSZVCM --root /data --deep
+    python tools/check_dataset.py --dataset HITSZVCM --root /data --deep --all faults.txt
     python tools/check_dataset.py --dataset BUPTCampus --auxiliary --no-counts
 
 Prints the counts beside those of a full copy (or, with --no-counts, only its own), then each finding with a few
@@ -13,6 +13,7 @@ Exit status: 0 clean, 1 failures, 2 wrong usage or lists that cannot be read, 13
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
@@ -38,6 +39,9 @@ def _check(args: argparse.Namespace) -> int:
     dataset = kind(args.root, **options)
     report = check_dataset(dataset, deep=args.deep, workers=args.workers, compare_counts=args.counts)
     print(report)
+    if args.all is not None:
+        args.all.write_text(report.listing, encoding="utf-8")
+        print(f"Every finding: {args.all}")
     return 1 if report.failed else 0
 
 
@@ -51,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--deep", action="store_true", help="also decode every frame, which takes minutes")
     add_workers(add)
     add("--no-counts", dest="counts", action="store_false", help="do not compare counts, so a partial copy passes")
+    add("--all", type=Path, metavar="FILE", help="write every case of every finding there, a line each")
     add("--min-length", type=natural, default=0, metavar="N", help="shortest tracklet (default: the dataset's)")
     return parser
 

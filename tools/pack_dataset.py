@@ -9,8 +9,8 @@ Examples:
 Packs all frames of all tracklets of training and test, and of the auxiliary set if there is one: the unchanged files,
 or, with --frames, their pixels at the training size. After an interruption, the same command continues where it
 stopped. A pack still needs the lists of the dataset, but not the loose frames.
-Exit status: 0 done, 1 the pack is damaged (--verify), 2 wrong usage, lists or frames that cannot be read, a full disk,
-130 interrupted.
+Exit status: 0 done, 1 the pack is damaged or outdated (--verify), 2 wrong usage, lists or frames that cannot be read, a
+full disk, 130 interrupted.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def _pack(args: argparse.Namespace) -> int:
     new = pack_tracklets(tracklets, dataset.home, args.dataset, args.output, size=args.frames, workers=args.workers)
     info = open_pack(args.output).info
     print(f"{args.output}: {info}, {args.output.stat().st_size:,} bytes{'' if new else ', packed before'}.")
-    if args.verify and not _verified(args.output):
+    if args.verify and not _verified(args.output, dataset.home):
         return 1
     print(f"To train from it, add to the training's command: DATASETS.PACK {args.output}")
     return 0
@@ -67,14 +67,14 @@ def _read_dataset(
     return dataset
 
 
-def _verified(output: Path) -> bool:
+def _verified(output: Path, home: Path) -> bool:
     from xreid_plugin.data.pack import verify_pack
 
-    problems = verify_pack(output)
+    problems = verify_pack(output, home)
     for problem in problems[:5]:
         print(f"FAILURE: {output}: {problem}")
-    damaged = f"The pack is damaged ({len(problems):,} faults): remove it, and make it again."
-    print(damaged if problems else "All frames are there, and all checksums agree.")
+    faults = f"The pack is damaged or outdated ({len(problems):,} faults): remove it, and make it again."
+    print(faults if problems else "All frames are there and as they were packed, and all checksums agree.")
     return not problems
 
 
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("the pack").add_argument
     add("--output", required=True, type=Path, metavar="FILE", help="the pack")
     add("--frames", type=_size, metavar="HEIGHTxWIDTH", help="pack decoded frames of this size (default: files)")
-    add("--verify", action="store_true", help="then read the whole pack and verify its checksums")
+    add("--verify", action="store_true", help="then read the whole pack: are checksums right, and files unchanged?")
     add_workers(add)
     return parser
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.data.datasets.trees import INFRARED, VISIBLE, VcmTree, small_vcm
-from xreid_plugin.data.check import check_dataset, count_copy
+from xreid_plugin.data.check import check_dataset, count_copy, doubts
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 
 
@@ -35,6 +35,18 @@ def test_counts_are_compared_with_a_full_copy_unless_the_filter_is_another(tree)
     assert "identities of training: 2, not 500" in differing
     assert len(differing) == sum(full not in (None, found) for found, full in counts.values())
     assert not check_dataset(HITSZVCM(home, min_length=1)).failed
+
+
+def test_what_makes_metrics_incomparable_is_told_but_not_of_drawn_people(tree):
+    tree.query = "1"
+    home = tree.write()
+    counts, misplaced = "I2V query infrared tracklets: 1, not 4584", "I2V tracklets on the side of the other modality"
+    told = doubts(HITSZVCM(home))
+    assert counts in told
+    assert any(misplaced in line for line in told)
+    assert all(misplaced in line or "V2I" in line for line in doubts(HITSZVCM(home, min_length=1)))
+    (home / "synthetic.json").write_text("{}")
+    assert doubts(HITSZVCM(home)) == []
 
 
 def test_one_sided_identities_and_misplaced_tracklets_are_told(tree):

@@ -1,3 +1,4 @@
+import os
 import shutil
 import signal
 import subprocess
@@ -94,6 +95,13 @@ def test_a_file_that_was_cut_off_or_is_no_pack_is_refused_and_does_not_kill_the_
         open_pack(tmp_path / "x.pack")
 
 
+def test_verifying_names_frames_that_have_changed_since(tmp_path):
+    dataset, file = pack_set(tmp_path, SIZE)
+    os.utime(dataset.home / BAD, ns=(0, 0))
+    [problem] = verify_pack(file, dataset.home)
+    assert BAD in problem
+
+
 @KINDS
 def test_a_frame_that_is_no_picture_is_named_and_stops_packing(tmp_path, packed_size):
     dataset, file = read_set(tmp_path), tmp_path / "set.pack"
@@ -140,5 +148,5 @@ def test_packing_that_was_killed_goes_on_and_another_kind_is_refused_in_its_plac
     with pytest.raises(ValueError, match=r"set\.pack\.part"):
         pack(dataset, file, SIZE)
     assert pack(dataset, file)
-    assert verify_pack(file) == []
+    assert verify_pack(file, dataset.home) == []
     assert list(tmp_path.iterdir()) == [file]

@@ -54,4 +54,4 @@ def test_a_damaged_pack_exits_1_with_the_frame(main, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "FAILURE: " in out
     assert "frame Train/0007/rgb/D3/5.jpg" in out
-    assert "The pack is damaged" in out
+    assert "The pack is damaged or outdated" in out

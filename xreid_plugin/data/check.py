@@ -12,7 +12,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.frame_reader import decode
+from xreid_plugin.data.frame_reader import decode, read_content
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, Tracklet
 
 _EXAMPLES = 5
@@ -40,19 +40,32 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The outcome of a check: what was counted, and what was found, failures first."""
+    """The outcome of a check.
+
+    Attributes:
+        counts: what was counted.
+        findings: what was found, failures first.
+        compared: whether counts were compared with a full copy's.
+    """
 
     counts: Sequence[Count]
     findings: Sequence[Finding]
+    compared: bool
 
     @property
     def failed(self) -> bool:
         """Whether the copy is at fault anywhere."""
         return any(finding.failure for finding in self.findings)
 
+    @property
+    def listing(self) -> str:
+        """Every case of every finding, a line each."""
+        return "".join(f"{finding.what}: {case}\n" for finding in self.findings for case in finding.cases)
+
     def __str__(self) -> str:
         table = tabulate(self.counts, headers=["counted", "found", "full copy"], tablefmt="simple", intfmt=",")
-        verdict = "The copy has failures." if self.failed else "The copy is clean."
+        clean = "The copy is clean." if self.compared else "No failures; counts were not compared with a full copy's."
+        verdict = "The copy has failures." if self.failed else clean
         return "\n\n".join([table, *map(str, self.findings), verdict])
 
 
@@ -68,21 +81,40 @@ def check_dataset(
         compare_counts: whether a count that differs from a full copy is a failure; else counts are not compared. Under
             another length filter than the dataset's own they never are.
     """
-    compare_counts &= dataset.protocol["min_length"] == dataset.default_min_length
+    compare_counts &= _has_full_filter(dataset)
     counts = count_copy(dataset, compare_counts)
     tracklets = [*dataset.train, *dataset.test]
     missing = missing_frames(tracklets)
-    differing = [f"{name}: {found}, not {full}" for name, found, full in counts if full not in (None, found)]
     unseen = [f"{t.name}: camera {t.camid}" for t in dataset.test if t.camid not in dataset.cameras]
     findings = [
-        Finding("counts that differ from a full copy (see --no-counts)", differing),
+        Finding("counts that differ from a full copy (see --no-counts)", _differing(counts)),
         Finding("frames missing", missing),
         Finding("frames that cannot be decoded", unreadable_frames(tracklets, set(missing), workers) if deep else []),
         Finding("training identities in one modality only", _one_sided_identities(dataset)),
         Finding("test tracklets from cameras that training never shows", unseen, failure=False),
         *(finding for name in dataset.tasks for finding in _task_findings(dataset, name)),
     ]
-    return Report(counts, sorted((f for f in findings if f.cases), key=lambda finding: not finding.failure))
+    return Report(counts, sorted((f for f in findings if f.cases), key=lambda f: not f.failure), compare_counts)
+
+
+def doubts(dataset: VideoCrossModalityDataset) -> list[str]:
+    """Why metrics on a copy may not be compared with published ones, a line each; none where people are drawn.
+
+    Its counts differ from a full copy's, or a direction has tracklets on the side of the other modality.
+    """
+    if dataset.protocol["drawn"]:
+        return []
+    differing = _differing(count_copy(dataset, compare=True)) if _has_full_filter(dataset) else []
+    misplaced = [finding for name in dataset.tasks for finding in _task_findings(dataset, name)[:1] if finding.cases]
+    return differing + [f"{finding.what}: {len(finding.cases):,}, such as {finding.cases[0]}" for finding in misplaced]
+
+
+def _has_full_filter(dataset: VideoCrossModalityDataset) -> bool:
+    return bool(dataset.protocol["min_length"] == dataset.default_min_length)
+
+
+def _differing(counts: Sequence[Count]) -> list[str]:
+    return [f"{name}: {found}, not {full}" for name, found, full in counts if full not in (None, found)]
 
 
 def count_copy(dataset: VideoCrossModalityDataset, compare: bool) -> list[Count]:
@@ -126,7 +158,7 @@ def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: in
 
     def fault(path: str) -> str:
         try:
-            decode(Path(path).read_bytes())
+            decode(read_content(Path(path)))
         except (OSError, ValueError) as error:
             return f"{path}: {error}"
         return ""

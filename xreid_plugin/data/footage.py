@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from xreid_plugin.data.frame_reader import FrameReader, LooseFrames, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 BOX_COLUMNS = ("frame", "x1", "y1", "x2", "y2")
 
 Picture: TypeAlias = Image.Image | NDArray[np.uint8]

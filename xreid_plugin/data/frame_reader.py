@@ -1,8 +1,8 @@
 """Sources of frames: what each provides, the one for picture files, and what stands in for a bad frame.
 
-Whatever a file holds, it comes as three channels of eight bits: grey is repeated, a palette is looked up, CMYK is
-converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation is applied. A JPEG
-or PNG that was cut off does not count as a picture, whatever its decoder would make of it.
+A frame is a JPEG or a PNG. Whatever it holds, it comes as three channels of eight bits: grey is repeated, a palette is
+looked up, CMYK is converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation is
+applied. A file that was cut off does not count as a picture, whatever its decoder would make of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +20,7 @@ cv2.setNumThreads(0)
 
 _JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _PNG, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
+_MOST_BYTES = 64 << 20
 
 
 class FrameError(RuntimeError):
@@ -59,7 +60,7 @@ class LooseFrames:
 
     def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """See :class:`FrameReader`; :func:`resized` says how frames of another size are resized (method: Recipe)."""
-        return read_clip(tracklet, indices, size, lambda index: decode(Path(tracklet.paths[index]).read_bytes()))
+        return read_clip(tracklet, indices, size, lambda index: decode(read_content(Path(tracklet.paths[index]))))
 
 
 def read_clip(
@@ -154,6 +155,18 @@ def read_substituting(
     return reader.read(tracklet, [stand_ins[int(index)] for index in indices], size), bad
 
 
+def read_content(path: Path) -> bytes:
+    """The bytes of a frame's file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than 64 MiB, which no frame of a person is.
+    """
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes, and a frame at most {_MOST_BYTES:,}")
+    return path.read_bytes()
+
+
 def decode(content: bytes | memoryview) -> np.ndarray:
     """A picture at its own size.
 
@@ -164,8 +177,11 @@ def decode(content: bytes | memoryview) -> np.ndarray:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        ValueError: it is cut off, is not a picture, or has more pixels than OpenCV accepts.
+        ValueError: it is neither JPEG nor PNG, is cut off, or has more pixels than OpenCV accepts.
     """
+    # Other formats blow up a few bytes to gigabytes, or have decoders that few have tried.
+    if content[: len(_JPEG)] != _JPEG and content[: len(_PNG)] != _PNG:
+        raise ValueError("it is neither JPEG nor PNG")
     if _is_cut_off(content):
         raise ValueError("it was cut off")
     try:

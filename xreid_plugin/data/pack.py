@@ -2,17 +2,19 @@
 
     key                                   value
     NUL "pack"                            PackInfo as JSON
-    frame's path below the dataset's      CRC-32 of the payload, 4 bytes, little-endian; then the payload: the file as
-    folder, with slashes                  it was, or its decoded pixels, (H, W, 3) uint8 RGB
+    frame's path below the dataset's      CRC-32 of the payload, and size and time of the file (ns), 4 + 8 + 8 bytes,
+    folder, with slashes                  little-endian; then the payload: the file as it was, or its decoded pixels,
+                                          (H, W, 3) uint8 RGB
 
 A pack is written beside its place, as ``FILE.part``, and gets its name when it is complete. LMDB's transactions make
-what was written before an interruption whole, so that the next call goes on from there. The checksums are for
-:func:`verify_pack`: reading trusts the disk.
+what was written before an interruption whole, so that the next call goes on from there. Checksums, sizes and times are
+for :func:`verify_pack`: reading trusts the disk.
 """
 
 import hashlib
 import json
 import os
+import struct
 import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +31,8 @@ from xreid_plugin.data.frame_reader import LooseFrames, decode, read_clip
 from xreid_plugin.data.tracklet import Tracklet
 
 _INFO_KEY = b"\0pack"  # no path holds a NUL
-_FORMAT = "xreid-pack 2"
-_SUM_BYTES = 4
+_FORMAT = "xreid-pack 3"
+_HEADER = struct.Struct("<Iqq")
 _BATCH = 512  # frames per transaction: what an interruption costs, and, decoded, some 64 MB of memory
 _MAP_BYTES = 1 << 40  # address space, not memory or disk; no pack outgrows it
 
@@ -129,7 +131,7 @@ class PackedFrames:
                 value = transaction.get(_key(tracklet.paths[index], self.home))
                 if value is None:
                     raise ValueError(f"it is not in the pack {self.pack.file}, which is of other lists: pack again")
-                payload = value[_SUM_BYTES:]
+                payload = value[_HEADER.size :]
                 return decode(payload) if packed is None else np.frombuffer(payload, np.uint8).reshape(*packed, 3)
 
             return read_clip(tracklet, indices, size, picture)
@@ -194,8 +196,9 @@ def _fill(
         tracklet, index = frames[key]
         # Decoded in either case: a pack holds no frame that training would stumble over.
         pixels = LooseFrames().read(tracklet, [index], info.size or (1, 1))
-        payload = pixels.tobytes() if info.size else Path(tracklet.paths[index]).read_bytes()
-        return key, _checksum(payload) + payload
+        file = Path(tracklet.paths[index])
+        payload = pixels.tobytes() if info.size else file.read_bytes()
+        return key, _HEADER.pack(zlib.crc32(payload), *_state(file)) + payload
 
     progress = tqdm(desc="Packing", total=len(missing), unit="frame", leave=False, disable=None)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress as bar:
@@ -207,11 +210,16 @@ def _fill(
             bar.update(len(records))
 
 
-def verify_pack(file: Path) -> list[str]:
+def verify_pack(file: Path, home: Path) -> list[str]:
     """Reads a whole pack; see :func:`open_pack` for what is raised.
 
+    Args:
+        file: the pack.
+        home: the dataset's folder, whose frames may be gone.
+
     Returns:
-        What is wrong, a line each: frames whose checksum does not agree, or that are not there.
+        What is wrong, a line each: frames whose checksum does not agree, whose file has changed since, or that are not
+        there.
     """
     pack = open_pack(file)
     names, problems = [], []
@@ -220,8 +228,12 @@ def verify_pack(file: Path) -> list[str]:
         for key, value in transaction.cursor():
             if key != _INFO_KEY:
                 names.append(bytes(key))
-                if _checksum(value[_SUM_BYTES:]) != value[:_SUM_BYTES]:
-                    problems.append(f"frame {os.fsdecode(names[-1])}: its checksum does not agree with its bytes")
+                checksum, *state = _HEADER.unpack_from(value)
+                frame = os.fsdecode(names[-1])
+                if zlib.crc32(value[_HEADER.size :]) != checksum:
+                    problems.append(f"frame {frame}: its checksum does not agree with its bytes")
+                if (loose := home / frame).is_file() and _state(loose) != tuple(state):
+                    problems.append(f"frame {frame}: its file has changed since")
                 bar.update()
     if _digest(names) != pack.info.names:
         problems.append(f"{len(names):,} frames are there, not the {pack.info.count:,} that were packed")
@@ -232,8 +244,10 @@ def _key(path: str, home: Path) -> bytes:
     return os.fsencode(path.removeprefix(f"{home}/"))
 
 
-def _checksum(payload: bytes | memoryview) -> bytes:
-    return zlib.crc32(payload).to_bytes(_SUM_BYTES, "little")
+def _state(file: Path) -> tuple[int, int]:
+    """What changes when a file does: its size and its time."""
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _digest(keys: Iterable[bytes]) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 
 from xreid_plugin import __version__
 from xreid_plugin.data.build import build_clip_loader, build_dataset
+from xreid_plugin.data.check import doubts
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.engine.inference import Embedder, autocast, evaluate
 from xreid_plugin.engine.setup import embeds_cameras
@@ -45,6 +46,8 @@ def show_test_sets(cfg: Any) -> None:
         as_the_model_knows_them(cfg, name, dataset.test)
         if comm.is_main_process():
             dataset.show_test()
+            for doubt in doubts(dataset):
+                logger.warning(f"{name} is not the full dataset, so that metrics differ from published ones: {doubt}")
 
 
 def evaluate_test_set(cfg: Any, model: nn.Module, name: str) -> tuple[CrossModalityEvaluator, dict[str, float]]:

@@ -12,6 +12,7 @@ import torch
 from fastreid.evaluation import ReidEvaluator
 from fastreid.utils import comm
 
+from xreid_plugin.data.check import doubts
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.tracklet import INDICES, Tracklet
 from xreid_plugin.evaluation.features import TrackletFeatures, save_features
@@ -119,6 +120,7 @@ class CrossModalityEvaluator(ReidEvaluator):
     def _settings(self) -> dict[str, object]:
         return {
             **self.dataset.protocol,
+            "differs_from_full_dataset": doubts(self.dataset),
             "frames": self.cfg.TEST.FRAMES,
             "frames_per_clip": self.cfg.INPUT.CLIP.FRAMES,
             "size": list(self.cfg.INPUT.SIZE_TEST),
