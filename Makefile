@@ -21,10 +21,11 @@ install: $(INSTALLED)  ## virtual environment with every dependency, in VENV (de
 # no wheels for today's Python, and pip cannot be told to ignore them: hence --no-deps.
 $(INSTALLED): pyproject.toml
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@$(RUN) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['dev'], sep='\n')" > $(VENV)/requirements.txt
-	@echo "Installing torch, faiss, OpenCV and the rest into $(VENV), about 8 GB: 5 to 10 minutes."
-	$(PIP) install --requirement $(VENV)/requirements.txt
-	$(PIP) install --no-deps fastreid==1.4.0
+	@$(RUN) -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*p['dependencies'], *p['optional-dependencies']['dev'], sep='\n')" > $(VENV)/wanted.txt
+	@cmp -s $(VENV)/wanted.txt $(VENV)/requirements.txt && test -e $@ || { \
+		echo "Installing torch, faiss, OpenCV and the rest into $(VENV), about 8 GB: 5 to 10 minutes."; \
+		$(PIP) install --requirement $(VENV)/wanted.txt && $(PIP) install --no-deps fastreid==1.4.0; }
+	@mv $(VENV)/wanted.txt $(VENV)/requirements.txt
 	@touch $@
 
 demo: $(INSTALLED) $(DEMO_DATA)/info $(DEMO_VIDEOS)/visible.avi  ## synthetic data, training, figures before and after, and a page: logs/xreid/synthetic/report.html

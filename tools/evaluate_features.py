@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--k1", type=positive, nargs="+", metavar="N", help="neighbours that form an encoding")
     add("--k2", type=positive, nargs="+", metavar="N", help="neighbours over which encodings are averaged")
     add("--lambda", dest="weights", type=_weight, nargs="+", metavar="X", help="weights of the cosine distance, 0..1")
-    add("--temporal", action="store_true", help="re-rank with halves, using the file's setting or BUPTCampus's")
+    add("--temporal", action="store_true", help="re-rank with halves, by the file's setting, or the usual one")
     add = parser.add_argument_group("metrics").add_argument
     add("--roc", action="store_true", help="print verification metrics as well")
     add("--same-camera", choices=("exclude", "keep"), help="default: as the file says, else exclude")

@@ -245,11 +245,11 @@ KEYS: dict[str, tuple[Key, ...]] = {
             "test sets its name begins with the set's.",
             "D",
         ),
-        Key("TEST.RERANK.TEMPORAL.ENABLED", False, "Rank by whole tracklets and their halves too, as BUPTCampus.", "D"),
+        Key("TEST.RERANK.TEMPORAL.ENABLED", False, "Rank by whole tracklets and their halves, too.", "D"),
         Key("TEST.RERANK.TEMPORAL.K1", 5, "Its neighbours that make an encoding.", "D", ONE_OR_MORE),
         Key("TEST.RERANK.TEMPORAL.K2", 3, "Its neighbours over which encodings are averaged.", "D", ONE_OR_MORE),
-        Key("TEST.RERANK.TEMPORAL.LAMBDA1", 0.8, "Weight λ1 of its authors.", "D", SHARE),
-        Key("TEST.RERANK.TEMPORAL.LAMBDA2", 0.1, "Weight λ2 of its authors.", "D", ZERO_OR_MORE),
+        Key("TEST.RERANK.TEMPORAL.LAMBDA1", 0.8, "Weight of the distance before it.", "D", SHARE),
+        Key("TEST.RERANK.TEMPORAL.LAMBDA2", 0.1, "Weight of each of the two comparisons of halves.", "D", ZERO_OR_MORE),
     ),
 }
 

@@ -1,8 +1,8 @@
 """Sources of frames: what each provides, the one for picture files, and what stands in for a bad frame.
 
 A frame is a JPEG or a PNG. Whatever it holds, it comes as three channels of eight bits: grey is repeated, a palette is
-looked up, CMYK is converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation is
-applied. A file that was cut off does not count as a picture, whatever its decoder would make of it.
+looked up, CMYK is converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation
+is applied. A file that was cut off does not count as a picture, whatever its decoder would make of it.
 """
 
 from collections.abc import Callable, Sequence

@@ -133,7 +133,7 @@ class CrossModalityEvaluator(ReidEvaluator):
 def with_halves(tracklets: Sequence[Tracklet]) -> list[Tracklet]:
     """The n tracklets, then the first half of each, then the second: entry i of each third belongs to tracklet i.
 
-    Of L frames the first half has floor(L / 2), as with BUPTCampus's authors; a single frame is both halves.
+    Of L frames the first half has floor(L / 2); a single frame is both halves.
     """
     halves: tuple[list[Tracklet], list[Tracklet]] = ([], [])
     for whole in tracklets:

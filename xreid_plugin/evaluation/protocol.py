@@ -39,7 +39,7 @@ class KReciprocal:
 
 @dataclass(frozen=True)
 class Temporal:
-    """Temporal re-ranking of BUPTCampus's authors, which compares the halves of tracklets as well.
+    """Re-ranking that compares the halves of tracklets as well. [D]
 
     Attributes:
         k1: neighbours that make an encoding (TEST.RERANK.TEMPORAL.K1).

@@ -61,7 +61,8 @@ def temporal_jaccard_distance(
     """(Q, G) float32, at least 0 up to rounding, of a re-ranking that also compares the halves of tracklets, crosswise.
 
     λ1·d + (1 − λ1)·J(whole) + λ2·(J(first queries, second gallery) + J(second queries, first gallery)), where d is the
-    cosine distance of the whole tracklets (temporal re-ranking of BUPTCampus, Du et al., TIFS 2024).
+    cosine distance of the whole tracklets. After an idea of BUPTCampus's authors (Du et al., TIFS 2024), whose weights
+    and counts of neighbours are others. [D]
 
     Args:
         whole: (N, F) float, features of whole tracklets, queries first; normalised here, and so are the halves.

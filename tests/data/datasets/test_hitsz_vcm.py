@@ -6,7 +6,7 @@ import pytest
 from fastreid.data.datasets import DATASET_REGISTRY
 
 from tests.data.datasets.trees import INFRARED, VISIBLE, VcmTree, small_vcm
-from xreid_plugin.data.datasets.base import tracklet_dataset
+from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset, tracklet_dataset
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 from xreid_plugin.data.tracklet import Modality, RetrievalTask
 
@@ -153,6 +153,14 @@ def test_a_folder_of_frames_may_be_a_link_but_one_in_it_must_not_lead_out(tree, 
     (home / "Train/0002").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match="0002"):
         HITSZVCM(home)
+
+
+def test_a_dataset_that_has_not_set_what_it_must_is_told():
+    class Unfinished(VideoCrossModalityDataset):
+        default_min_length = 1
+
+    with pytest.raises(ValueError, match="Unfinished must set home"):
+        Unfinished(ListedTracklets([], [], {}), min_length=1)
 
 
 def test_a_length_that_leaves_nothing_and_shared_identities_are_refused(tree):

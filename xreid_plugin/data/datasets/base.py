@@ -81,8 +81,14 @@ class VideoCrossModalityDataset(Dataset):
             **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
 
         Raises:
-            ValueError: ``min_length`` leaves a set empty, or an identity is in both training and test.
+            ValueError: ``min_length`` leaves a set empty, an identity is in both training and test, or the
+                subclass has not set what it must.
         """
+        missing = [name for name in ("default_min_length", "home") if not hasattr(self, name)]
+        if missing:
+            raise ValueError(
+                f"{type(self).__name__} must set {' and '.join(missing)}; see docs/extending.md."
+            )
         shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
         if shared:
             raise ValueError(
