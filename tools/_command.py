@@ -20,6 +20,9 @@ INTERRUPTED = 130
 # As shells count a program that wrote to a pipe that nobody reads any more: 128 and SIGPIPE's number.
 NOBODY_READS = 141
 FAILED = 1
+# Threads that wait for others by spinning slow a busy machine down several times; torch reads this when it is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 # Between two tries to interrupt.
 INSISTENCE_SECONDS = 0.2
 
