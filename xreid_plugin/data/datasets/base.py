@@ -86,9 +86,7 @@ class VideoCrossModalityDataset(Dataset):
         """
         missing = [name for name in ("default_min_length", "home") if not hasattr(self, name)]
         if missing:
-            raise ValueError(
-                f"{type(self).__name__} must set {' and '.join(missing)}; see docs/extending.md."
-            )
+            raise ValueError(f"{type(self).__name__} must set {' and '.join(missing)}; see docs/extending.md.")
         shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
         if shared:
             raise ValueError(
