@@ -31,12 +31,3 @@ def test_imported_when_first_used():
     assert part.ANSWER == 43
     assert late_package.ANSWER == 42
     assert sys.modules["late_package.part"].ANSWER == 43
-
-
-@pytest.mark.usefixtures("package")
-def test_what_is_imported_already_stays_itself():
-    real = importlib.import_module("late_package")
-    with deferred("late_package", "late_package.part"):
-        assert importlib.import_module("late_package") is real
-        assert importlib.import_module("late_package.part").ANSWER == 43
-    assert sys.modules["late_package"] is real

@@ -40,6 +40,7 @@ def test_every_kind_of_block_is_traced_without_a_break():
         assert_close(traced(*inputs), block(*inputs))
 
 
+@pytest.mark.slow
 def test_a_compiled_model_learns_the_same():
     plain, compiled = make_model(), make_model()
     names = list(plain.state_dict())

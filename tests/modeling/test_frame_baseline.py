@@ -56,17 +56,3 @@ def test_a_clip_of_one_picture_embeds_as_the_hosts_model_embeds_the_picture():
     host = build_model(cfg_of_host).eval()
     host.load_state_dict({k.removeprefix("image_model."): v for k, v in model.state_dict().items()})
     torch.testing.assert_close(model({IMAGES: clip}), host({IMAGES: picture[:, 0].float()}), atol=1e-5, rtol=1e-5)
-
-
-def test_a_model_without_embedding_heads_is_refused():
-    with pytest.raises(ValueError, match="FRAME_BASELINE"):
-        build_model(xreid_as_image_model())
-
-
-def xreid_as_image_model():
-    cfg = config("XReID")
-    cfg.MODEL.BACKBONE.NAME = "build_clip_vision_backbone"
-    cfg.MODEL.BACKBONE.CLIP_MODEL = "xreid-tiny"
-    cfg.MODEL.MII.HEADS = 4
-    cfg.MODEL.HEADS.NAME = "XReIDHead"
-    return cfg

@@ -101,15 +101,6 @@ def test_shift_is_the_plain_loop_in_values_and_gradients(frames, stride, dim):
     assert_close(ours, theirs)
 
 
-def test_frames_do_not_all_become_the_first():
-    # The public code shifts in place: with a stride of 1 it reads what it has just written.
-    numbers = torch.arange(6.0).view(1, 6, 1, 1).expand(1, 6, 1, 4)
-    shifted = temporal_shift(numbers, 1)[0, :, 0]
-    assert shifted[:, 0].tolist() == [0, 0, 1, 2, 3, 4]
-    assert shifted[:, 1].tolist() == [1, 2, 3, 4, 5, 5]
-    assert shifted[:, 2].tolist() == shifted[:, 3].tolist() == [0, 1, 2, 3, 4, 5]
-
-
 @pytest.mark.parametrize(("frames", "stride", "depth"), [(4, 1, 1), (5, 2, 2), (1, 1, 1)])
 @torch.no_grad()
 def test_sii_is_equations_5_and_6(frames, stride, depth):

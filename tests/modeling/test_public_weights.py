@@ -8,9 +8,10 @@ from torch.nn import functional as F
 
 from tests.modeling.tiny_model import D, E, N, make_model
 from xreid_plugin.engine.checkpoints import load_for_evaluation, read_checkpoint
+from xreid_plugin.modeling.clip_vit import ClipVisionTower
 from xreid_plugin.modeling.public_weights import from_public_state, is_public_state
 
-CAMERAS, LAYERS, TOWER_HEADS, MII_HEADS, PATCH, GRID, FRAMES = 4, 4, 4, 4, 8, (4, 2), 3
+CAMERAS, MII_HEADS, FRAMES = 4, 4, 3
 PUBLIC = {
     "MODEL.MII.LII.ENABLED": False,
     "MODEL.MII.SII.DEPTH": 2,
@@ -38,21 +39,16 @@ def rotation(name):
     return shapes | linear(f"{name}.mlp.fc1", D, 4 * D) | linear(f"{name}.mlp.fc2", 4 * D, D)
 
 
+def make_tower():
+    """CLIP's own, without cameras; the public code has it under CLIP's names."""
+    return ClipVisionTower(model="xreid-tiny", image_size=(32, 16))
+
+
 def public_shapes():
     shapes = {
         "cv_embed": (CAMERAS, D),
-        "image_encoder.class_embedding": (D,),
-        "image_encoder.positional_embedding": (1 + math.prod(GRID), D),
-        "image_encoder.proj": (D, E),
-        "image_encoder.conv1.weight": (D, 3, PATCH, PATCH),
-        **norm("image_encoder.ln_pre", D),
-        **norm("image_encoder.ln_post", D),
+        **{f"image_encoder.{name}": tensor.shape for name, tensor in make_tower().visual.state_dict().items()},
     }
-    for i in range(LAYERS):
-        block = f"image_encoder.transformer.resblocks.{i}"
-        shapes |= {f"{block}.attn.in_proj_weight": (3 * D, D), f"{block}.attn.in_proj_bias": (3 * D,)}
-        shapes |= linear(f"{block}.attn.out_proj", D, D) | norm(f"{block}.ln_1", D) | norm(f"{block}.ln_2", D)
-        shapes |= linear(f"{block}.mlp.c_fc", D, 4 * D) | linear(f"{block}.mlp.c_proj", 4 * D, D)
     for part in ("TSM_space.Reconstuct_shift", "TSM_space.Reconstuct_shift2", "TSM_temp.Reconstuct_shift"):
         shapes |= rotation(f"{part}.Rotation")
     for level in ("temp", "frame"):
@@ -102,19 +98,13 @@ class PublicEmbedding:
 
     def frame(self, image, camera):
         """(3, H, W), normalised -> (1 + L, D) tokens and (E,) projected class token."""
-        s, encoder = self.state, "image_encoder"
-        patches = F.conv2d(image[None], s[f"{encoder}.conv1.weight"], stride=PATCH)[0].flatten(1).T
-        x = torch.cat([(s[f"{encoder}.class_embedding"] + s["cv_embed"][camera - 1])[None], patches])
-        x = self.layer_norm(f"{encoder}.ln_pre", x + s[f"{encoder}.positional_embedding"])
-        for i in range(LAYERS):
-            block = f"{encoder}.transformer.resblocks.{i}"
-            y = self.layer_norm(f"{block}.ln_1", x)
-            qkv = F.linear(y, s[f"{block}.attn.in_proj_weight"], s[f"{block}.attn.in_proj_bias"])
-            x = x + self.linear(f"{block}.attn.out_proj", self.attend(*qkv.chunk(3, 1), TOWER_HEADS))
-            y = self.linear(f"{block}.mlp.c_fc", self.layer_norm(f"{block}.ln_2", x))
-            x = x + self.linear(f"{block}.mlp.c_proj", y * torch.sigmoid(1.702 * y))
-        x = self.layer_norm(f"{encoder}.ln_post", x)
-        return x, x[0] @ s[f"{encoder}.proj"]
+        tower = make_tower()
+        tower.visual.load_state_dict(
+            {n.removeprefix("image_encoder."): t for n, t in self.state.items() if n.startswith("image_encoder.")}
+        )
+        tower.visual.class_embedding += self.state["cv_embed"][camera - 1]
+        tokens, _, projected = tower(image[None])
+        return tokens[0], projected[0]
 
     def rotate(self, name, x, patches):
         """(1, D) class token and (L, D) patches -> (1, D)."""

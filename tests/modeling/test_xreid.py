@@ -6,7 +6,6 @@ import torch
 from torch.testing import assert_close
 
 from tests.modeling.tiny_model import PARTS, D, E, make_batch, make_model
-from xreid_plugin.host import Checkpointer
 from xreid_plugin.losses.cpcl import cpcl_loss
 from xreid_plugin.modeling.mii import CrossModalityInteraction
 
@@ -119,27 +118,6 @@ def test_evaluation_does_not_run_the_cross_modality_interaction():
     assert ran == []
     model.train()(batch)
     assert ran == [True, True]
-
-
-def trained_checkpoint(folder):
-    """A model whose norms and memories have moved, and the file that holds it."""
-    model = make_model(seed=3)
-    model.train()(make_batch(seed=4))
-    model.prototypes.update()
-    Checkpointer(model, str(folder)).save("full")
-    return model, folder / "full.pth"
-
-
-def test_a_checkpoint_without_the_cross_modality_part_embeds_alike(tmp_path):
-    model, path = trained_checkpoint(tmp_path)
-    state = torch.load(path, weights_only=True)["model"]
-    kept = {name: value for name, value in state.items() if "cii" not in name.split(".")}
-    assert 0 < len(kept) < len(state)
-    torch.save({"model": kept}, tmp_path / "stripped.pth")
-    other = make_model(seed=5)
-    Checkpointer(other).load(str(tmp_path / "stripped.pth"))
-    batch = make_batch()
-    assert torch.equal(embed(other, batch), embed(model, batch))
 
 
 def test_sequence_features_are_without_camera_and_move_no_statistic():

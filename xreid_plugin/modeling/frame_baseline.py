@@ -46,21 +46,14 @@ class FrameBaseline(nn.Module):
     def __init__(self, cfg: Any) -> None:
         """
         Args:
-            cfg: MODEL.FRAME_BASELINE.META_ARCHITECTURE names the host's model, which reads the rest.
-
-        Raises:
-            ValueError: a model without the host's embedding heads, which leave no place to average frames.
+            cfg: MODEL.FRAME_BASELINE.META_ARCHITECTURE names the host's model, which reads the rest; it must have the
+                host's embedding heads, as Baseline and MGN have.
         """
         super().__init__()
         self.image_model = META_ARCH_REGISTRY.get(cfg.MODEL.FRAME_BASELINE.META_ARCHITECTURE)(cfg)
-        heads = [module for module in self.image_model.modules() if isinstance(module, EmbeddingHead)]
-        if not heads:
-            raise ValueError(
-                f"MODEL.FRAME_BASELINE.META_ARCHITECTURE is {cfg.MODEL.FRAME_BASELINE.META_ARCHITECTURE}, which has "
-                "no EmbeddingHead to average frames in; Baseline and MGN have."
-            )
-        for head in heads:
-            head.pool_layer = ClipPool(head.pool_layer, cfg.INPUT.CLIP.FRAMES)
+        for head in self.image_model.modules():
+            if isinstance(head, EmbeddingHead):
+                head.pool_layer = ClipPool(head.pool_layer, cfg.INPUT.CLIP.FRAMES)
 
     @property
     def device(self) -> torch.device:
