@@ -10,7 +10,7 @@ from PIL import Image
 # As a module: pytest would take the class TestClips for tests.
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data import clips
-from xreid_plugin.data.clips import ClipRequest, TrainClips
+from xreid_plugin.data.clips import TrainClips
 from xreid_plugin.data.samplers import CrossModalityIdentitySampler
 from xreid_plugin.data.tracklet import CAMIDS, FAULTS, IMAGES, INDICES, LENGTHS, MODALITIES, TARGETS, Modality, Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
@@ -44,18 +44,6 @@ def frames_shown(item):
 
 def first_grey(number):
     return sum(COUNTS[:number])
-
-
-def test_training_clips_take_a_frame_of_each_chunk(tracklets):
-    dataset = TrainClips(tracklets, SIZE, 3, ClipAugmentation())
-    assert (len(dataset), dataset.num_classes) == (4, 2)
-    starts = [0, 4, 8]
-    seen = set()
-    for seed in range(60):
-        chosen = [grey - first_grey(2) for grey in frames_shown(dataset[ClipRequest(2, seed)])]
-        assert [index // 4 for index in chosen] == [start // 4 for start in starts]
-        seen.update(chosen)
-    assert seen == set(range(12))
 
 
 # Of no account here: a machine of one core, and a Python that would rather not fork.

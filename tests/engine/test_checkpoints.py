@@ -54,13 +54,6 @@ def test_the_newest_are_kept_and_the_final_one_always(tmp_path, keep, kept):
     assert ("model_0002.pth" in files(tmp_path)) == (keep == 0)
 
 
-def test_a_checkpoint_in_mid_epoch_goes_with_the_next(tmp_path):
-    saver = saved_run(tmp_path, ["model_0000", "model_stopped"], keep=1)
-    assert files(tmp_path) == ["model_0000.pth", "model_stopped.pth"]
-    saver.save("model_0001", epoch=2)
-    assert files(tmp_path) == ["model_0001.pth"]
-
-
 def test_files_of_an_earlier_run_are_neither_removed_nor_resumed(tmp_path):
     saved_run(tmp_path, ["model_0007", "model_final"])
     saver = checkpointer(tmp_path, keep=1)

@@ -36,28 +36,3 @@ def test_a_fresh_run_keeps_the_file_of_the_last_beside_its_own(tmp_path):
     RunWriter(path, 0).close()
     assert path.read_text() == ""
     assert [line["iteration"] for line in lines(tmp_path / "metrics.json.previous")] == [0, 2]
-
-
-def test_tensorboard_has_all_that_is_written_and_hides_what_was_beyond(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    def write(start, iterations, value):
-        writer = RunWriter(tmp_path / "metrics.json", start)
-        with EventStorage() as storage:
-            for iteration in iterations:
-                storage.iter = iteration
-                storage.put_scalar("lr", value, smoothing_hint=False)
-                writer.write()
-        return writer
-
-    # Never closed, as a killed run's.
-    killed = write(0, range(5), 1.0)
-    # The two files' names begin with the second of their making, and readers take them in that order.
-    (first,) = tmp_path.glob("events*")
-    first.rename(first.with_name("events.out.tfevents.0000000001.first"))
-    write(3, range(2, 6), 2.0).close()
-    seen = EventAccumulator(str(tmp_path))
-    seen.Reload()
-    points = [(event.step, event.value) for event in seen.Scalars("lr")]
-    assert points == [(0, 1.0), (1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0), (5, 2.0)]
-    killed.close()

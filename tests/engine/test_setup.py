@@ -74,10 +74,3 @@ def test_a_checkpoint_brings_its_identities_and_cameras(tmp_path):
     cfg = small_config(tmp_path, tmp_path)
     adopt_checkpoint_facts(cfg, read_checkpoint(tmp_path / "model.pth"))
     assert (cfg.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.BACKBONE.CAMERAS) == (42, [2, 11])
-
-
-def test_a_checkpoint_without_a_configuration_leaves_that_to_the_data(tmp_path):
-    torch.save({"model": {}}, tmp_path / "model.pth")
-    cfg = small_config(tmp_path, tmp_path)
-    adopt_checkpoint_facts(cfg, read_checkpoint(tmp_path / "model.pth"))
-    assert cfg.MODEL.HEADS.NUM_CLASSES == 0

@@ -67,17 +67,6 @@ def test_losses_and_weights_are_those_of_the_hosts_loop():
         assert torch.equal(one, two)
 
 
-def test_losses_are_read_once_a_period_and_when_asked():
-    step = training_step(batches(*[1.0] * 5), 2)
-    seen, _ = run(step, 5)
-    assert [scalars.get("loss_a", (0, None))[1] for scalars in seen] == [None, 1, 1, 3, 3]
-    with EventStorage() as storage:
-        step.read_losses()
-        assert len(storage.history("loss_a").values()) == 1
-        step.read_losses()
-        assert len(storage.history("loss_a").values()) == 1
-
-
 @pytest.mark.parametrize(("bad", "word"), [(float("nan"), "loss_a nan"), (float("inf"), "loss_a inf")])
 def test_the_step_that_went_wrong_is_named_though_it_is_read_later(bad, word):
     loader = Loader(batches(1.0, 1.0, bad, 1.0))

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
 
 from tests.data.small_set import TEST_IDENTITIES, TRAIN_IDENTITIES, small_config
 from tests.ranks import run_on_two_ranks
@@ -63,18 +62,6 @@ def test_checkpoints_hold_the_memory_the_epoch_and_the_configuration(finished):
     assert checkpoint["epoch"] == 1
     assert f"NUM_CLASSES: {TRAIN_IDENTITIES}" in checkpoint["config"]
     torch.testing.assert_close(checkpoint["model"]["prototypes.visible"], trainer.model.prototypes.visible)
-
-
-def test_training_in_bfloat16_computes_in_it_and_keeps_float32_weights(small_set, tmp_path):
-    trainer = XReIDTrainer(small_config(small_set, tmp_path, "SOLVER.AMP.ENABLED", "True", *ONE_EPOCH))
-    computed = set()
-    for module in trainer.model.backbone.modules():
-        if isinstance(module, nn.Linear):
-            module.register_forward_hook(lambda module, inputs, output: computed.add(output.dtype))
-    trainer.train()
-    assert computed == {torch.bfloat16}
-    assert {parameter.dtype for parameter in trainer.model.parameters()} == {torch.float32}
-    assert all(torch.isfinite(parameter).all() for parameter in trainer.model.parameters())
 
 
 def test_a_finished_run_is_not_run_again(small_set, finished, caplog):

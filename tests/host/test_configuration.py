@@ -111,10 +111,3 @@ def test_text_that_looks_like_a_number_survives_being_written_and_read(text):
     assert isinstance(cfg.OUTPUT_DIR, str)
     again.merge_from_other_cfg(CfgNode.load_cfg(cfg.dump()))
     assert again == cfg
-
-
-def test_lists_are_not_shared_between_configurations():
-    given, cfg = {"MODEL": {"BACKBONE": {"CAMERAS": [1, 2]}}}, get_cfg()
-    cfg.merge_from_other_cfg(CfgNode(given))
-    cfg.MODEL.BACKBONE.CAMERAS.append(3)
-    assert given["MODEL"]["BACKBONE"]["CAMERAS"] == [1, 2]

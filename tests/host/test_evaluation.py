@@ -43,11 +43,6 @@ def test_pictures_become_channels_first_floats(mode, pixels, expected):
         assert tensor.tolist() == expected
 
 
-def test_arrays_stay_as_the_host_takes_them():
-    array = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    assert torch.equal(functional.to_tensor(array), torch.from_numpy(array.transpose(2, 0, 1)).float())
-
-
 def test_the_evaluator_neither_compiles_nor_exits(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError(f"ran {args}")

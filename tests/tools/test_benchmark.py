@@ -4,7 +4,6 @@ import importlib
 import itertools
 import json
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -13,24 +12,6 @@ import torch
 from tests.tools.conftest import TOOLS
 from xreid_plugin.data.tracklet import IMAGES, TARGETS
 from xreid_plugin.data.transforms import ClipAugmentation
-
-KNOWN_WORK = """
-import sys, time, types
-
-def hold(mib):
-    prepared = b"x" * (100 << 20)
-    return work(lambda: len(b"y" * (mib << 20) + prepared[:1]))
-
-def wait():
-    waits = iter([0.5, 0.01, 0.5])
-    return work(lambda: time.sleep(next(waits)))
-
-def fail():
-    raise SystemExit(f"torch: {'torch' in sys.modules}")
-
-def work(run):
-    return types.SimpleNamespace(run=run, peak_mib=None, recall=0.0)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +27,6 @@ def main(module, load_tool):
     return load_tool("benchmark").main
 
 
-@pytest.fixture
-def known_work(tmp_path, monkeypatch):
-    (tmp_path / "known_work.py").write_text(KNOWN_WORK)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return importlib.import_module("known_work")
-
-
 @pytest.mark.slow
 def test_table_and_json_lines(main, tmp_path, capsys):
     target = tmp_path / "rerank.jsonl"
@@ -65,19 +38,6 @@ def test_table_and_json_lines(main, tmp_path, capsys):
     assert told.startswith("1/1 re-ranking, 20x40: ")
     assert printed.startswith("case")
     assert printed.endswith(target.read_text())
-
-
-def test_measured_is_the_work_and_not_the_input(module, known_work):
-    measure = module("measure").measure
-    held = measure(partial(known_work.hold, 64), repeats=2)
-    # The sum is made beside its first part.
-    assert 60 < held.added_mib < 140
-    assert held.peak_mib > 160
-    fastest = measure(known_work.wait, repeats=3)
-    assert 0.01 <= fastest.seconds < 0.5
-    assert (held.runs, fastest.runs) == (2, 3)
-    with pytest.raises(RuntimeError, match="torch: False"):
-        measure(known_work.fail)
 
 
 def test_growth_of_known_powers(module):

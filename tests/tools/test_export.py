@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.checkpoints import write_checkpoint
 
@@ -79,40 +78,6 @@ def test_the_snippet_of_the_help_runs_without_torch_and_the_plugin(exported):
     np.testing.assert_allclose(np.diagonal(similarity), 1, atol=1e-6)
     # The same clip under a known camera and under none.
     assert similarity[0][1] < 1 - 1e-4
-
-
-def test_a_file_that_fails_the_check_is_not_left_and_the_exit_status_is_1(main, trained, tmp_path, capsys):
-    content = torch.load(trained[0], weights_only=True)
-    content["model"]["heads.tower.neck.weight"][0] = float("nan")
-    torch.save(content, tmp_path / "nan.pth")
-    file = tmp_path / "made" / "xreid.onnx"
-    assert main([str(tmp_path / "nan.pth"), "--output", str(file), "--no-latency"]) == 1
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert printed.err.startswith("export: A batch of 1 differs from torch by nan")
-    assert printed.err.count("\n") == 1
-    assert list(file.parent.iterdir()) == []
-
-
-def test_user_errors_are_one_message_and_leave_nothing(main, trained, tmp_path, capsys):
-    checkpoint, _ = trained
-    damaged = tmp_path / "damaged.pth"
-    damaged.write_bytes(checkpoint.read_bytes()[:1000])
-    file = tmp_path / "made" / "xreid.onnx"
-    for source, output, more, named in [
-        (tmp_path / "none.pth", file, [], "none.pth"),
-        (damaged, file, [], "damaged.pth"),
-        (checkpoint, tmp_path, [], "is a folder"),
-        (checkpoint, file, ["--tolerance", "nan"], "--tolerance is nan"),
-        (checkpoint, file, ["--settings", "NO.SUCH.KEY", "1"], "NO.SUCH.KEY"),
-    ]:
-        assert main([str(source), "--output", str(output), *more]) == 2
-        printed = capsys.readouterr()
-        assert printed.out == ""
-        assert printed.err.startswith("export: ")
-        assert named in printed.err
-        assert "Traceback" not in printed.err
-    assert not file.parent.exists()
 
 
 def test_a_missing_library_is_told_before_anything_is_read(main, tmp_path, monkeypatch, capsys):

@@ -128,11 +128,6 @@ def test_malformed_and_contradicting_lines_are_named(tree, file, line, text):
     assert str(error.value).startswith(f"{tree.info / file}, line {line}: {text!r}: ")
 
 
-def test_stray_frames_are_kept(tree):
-    tree.names["train"][0] = "0009M2D3T1F1.jpg"
-    assert len(HITSZVCM(tree.write()).train[0].paths) == 12
-
-
 def test_a_doubled_name_shifts_most_tracklets_and_is_refused(tmp_path):
     tree = small_vcm(tmp_path)
     for pid in range(20, 30):

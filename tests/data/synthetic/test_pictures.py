@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
-from xreid_plugin.data.synthetic import SyntheticSettings, write_preview
+from xreid_plugin.data.synthetic import SyntheticSettings
 from xreid_plugin.data.synthetic.clothes import Material, Palette
 from xreid_plugin.data.synthetic.person import draw_person
 from xreid_plugin.data.synthetic.plan import TrackletPlan
@@ -74,14 +73,3 @@ def test_sensors_that_share_a_walk_see_one_outline_and_others_do_not():
     paired, single = (outline(Modality.VISIBLE, walk) for walk in ((2, 0), (2, 1)))
     agreement = [(infrared & other).sum() / (infrared | other).sum() for other in (paired, single)]
     assert agreement[0] > 0.96 > 0.93 > agreement[1]
-
-
-def test_a_sheet_has_a_row_an_identity_in_colour_on_the_left_and_grey_on_the_right(tmp_path):
-    settings = SyntheticSettings(train_identities=3, size=(160, 80), tracklets=2, short_share=1.0)
-    write_preview(settings, tmp_path / "sheet.png", identities=2)
-    sheet = cv2.imread(str(tmp_path / "sheet.png")).astype(int)
-    # Two rows of 160 pixels; four tracklets of three frames of 80; a gap of 4 after each.
-    assert sheet.shape == (2 * 164, 4 * (3 * 80 + 4), 3)
-    visible, infrared = np.split(sheet, 2, axis=1)
-    assert np.ptp(infrared, axis=-1).max() == 0
-    assert np.ptp(visible, axis=-1).max() > 30
