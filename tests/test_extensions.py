@@ -1,15 +1,17 @@
 """Modules of a user's own: found, imported once, known to all processes, and told of where they are wrong."""
 
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.data.small_set import SMALL
-from tests.e2e.runs import Run
+from tests.modeling.tiny_model import make_batch, make_cfg
 from xreid_plugin.config import DEFAULTS, get_cfg
 from xreid_plugin.extensions import import_extensions
+from xreid_plugin.host import build_model
 from xreid_plugin.predictor import TrackletPredictor
 from xreid_plugin.registry import LOSS_REGISTRY
 from xreid_plugin.torch_files import WeightFileError
@@ -31,7 +33,6 @@ class OwnLength:
     def __call__(self, outputs):
         return {"loss_own_length": self.scale * outputs.tower_feature.norm(dim=1).mean()}
 """
-LOSSES = ["MODEL.LOSSES.NAME", "('CPCL', 'CMCL', 'OwnLength')", "MODEL.LOSSES.OWN_LENGTH.SCALE", "0.5"]
 
 
 @pytest.fixture
@@ -51,6 +52,11 @@ def write(tmp_path, monkeypatch):
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
+    forget()
+
+
+def forget():
+    sys.modules.pop("own_length", None)
     DEFAULTS.MODEL.LOSSES.pop("OWN_LENGTH", None)
     LOSS_REGISTRY._obj_map.pop("OwnLength", None)
 
@@ -102,22 +108,24 @@ def test_keys_of_its_own_are_checked_like_all_others(write):
     assert (cfg.MODEL.LOSSES.OWN_LENGTH.SCALE, DEFAULTS.MODEL.LOSSES.OWN_LENGTH.SCALE) == (2.0, 1.0)
 
 
-@pytest.mark.slow
-def test_two_ranks_train_with_it_and_their_checkpoint_asks_for_it(small_set, tmp_path, request):
-    file = tmp_path / "own_length.py"
-    file.write_text(LOSS)
-    keys = [*SMALL, *LOSSES, "DATASETS.ROOT", str(small_set), "OUTPUT_DIR", str(tmp_path / "run")]
-    keys += ["MODEL.BACKBONE.CLIP_MODEL", "xreid-tiny", "MODEL.DEVICE", "cpu", "TEST.EVAL_AT_START", "False"]
-    keys += ["SOLVER.MAX_EPOCH", "1", "SOLVER.ITERS_PER_EPOCH", "1", "SOLVER.WARMUP_ITERS", "0"]
-    with Run(tmp_path, "--num-gpus", "2", "--import", str(file), *keys) as run:
-        assert run.wait() == 0, run.said()
-    assert "loss_own_length" in (tmp_path / "run/metrics.json").read_text()
-    checkpoint = tmp_path / "run/model_final.pth"
-    assert "OWN_LENGTH" in torch.load(checkpoint, weights_only=True)["config"]
-    with pytest.raises(ValueError, match=r"config\.yaml: MODEL\.LOSSES\.OWN_LENGTH.* --import"):
-        get_cfg().merge_from_file(str(tmp_path / "run/config.yaml"))
-    with pytest.raises(WeightFileError, match=r"MODEL\.LOSSES\.OWN_LENGTH.* --import"):
-        TrackletPredictor(checkpoint, "cpu")
-    request.getfixturevalue("write")
+def test_a_process_that_is_started_anew_finds_it(write):
+    import_extensions([str(write("mine/own_answer.py", "ANSWER = 42\n"))])
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(eval, "__import__('own_answer').ANSWER").result(timeout=60) == 42
+
+
+def test_a_checkpoint_and_a_configuration_ask_for_it(write):
+    file = write("own_length.py", LOSS)
     import_extensions([str(file)])
-    assert TrackletPredictor(checkpoint, "cpu").dimensions > 0
+    cfg = make_cfg(**{"MODEL.LOSSES.NAME": ["CPCL", "OwnLength"], "INPUT.SIZE_TEST": [32, 16]})
+    model = build_model(cfg)
+    assert "loss_own_length" in model.train()(make_batch())
+    torch.save({"model": model.state_dict(), "config": cfg.dump()}, "own.pth")
+    Path("config.yaml").write_text(cfg.dump())
+    forget()
+    with pytest.raises(ValueError, match=r"config\.yaml: MODEL\.LOSSES\.OWN_LENGTH.* --import"):
+        get_cfg().merge_from_file("config.yaml")
+    with pytest.raises(WeightFileError, match=r"MODEL\.LOSSES\.OWN_LENGTH.* --import"):
+        TrackletPredictor("own.pth", "cpu")
+    import_extensions([str(file)])
+    assert TrackletPredictor("own.pth", "cpu").dimensions > 0
