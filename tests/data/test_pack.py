@@ -135,6 +135,7 @@ pack.pack_tracklets([*dataset.train, *dataset.test], dataset.home, "HITSZVCM", P
 """
 
 
+@pytest.mark.slow
 def test_packing_that_was_killed_goes_on_and_another_kind_is_refused_in_its_place(small_set, tmp_path):
     file, part = tmp_path / "set.pack", tmp_path / "set.pack.part"
     command = [sys.executable, "-c", PACK_IN_BATCHES, str(small_set), str(file)]

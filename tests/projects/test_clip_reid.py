@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from tests.data.small_set import SMALL
 from tests.docs.markdown import CHECKOUT
-from tests.e2e.runs import run_tool
+from tests.e2e.runs import run_to_its_end
 from tests.modeling.tiny_model import N, make_batch, make_cfg
 from xreid_plugin.config import DEFAULTS
 from xreid_plugin.engine.optimizer import build_optimizer
@@ -122,15 +122,15 @@ def test_stage_2_trains_the_image_tower_and_the_heads_alone_with_texts_computed_
 def test_both_stages_run(tower, small_set, tmp_path):
     keys = [*SMALL, "DATASETS.ROOT", str(small_set), "MODEL.BACKBONE.CLIP_MODEL", tower]
     keys += ["MODEL.BACKBONE.PRETRAIN", "False", "MODEL.DEVICE", "cpu", "SOLVER.BASE_LR", "0.001"]
+    keys += ["SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_ITERS", "0", "TEST.EVAL_AT_START", "False"]
     weights = []
     for stage in (1, 2):
         given = ["--import", MODULE, "--config-file", f"projects/CLIPReID/configs/stage{stage}.yml"]
         start = ["MODEL.WEIGHTS", str(tmp_path / "1/model_final.pth")] if stage == 2 else ["TEST.EVAL_PERIOD", "0"]
-        done = run_tool("train_net", *given, *keys, *start, "OUTPUT_DIR", str(tmp_path / str(stage)))
-        assert done.returncode == 0, done.stdout + done.stderr
+        run_to_its_end(tmp_path, *given, *keys, *start, "OUTPUT_DIR", str(tmp_path / str(stage)))
         weights.append(torch.load(tmp_path / f"{stage}/model_final.pth", weights_only=True)["model"])
     # Both come from stage 1, where the prompts have moved and the text tower has not.
     assert_close(*({k: v for k, v in part.items() if k.startswith("text.")} for part in weights), rtol=0, atol=0)
     assert not torch.equal(*(part["backbone.visual.proj"] for part in weights))
-    metrics = json.loads((tmp_path / "2/results_epoch_2.json").read_text())["metrics"]
+    metrics = json.loads((tmp_path / "2/results_epoch_1.json").read_text())["metrics"]
     assert 0 < metrics["I2V/mAP"] <= 100

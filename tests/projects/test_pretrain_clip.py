@@ -53,6 +53,7 @@ def test_an_infrared_description_tells_no_colour_and_a_visible_one_no_infrared_l
     assert describe(mixed, Modality.VISIBLE) == describe(one, Modality.VISIBLE)
 
 
+@pytest.mark.slow
 def test_teaching_lets_descriptions_find_their_pictures():
     few = draw_pictures(SETTINGS, first=0, people=6, each=2, infrared=0)
     torch.manual_seed(0)

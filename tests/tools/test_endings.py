@@ -105,6 +105,7 @@ def at_a_terminal(folder, *options):
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, process_group=0)
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_a_terminal_leaves_nothing(tmp_path):
     with at_a_terminal(tmp_path) as process:
         while process.poll() is None and not any(tmp_path.rglob("*.jpg")):

@@ -9,6 +9,8 @@ from xreid_plugin.evaluation.results import Results
 from xreid_plugin.visualization.page import page_text
 from xreid_plugin.visualization.run_folder import Evaluation
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = "<script>alert(1)</script>\"'><img src=https://evil.example onerror=x>{{ 7*7 }}&amp;\u202e人"
 
 

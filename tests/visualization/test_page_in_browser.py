@@ -9,6 +9,8 @@ import pytest
 
 from xreid_plugin.visualization.page import page_text
 
+pytestmark = pytest.mark.slow
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MEASURE = """<script>addEventListener("load", () => {
   const { scrollWidth, clientWidth } = document.documentElement;
