@@ -70,8 +70,11 @@ def test_equals_the_host():
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("same_camera", PROTOCOLS)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_equals_a_plain_loop_with_ties(device, same_camera, dtype):
-    dist, *labels = make_case(5)
+@pytest.mark.parametrize("identities", [9, 2])
+def test_equals_a_plain_loop_with_ties(device, same_camera, dtype, identities):
+    # Few entries of an identity are counted, many are sorted.
+    assert 90 / 9 < metrics.MOST_COUNTED < 90 / 2
+    dist, *labels = make_case(5, identities=identities)
     # Few distinct values, exact in every type; entries at equal distance are ranked by their gallery index.
     dist = np.floor(dist * 7).astype(dtype)
     found = rank_metrics(torch.from_numpy(dist).to(device), *labels, same_camera=same_camera)

@@ -1,8 +1,8 @@
 """Metrics of a retrieval: cumulative matching (CMC), mean average precision (mAP), mINP and verification rates.
 
-The place of a match is one more than the number of nearer gallery entries that the query may see. One sort of the bare
-distances and a binary search for the few matches give it; the permutation that a full ranking needs is never made. Work
-goes on for a chunk of queries at a time, so that Q x G distances need never be held.
+The place of a match is one more than the number of nearer gallery entries that the query may see. These are counted for
+the few matches alone; the permutation that a full ranking needs is never made. Work goes on for a chunk of queries at a
+time, so that Q x G distances need never be held.
 
 Shapes: Q queries, G gallery entries, C queries of one chunk, F feature dimensions, W the most gallery entries that one
 identity has. ``labels`` are four vectors of integers: the queries' identities (Q,) and the gallery's (G,), the queries'
@@ -10,7 +10,9 @@ cameras (Q,) and the gallery's (G,). The protocol ``same_camera`` is "exclude", 
 query's identity and camera (the rule of Market-1501), or "keep", which ranks them like any other.
 """
 
+import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,6 +29,10 @@ CURVE_RANKS = 50
 # A chunk holds about this many distances: few enough that its buffers are reused rather than mapped again, and
 # enough that starting the threads of each torch call does not matter.
 CHUNK_ENTRIES = 1 << 21
+# On the CPU, up to so many entries of one identity are counted one by one, and for more the distances are sorted.
+MOST_COUNTED = 32
+# Distances that are compared at once: they and what is made of them stay in a core's cache.
+COMPARED_ENTRIES = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +175,10 @@ def blocks_of_features(q_features: Array, g_features: Array) -> Iterator[tuple[i
     # Below some tens of rows a matrix product no longer keeps the cores busy.
     rows = max(128, chunk_rows(gallery.shape[1]))
     for start in range(0, len(queries), rows):
-        block = F.normalize(queries[start : start + rows].to(gallery.device)) @ gallery
+        part = F.normalize(queries[start : start + rows].to(gallery.device))
+        # On the CPU by numpy's OpenBLAS, since torch's MKL takes up to twice as long on processors of other makers.
+        on_cpu = gallery.device.type == "cpu"
+        block = torch.from_numpy(part.numpy() @ gallery.numpy()) if on_cpu else part @ gallery
         block = block.neg_().add_(1)
         _check_finite(block, start)
         yield start, block
@@ -226,16 +235,58 @@ def _match_places(
     """
     rows = torch.arange(len(block), device=block.device)[:, None].expand_as(columns)
     block[rows[excluded], columns[excluded]] = torch.inf
-    # On the CPU numpy's vectorised sort of bare values is several times faster than torch's, which carries indices.
-    on_cpu = block.device.type == "cpu"
-    ordered = torch.from_numpy(np.sort(block.numpy(), axis=1)) if on_cpu else block.sort(1).values
-    # Padding searches for an infinity, wherever that lies: it is masked out below.
-    values = torch.where(matches, block.gather(1, columns), torch.inf)
-    nearer = torch.searchsorted(ordered, values)
-    tied = (torch.searchsorted(ordered, values, right=True) - nearer > 1) & matches
+    # Of what is no match, minus infinity, which is last here: no distance is nearer, or equal to it.
+    values, order = torch.where(matches, block.gather(1, columns), -torch.inf).sort(1, descending=True)
+    columns, matches = columns.gather(1, order), matches.gather(1, order)
+    if block.device.type == "cpu" and columns.shape[1] <= MOST_COUNTED:
+        nearer, equal = _counts(block.numpy(), values.numpy())
+    else:
+        nearer, equal = _counts_by_sorting(block, values)
+    tied = equal > 1
     if tied.any():
         nearer[tied] += _equal_before(block, rows[tied], columns[tied]).to(block.device)
     return torch.where(matches, nearer + 1, block.shape[1] + 1).sort(1).values
+
+
+def _counts_by_sorting(block: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(C, G), (C, W) -> for each value how many entries of its row are smaller, and how many equal: (C, W) int64."""
+    # On the CPU numpy's vectorised sort of bare values is several times faster than torch's, which carries indices.
+    on_cpu = block.device.type == "cpu"
+    ordered = torch.from_numpy(np.sort(block.numpy(), axis=1)) if on_cpu else block.sort(1).values
+    smaller = torch.searchsorted(ordered, values)
+    return smaller, torch.searchsorted(ordered, values, right=True) - smaller
+
+
+def _counts(block: NDArray[Any], values: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What :func:`_counts_by_sorting` gives, by W comparisons of every distance, on as many threads as torch has.
+
+    Vectorised, a comparison costs a fraction of a cycle, and a sort of G entries far more than W of them. Values of
+    minus infinity, the last of a row, are not compared; rows of about as many others are worked on together.
+    """
+    counts = np.zeros((2, *values.shape), np.int64)
+    lengths = np.isfinite(values).sum(1)
+
+    def compare(rows: NDArray[np.int64]) -> None:
+        some = block[rows]
+        for place in range(lengths[rows[0]]):
+            rows = rows[: np.count_nonzero(lengths[rows] > place)]
+            value = values[rows, place, None]
+            counts[0, rows, place] = _trues(some[: len(rows)] < value)
+            equal = some[: len(rows)] == value
+            # Mostly each equals itself alone, which is counted faster over all rows.
+            counts[1, rows, place] = 1 if np.count_nonzero(equal) == len(rows) else _trues(equal)
+
+    parts = np.array_split(np.argsort(-lengths), math.ceil(block.size / COMPARED_ENTRIES))
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(compare, parts))
+    smaller, equal = map(torch.from_numpy, counts)
+    return smaller, equal
+
+
+def _trues(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(C, G) -> (C,): how many of a row are true."""
+    counts: NDArray[np.int64] = np.bitwise_count(np.packbits(mask, axis=1)).sum(1, dtype=np.int64)
+    return counts
 
 
 def _equal_before(block: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
