@@ -29,15 +29,6 @@ def levels(clip):
     return (clip.astype(float).mean((1, 2, 3)) / 20).round().astype(int).tolist()
 
 
-@pytest.mark.parametrize("count", [1, 2, 20])
-def test_frames_are_those_of_the_boxes(video, count):
-    numbers = [1, 2, 4, 5, 8]
-    footage = video_footage(video, whole_frames(*numbers))
-    for rows in (frames.even(footage.length, count)[None], frames.dense(footage.length, count)):
-        expected = [[numbers[index] for index in row] for row in rows]
-        assert [levels(clip) for clip in footage.clips(rows, SIZE)] == expected
-
-
 def test_clips_come_before_the_video_has_been_read_on(video):
     footage = video_footage(video, whole_frames(*range(LENGTH + 3)))
     clips = footage.clips(frames.dense(footage.length, 4), SIZE)
@@ -58,6 +49,12 @@ def test_a_file_and_numbers_are_the_same_boxes(tmp_path):
     numbers = [[0, 1, 2, 3.5, 4], [5, 5, 6, 7, 8]]
     assert boxes_of(path).tolist() == boxes_of(numbers).tolist() == numbers
     assert boxes_of([(1, 2, 3, 4)] * 3)[:, 0].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("rows", [[[1, 2, 3]], [[0.5, 1, 2, 3, 4]], [[0, 1, float("nan"), 3, 4]], [[0, 5, 2, 5, 4]]])
+def test_rows_that_are_no_boxes_are_refused(rows):
+    with pytest.raises(ValueError, match="boxes"):
+        boxes_of(rows)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.checkpoints import write_checkpoint
 from tests.tools.conftest import TOOLS
@@ -78,14 +77,6 @@ def frames_at(tracklet, folder):
     return folder
 
 
-def write_video(path, pictures):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 25, pictures[0].shape[1::-1])
-    for picture in pictures:
-        writer.write(picture)
-    writer.release()
-    return path
-
-
 def found_by(file):
     with file.open(newline="") as lines:
         return list(csv.DictReader(lines))
@@ -108,14 +99,6 @@ def test_a_tracklet_finds_itself_with_the_embedding_of_its_camera_if_asked(main,
     assert similarities[1] == similarities[2] < 0.999
     known = TrackletPredictor(trained[0], "cpu").cameras
     assert f"{', '.join(map(str, known))}, not 99" in main(*asked, "--model-camera", 99)[1]
-
-
-def test_below_the_threshold_there_is_no_match(main, built, tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (48, 24, 3), np.uint8)
-    Image.fromarray(noise).save(tmp_path / "0.png")
-    arguments = ("query", built, "--frames", tmp_path, "--device", "cpu", "--top", "2")
-    assert main(*arguments, "--all")[1].splitlines()[2].split()[3] == "no", "noise must look like nobody"
-    assert "no match" in main(*arguments)[1].splitlines()[2]
 
 
 def test_features_fill_and_query_a_gallery_and_those_of_unknown_models_never(main, saved, built, tracklets, tmp_path):
@@ -149,7 +132,11 @@ def test_lists_videos_and_folders_of_folders_are_added_once(main, trained, track
     frames_at(tracklets[0], tmp_path / "people" / "a")
     frames_at(tracklets[1], tmp_path / "people" / "b\x1b[31m")
     pictures = [cv2.imread(path) for path in tracklets[0].paths]
-    (height, width), video = pictures[0].shape[:2], write_video(tmp_path / "c.mkv", pictures)
+    (height, width), video = pictures[0].shape[:2], tmp_path / "c.mkv"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*"FFV1"), 25, (width, height))
+    for picture in pictures:
+        writer.write(picture)
+    writer.release()
     (tmp_path / "c.csv").write_text(f"frame,x1,y1,x2,y2\n0,0,0,{width},{height}\n3,0,0,{width},{height}\n")
     lines = ["frames,tracks,identity,camera,time,modality", "people/a,,,,,", "c.mkv,c.csv,Cy\x1b[2J,gate 4,,visible"]
     (tmp_path / "list.csv").write_text("\n".join(lines))
@@ -176,23 +163,17 @@ def test_lists_videos_and_folders_of_folders_are_added_once(main, trained, track
     (answer,) = json.loads((tmp_path / "c.json").read_text())["answers"]
     assert (answer["query"]["begins"], answer["query"]["ends"]) == (0, 0.12)
     assert answer["found"][0]["similarity"] == pytest.approx(1, abs=1e-5)
-    assert "no match" not in main(*query, "--only-camera", "gate 4")[1]
-    assert "0 queries" not in main("query", folder, "--from", folder, "--only-camera", "hall", "--assign")[1]
+    # Three tracklets for two that may be found, each once.
+    assert main("query", folder, "--from", folder, "--only-camera", "hall", "--assign")[1].count("no match") == 1
     assert "Say which" in main("remove", folder)[1]
     assert "Removed 1 " in main("remove", folder, "--only-camera", "gate 4")[1]
     assert "Removed 1 " in main("remove", folder, "1")[1]
     assert [record.number for record in Gallery(folder).records()] == [2]
 
 
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """Videos of people, as the demo draws them."""
-    folder = tmp_path_factory.mktemp("drawn") / "videos"
-    write_videos(SyntheticSettings(train_identities=1, test_identities=1, size=(48, 24)), folder)
-    return folder
-
-
-def test_two_videos_give_an_answer(main, trained, drawn, tmp_path):
+def test_two_videos_give_an_answer(main, trained, tmp_path):
+    drawn = tmp_path / "videos"
+    write_videos(SyntheticSettings(train_identities=1, test_identities=1, size=(48, 24)), drawn)
     gallery, model = tmp_path / "gallery", ["--checkpoint", trained[0], "--device", "cpu"]
     seen = ["--video", drawn / "visible.avi", "--tracks", drawn / "visible.txt", "--modality", "visible"]
     status, printed = main("build", gallery, *model, *seen, "--camera", "gate 4", "--time", "2026-03-01T17:45")

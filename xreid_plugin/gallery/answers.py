@@ -9,7 +9,6 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,14 +101,13 @@ def as_table(answers: Sequence[Answer]) -> str:
     """For a console: a line per tracklet found, and one for each query without."""
     lines = []
     for asking, hits, nearest in answers:
-        name = asking.name
+        name = asking.identity or asking.origin
         for rank, similarity, match, record in hits:
-            verdict = {None: "", True: "yes", False: "no"}[match]
-            lines.append([name, rank, f"{similarity:.4f}", verdict, record.name, record.camera, record.when])
+            decided, found = {None: "", True: "yes", False: "no"}[match], record.identity or record.origin
+            lines.append([name, rank, f"{similarity:.4f}", decided, found, record.camera, record.when])
             name = ""
         if not hits:
-            greatest = f"{nearest.similarity:.4f}" if nearest else ""
-            lines.append([name, "", greatest, "no match"])
+            lines.append([name, "", f"{nearest.similarity:.4f}" if nearest else "", "no match"])
     cells = [[printable(str(cell)) for cell in line] for line in lines]
     headers = ["query", "rank", "similarity", "match", "found", "camera", "time"]
     return tabulate(cells, headers, disable_numparse=True)
@@ -145,10 +143,8 @@ def as_csv(answers: Sequence[Answer]) -> str:
 
 def facts_of(record: Record) -> dict[str, Any]:
     """What is known of a tracklet, but for its strip, ready for JSON; the time in ISO 8601, None where not known."""
-    facts = record._asdict()
+    facts = record._asdict() | {"time": None if record.time is None else record.when}
     del facts["strip"], facts["digest"]
-    if record.time is not None:
-        facts["time"] = datetime.fromtimestamp(record.time, UTC).isoformat()
     return facts
 
 
@@ -159,13 +155,10 @@ def verdict(answers: Sequence[Answer], calibration: Calibration | None, size: in
         return
     matched = sum(bool(found.nearest and found.nearest.match) for found in answers)
     yield f"{matched:,} of {len(answers):,} queries have a match, a similarity of {calibration.threshold:.4f} or more."
-    strangers = calibration.false_match_rate * size
-    yield (
-        f"{calibration.false_match_rate:.2%} of the pairs of different people reach that: somebody who is not here "
-        f"matches about {f'{strangers:,.0f}' if strangers >= 10 else f'{strangers:.2g}'} of these {size:,} tracklets."
-    )
+    rate = calibration.false_match_rate
+    count = f"{rate * size:,.0f}" if rate * size >= 10 else f"{rate * size:.2g}"
+    yield f"{100 * rate:.3g}% of pairs of different people reach it: a stranger has about {count} matches in {size:,}."
     if calibration.true_match_rate is not None:
         missed = 1 - calibration.true_match_rate
-        # Where it misses many, "no match" says little.
         doubt = ": a person without a match may be here all the same" if missed > 0.1 else ""
         yield f"{missed:.1%} of the pairs of one person do not{doubt}."

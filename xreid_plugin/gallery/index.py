@@ -58,19 +58,17 @@ class IndexEntry:
         rows: number of rows that it covers, from row 0.
         effort: lists that are probed (ivf), or candidates that are held (hnsw).
         recall: mean share of the exact ten nearest that a search finds, on rows not used to choose the effort.
-        generation: the gallery's when it was built.
     """
 
     kind: str
     rows: int
     effort: int
     recall: float
-    generation: int = 0
 
     @property
     def file(self) -> str:
         """The name of its file."""
-        return f"index-{self.generation}-{self.rows}.faiss"
+        return f"index-{self.rows}.faiss"
 
 
 def search_exactly(queries: Rows, rows: Rows, k: int, first: int = 0, among: NDArray[np.int64] | None = None) -> Found:
@@ -106,7 +104,7 @@ def kind_due(kind: IndexKind, rows: int, index: IndexEntry | None) -> str | None
     return kind
 
 
-def build_index(folder: Path, kind: str, rows: Rows, recall: float, generation: int = 0) -> IndexEntry:
+def build_index(folder: Path, kind: str, rows: Rows, recall: float) -> IndexEntry:
     """Builds an index of all rows, at least LEAST_ROWS, and writes it.
 
     Args:
@@ -114,7 +112,6 @@ def build_index(folder: Path, kind: str, rows: Rows, recall: float, generation: 
         kind: "ivf" or "hnsw".
         rows: (n, F).
         recall: wanted share of the ten nearest, 0..1; where no effort reaches it, the greatest is taken.
-        generation: the gallery's, for the file's name.
     """
     faiss, rng, count = import_faiss(), np.random.default_rng(0), len(rows)
     # FAISS wants at least 39 rows per list, to find its centre.
@@ -139,7 +136,7 @@ def build_index(folder: Path, kind: str, rows: Rows, recall: float, generation: 
         if shares[:half].mean() >= recall or effort >= most:
             break
         effort = min(2 * effort, most)
-    entry = IndexEntry(kind, count, effort, float(shares[half:].mean()), generation)
+    entry = IndexEntry(kind, count, effort, float(shares[half:].mean()))
     replace_atomically(folder / entry.file, lambda part: faiss.write_index(index, str(part)))
     return entry
 

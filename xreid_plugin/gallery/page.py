@@ -1,7 +1,6 @@
 """The page about a search: one HTML file with each query's frames and those found, which needs nothing else."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from xreid_plugin.gallery.answers import Answer, printable, verdict
@@ -24,10 +23,7 @@ def search_page(gallery: Gallery, answers: Sequence[Answer], searched: int, filt
         {
             **_tracklet(asking),
             "nearest": nearest,
-            "found": [
-                {**_tracklet(record), "rank": rank, "similarity": similarity, "match": match}
-                for rank, similarity, match, record in hits
-            ],
+            "found": [_tracklet(hit.record) | hit._asdict() for hit in hits],
         }
         for asking, hits, nearest in answers
     ]
@@ -45,13 +41,11 @@ def search_page(gallery: Gallery, answers: Sequence[Answer], searched: int, filt
 
 def _tracklet(record: Record) -> dict[str, Any]:
     """A tracklet's title, what else is known of it as pairs of words, and its strip."""
-    camera, source = printable(record.camera), printable(Path(record.source).name)
-    facts = {"camera": camera, "modality": record.modality, "time": record.when}
-    # A name that is not the source's leaves the source to say.
-    facts["from"] = source + (f", track {printable(record.track)}" if record.track else "") if record.identity else ""
-    strip = data_uri(record.strip, "jpeg") if record.strip else None
+    facts = {"camera": record.camera, "modality": record.modality, "time": record.when}
+    if record.identity:
+        facts["from"] = record.origin
     return {
-        "title": printable(record.name),
-        "facts": {name: value for name, value in facts.items() if value},
-        "strip": strip,
+        "title": printable(record.identity or record.origin),
+        "facts": {name: printable(value) for name, value in facts.items() if value},
+        "strip": data_uri(record.strip, "jpeg") if record.strip else None,
     }

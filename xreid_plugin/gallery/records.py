@@ -45,11 +45,9 @@ class Record(NamedTuple):
     number: int = 0
 
     @property
-    def name(self) -> str:
-        """The identity, or else what it is from; of a video's track its number and the name of the video."""
-        if self.identity or not self.track:
-            return self.identity or self.source
-        return f"{PurePath(self.source).name}, track {self.track}"
+    def origin(self) -> str:
+        """What it is from; of a video's track the video's name and the track's number."""
+        return f"{PurePath(self.source).name}, track {self.track}" if self.track else self.source
 
     @property
     def when(self) -> str:

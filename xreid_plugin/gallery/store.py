@@ -1,8 +1,8 @@
 """A gallery on disk: what is known of its tracklets in a SQLite database, their embeddings in one array.
 
-    gallery.sqlite       the gallery's manifest and its tracklets, with a strip of frames of each
-    embeddings.f32       (n, F) float32, little-endian, rows of length 1, no header; only appended to
-    index-G-ROWS.faiss   an approximate index of the first ROWS rows, where one was asked for
+    gallery.sqlite     the gallery's manifest and its tracklets, with a strip of frames of each
+    embeddings.f32     (n, F) float32, little-endian, rows of length 1, no header; only appended to
+    index-ROWS.faiss   an approximate index of the first ROWS rows, where one was asked for
 
 How many rows count is a row of the database. An addition writes its embeddings behind them, and counts them in the
 transaction that inserts their records: a reader sees the state before or after, and what a killed writer has left does
@@ -40,7 +40,7 @@ from xreid_plugin.gallery.index import (
 )
 from xreid_plugin.gallery.records import DATABASE, Manifest, Record, Selection
 
-_OWN_FILES = re.compile(r"embeddings(-\d+)?\.f32|index-\d+-\d+\.faiss")
+_OWN_FILES = re.compile(r"embeddings(-\d+)?\.f32|index-\d+\.faiss")
 _VERSION = 2
 _SCHEMA = (
     f"PRAGMA user_version = {_VERSION}",
@@ -171,7 +171,9 @@ def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0) -> int:
         before = _read(database)
         _sweep(folder, before)
         after = replace(before, rows=_append(folder, database, before, batches))
-        after = replace(after, index=_index_due(folder, after))
+        kind = kind_due(after.kind, after.rows, after.index)
+        if kind:
+            after = replace(after, index=build_index(folder, kind, _mapped(folder, after), after.recall_wanted))
         _write(database, after)
     _unlink(folder, before, after)
     return after.rows - before.rows
@@ -180,7 +182,8 @@ def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0) -> int:
 def remove(folder: Path, selection: Selection, wait: float = 0.0) -> int:
     """Removes tracklets with all that is known of them, and returns how many; their numbers are not given again.
 
-    Whoever has the gallery open searches on in its state, but can no longer read its records.
+    Whoever has the gallery open searches on in its state, but can no longer read its records. An approximate index goes
+    too; the next addition builds another.
 
     Raises:
         ValueError: as in :func:`add`, or a number is not there.
@@ -204,7 +207,6 @@ def remove(folder: Path, selection: Selection, wait: float = 0.0) -> int:
         database.executemany("DELETE FROM tracklets WHERE row = ?", ((row,) for row in gone.tolist()))
         moved = ((new, row) for new, row in enumerate(stay.tolist()) if new != row)
         database.executemany("UPDATE tracklets SET row = ? WHERE row = ?", moved)
-        after = replace(after, index=_index_due(folder, after))
         _write(database, after)
     _unlink(folder, before, after)
     return len(gone)
@@ -233,14 +235,6 @@ def _append(folder: Path, database: sqlite3.Connection, manifest: Manifest, batc
         file.flush()
         os.fsync(file.fileno())
     return rows
-
-
-def _index_due(folder: Path, manifest: Manifest) -> IndexEntry | None:
-    """The index that the manifest names, or a new one of all rows, built where it is due."""
-    kind = kind_due(manifest.kind, manifest.rows, manifest.index)
-    if not kind:
-        return manifest.index
-    return build_index(folder, kind, _mapped(folder, manifest), manifest.recall_wanted, manifest.generation)
 
 
 def _sweep(folder: Path, manifest: Manifest) -> None:
