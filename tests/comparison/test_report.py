@@ -54,17 +54,6 @@ def rows(tmp_path):
     )
 
 
-def test_a_row_gathers_the_seeds_of_a_configuration(rows):
-    first, _, third = rows
-    assert first.directions == ["I2V", "V2I"]
-    assert first.metrics["I2V/mAP"] == Statistic(22.0, pytest.approx(math.sqrt(8)))
-    # At rank 3: (10 + 2 + 12 + 2) / 2.
-    assert first.curves["I2V"][2].mean == 13.0
-    # A minute and two; a GiB and two.
-    assert (first.costs["seconds_per_run"], first.costs["peak_bytes"]) == (90.0, 2 * 2**30)
-    assert (third.metrics, third.costs, third.directions) == ({}, {}, [])
-
-
 def test_tables(rows):
     header, _, *body = cells(retrieval_table(rows))
     assert header[3:] == ["Rank-1", "Rank-5", "Rank-10", "Rank-20", "mAP", "mINP", "mAP, re-ranked"]

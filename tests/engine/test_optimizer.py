@@ -25,21 +25,6 @@ def rates(model, optimizer):
     return {name_of[p]: group["lr"] for group in optimizer.param_groups for p in group["params"]}
 
 
-def test_rates_are_the_recipes():
-    model = Model()
-    assert rates(model, build_optimizer(config(), model)) == {
-        "backbone.in_proj_weight": 1.0,
-        "backbone.in_proj_bias": 2.0,
-        "backbone.out_proj.weight": 1.0,
-        "backbone.out_proj.bias": 2.0,
-        "mii.weight": 10.0,
-        "mii.bias": 20.0,
-        "heads.neck.weight": 1.0,
-        "heads.neck.bias": 2.0,
-        "heads.classifier.weight": 5.0,
-    }
-
-
 def test_the_first_pattern_that_fits_counts():
     cfg = config()
     cfg.SOLVER.LR_FACTORS = [["mii.bias", 3.0], ["mii.*", 10.0]]

@@ -5,23 +5,11 @@ from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProt
 def test_every_part_is_read_from_its_keys():
     cfg = get_cfg()
     assert RankingProtocol.from_config(cfg) == RankingProtocol()
-    overrides = {
-        "TEST.SAME_CAMERA": "keep",
-        "TEST.AQE.ENABLED": True,
-        "TEST.AQE.QE_TIME": 2,
-        "TEST.AQE.QE_K": 7,
-        "TEST.AQE.ALPHA": 1.5,
-        "TEST.RERANK.ENABLED": True,
-        "TEST.RERANK.K1": 11,
-        "TEST.RERANK.K2": 4,
-        "TEST.RERANK.LAMBDA": 0.25,
-        "TEST.RERANK.TEMPORAL.ENABLED": True,
-        "TEST.RERANK.TEMPORAL.K1": 9,
-        "TEST.RERANK.TEMPORAL.K2": 2,
-        "TEST.RERANK.TEMPORAL.LAMBDA1": 0.5,
-        "TEST.RERANK.TEMPORAL.LAMBDA2": 0.2,
-    }
-    cfg.merge_from_list([part for item in overrides.items() for part in item])
+    test, temporal = cfg.TEST, cfg.TEST.RERANK.TEMPORAL
+    test.SAME_CAMERA, test.AQE.ENABLED, test.RERANK.ENABLED, temporal.ENABLED = "keep", True, True, True
+    test.AQE.QE_TIME, test.AQE.QE_K, test.AQE.ALPHA = 2, 7, 1.5
+    test.RERANK.K1, test.RERANK.K2, test.RERANK.LAMBDA = 11, 4, 0.25
+    temporal.K1, temporal.K2, temporal.LAMBDA1, temporal.LAMBDA2 = 9, 2, 0.5, 0.2
     assert RankingProtocol.from_config(cfg) == RankingProtocol(
         same_camera="keep",
         expansion=Expansion(times=2, k=7, alpha=1.5),

@@ -1,4 +1,3 @@
-import json
 import shutil
 from pathlib import Path
 
@@ -166,20 +165,3 @@ def test_a_length_that_leaves_nothing_and_shared_identities_are_refused(tree):
     tree.write()
     with pytest.raises(ValueError, match="504"):
         HITSZVCM(home)
-
-
-def test_the_protocol_is_json_and_the_same_wherever_the_copy_lies(tree, tmp_path, caplog):
-    there = json.loads(json.dumps(HITSZVCM(tree.write()).protocol))
-    tree.home.rename(tmp_path / "moved")
-    dataset = HITSZVCM(tmp_path / "moved")
-    assert there == dataset.protocol
-    with caplog.at_level("INFO"):
-        dataset.show_test()
-    assert ["V2I", "gallery", "infrared", "2", "2", "24", "2"] in [
-        line.replace("|", "").split() for line in caplog.text.splitlines()
-    ]
-    assert there["dataset"] == "HITSZVCM"
-    assert there["min_length"] == 12
-    assert there["identities"] == {"train": 2, "test": 2}
-    assert there["sets"]["train"]["visible"] == {"listed": 2, "kept": 2, "identities": 2, "frames": 24, "cameras": 2}
-    assert there["sets"]["V2I query"] == there["sets"]["I2V gallery"]
