@@ -21,6 +21,7 @@ from _gallery_sources import (
 from tabulate import tabulate
 from tqdm import tqdm
 
+from xreid_plugin.data.datasets.base import DRAWN
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.gallery import store
@@ -31,6 +32,7 @@ from xreid_plugin.gallery.store import Batch, Gallery
 from xreid_plugin.predictor import TrackletPredictor
 
 _ROWS_PER_GROUP = 8192
+_QUERIES_SHOWN = 30
 
 
 def build(args: argparse.Namespace) -> str:
@@ -60,7 +62,7 @@ def build(args: argparse.Namespace) -> str:
         manifest = replace(manifest, calibration=calibration)
     batches = _batches(args, manifest, set(), None if args.features else predictor)
     store.create(args.gallery, manifest, args.wait)
-    _tell_added(store.add(args.gallery, batches, args.wait))
+    _tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait))}.")
     _warn_of_known(people, args)
     return info(args)
 
@@ -69,7 +71,7 @@ def add(args: argparse.Namespace) -> str:
     """Adds to a gallery."""
     gallery = Gallery(args.gallery)
     batches = _batches(args, gallery.manifest, gallery.known("digest"))
-    _tell_added(store.add(args.gallery, batches, args.wait))
+    _tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait))}.")
     return info(args)
 
 
@@ -91,17 +93,24 @@ def query(args: argparse.Namespace) -> str:
         gallery, queries, records, top=args.top, among=among, exact=args.exact, assign=args.assign, below=args.all
     )
     calibration = gallery.manifest.calibration
-    lines = [as_table(answers), *verdict(answers, calibration, searched)]
+    # Nobody should take what is found for drawn people for results on real ones.
+    drawn = any((folder / DRAWN).is_file() for found in answers for folder in Path(found.query.source).parents)
+    lines = [as_table(answers[:_QUERIES_SHOWN]), *verdict(answers, calibration, searched)]
+    if len(answers) > _QUERIES_SHOWN:
+        lines.insert(1, f"And {len(answers) - _QUERIES_SHOWN:,} queries more: --csv, --json and --html have them all.")
+    if drawn:
+        lines.append("The queries are drawn people.")
     facts = {
         "gallery": str(args.gallery),
         "model": gallery.manifest.model,
         "threshold": calibration and calibration.threshold,
         "tracklets_searched": searched,
+        "drawn_people": drawn,
     }
     for file, text in [
         (args.json, lambda: as_json(answers, facts)),
         (args.csv, lambda: as_csv(answers)),
-        (args.html, lambda: _page(gallery, answers, searched, args)),
+        (args.html, lambda: _page(gallery, answers, searched, drawn, args)),
     ]:
         if file is not None:
             content = text()
@@ -110,7 +119,7 @@ def query(args: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _page(gallery: Gallery, answers: Any, searched: int, args: argparse.Namespace) -> str:
+def _page(gallery: Gallery, answers: Any, searched: int, drawn: bool, args: argparse.Namespace) -> str:
     # It brings matplotlib along.
     from xreid_plugin.gallery.page import search_page
 
@@ -122,7 +131,8 @@ def _page(gallery: Gallery, answers: Any, searched: int, args: argparse.Namespac
         "not after": args.before,
     }
     filters = [f"{name} {printable(value)}" for name, value in given.items() if value]
-    return search_page(gallery, answers, searched, filters + ["one-to-one"] * args.assign)
+    more = ["one-to-one"] * args.assign + ["drawn people"] * drawn
+    return search_page(gallery, answers, searched, filters + more)
 
 
 def list_all(args: argparse.Namespace) -> str:
@@ -142,7 +152,7 @@ def remove(args: argparse.Namespace) -> str:
     selection = _selection(args)
     if selection == Selection():
         raise ValueError("Say which tracklets to remove: by their numbers, as list shows them, or by a filter.")
-    return f"Removed {store.remove(args.gallery, selection, args.wait):,} tracklets.\n{info(args)}"
+    return f"Removed {_tracklets(store.remove(args.gallery, selection, args.wait))}.\n{info(args)}"
 
 
 def info(args: argparse.Namespace) -> str:
@@ -182,8 +192,8 @@ def _tell(text: str) -> None:
     print(printable(text), flush=True)
 
 
-def _tell_added(count: int) -> None:
-    _tell(f"Added {count:,} tracklets.")
+def _tracklets(count: int) -> str:
+    return f"{count:,} tracklet{'' if count == 1 else 's'}"
 
 
 def _batches(

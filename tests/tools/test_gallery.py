@@ -200,7 +200,8 @@ def test_two_videos_give_an_answer(main, trained, tmp_path):
     assert sorted(line["track"] for line in lines) == ["1", "2", "3", "4", "5", "6"]
     page = (tmp_path / "a.html").read_text()
     assert page.count("data:image/jpeg") == 12
-    assert "modality visible" in page
+    for told in ("modality visible", "drawn people"):
+        assert told in page
     assert "no match" in main("query", gallery, *asked, "--track", "7", "--only-modality", "infrared")[1]
     late = main("query", gallery, *asked, "--track", "7", "--after", "2026-03-01T17:45:02")[1]
     assert late.count("visible.avi, track") == 3
