@@ -157,7 +157,7 @@ def verdict(answers: Sequence[Answer], calibration: Calibration | None, size: in
     yield f"{matched:,} of {len(answers):,} queries have a match, a similarity of {calibration.threshold:.4f} or more."
     rate = calibration.false_match_rate
     count = f"{rate * size:,.0f}" if rate * size >= 10 else f"{rate * size:.2g}"
-    yield f"{100 * rate:.3g}% of pairs of different people reach it: a stranger has about {count} matches in {size:,}."
+    yield f"{100 * rate:.3g}% of pairs of different people reach it: a stranger has about {count} matches here."
     if calibration.true_match_rate is not None:
         missed = 1 - calibration.true_match_rate
         doubt = ": a person without a match may be here all the same" if missed > 0.1 else ""
