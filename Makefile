@@ -72,11 +72,12 @@ benchmark: $(INSTALLED)  ## time and memory beside references, at sizes that fit
 	$(RUN) tools/benchmark.py startup data pack step refresh inference ranking rerank memory --json logs/benchmark.jsonl
 
 # A process of tests a core, up to four, since each holds up to 4 GB; a file's tests share what it has prepared.
+# In the order of their folders: by number of tests, the few that run real commands, and take longest, would come last.
 test: $(INSTALLED)  ## the whole suite
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-quick: $(INSTALLED)  ## the tests that take less than 10 seconds each
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
+quick: $(INSTALLED)  ## the tests that take less than 5 seconds each
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(INSTALLED)  ## ruff's lint and format
 	$(RUN) -m ruff check .
