@@ -27,21 +27,19 @@ class DeviceWork(TorchDispatchMode):
         self.waits = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
         name = str(func)
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         on_device = [tensor for tensor in tensors if tensor.device.type == self.device]
         masked = "index" in name and any(tensor.dtype == torch.bool for tensor in on_device[1:])
-        waits = on_device and (masked or any(read in name for read in _READS))
-        copied = "copy" in name and kwargs and kwargs.get("device", torch.device(self.device)).type != self.device
-        mixed = len({tensor.device.type for tensor in tensors if tensor.ndim or "copy" in name}) > 1
-        if (
-            waits
-            or (on_device and copied)
-            or mixed
-            or ("copy" in name and copied is False and not on_device and kwargs)
-        ):
+        reads = on_device and (masked or any(read in name for read in _READS))
+        copies = "copy" in name
+        devices = {tensor.device.type for tensor in tensors if tensor.ndim or copies}
+        if copies and "device" in kwargs:
+            devices.add(torch.device(kwargs["device"]).type)
+        if reads or (len(devices) > 1 and not kwargs.get("non_blocking")):
             self.waits.append(f"{name} in {_caller()}")
-        return func(*args, **(kwargs or {}))
+        return func(*args, **kwargs)
 
 
 def _caller():

@@ -92,7 +92,7 @@ def test_evaluation_and_refresh_of_the_papers_size_wait_for_nothing(paper):
     model.eval()
     with torch.no_grad(), DeviceWork(META) as work:
         embeddings = Embedder(model, flip=True, autocast=nullcontext())(batch(cfg))
-        model.sequence_features(batch(cfg)[IMAGES])
+        model.sequence_features(batch(cfg)[IMAGES], [FRAMES, 3] * (cfg.SOLVER.IMS_PER_BATCH // 2))
         query_expansion(embeddings, Expansion())
     assert embeddings.shape == (cfg.SOLVER.IMS_PER_BATCH, 2048)
     assert work.waits == []

@@ -166,8 +166,8 @@ class TestClips(_Clips[int]):
         return int(self._first_clip[-1])
 
     def __getitems__(self, requests: Sequence[int]) -> dict[str, Any]:
-        """See :class:`_Clips`; with LENGTHS, (B,) int64."""
-        lengths = torch.tensor([frames.frames_before_repeats(self._chosen(clip_number)) for clip_number in requests])
+        """See :class:`_Clips`; with LENGTHS, which stay where the sizes that depend on them have to be known."""
+        lengths = [frames.frames_before_repeats(self._chosen(clip_number)) for clip_number in requests]
         return {**super().__getitems__(requests), LENGTHS: lengths}
 
     def _chosen(self, clip_number: int) -> np.ndarray:

@@ -99,5 +99,5 @@ TARGETS = "targets"  # (B,) int64, identity
 CAMIDS = "camids"  # (B,) int64, the dataset's camera number
 MODALITIES = "modalities"  # (B,) int64, values of Modality
 INDICES = "indices"  # (B,) int64, position of the tracklet in its set
-LENGTHS = "lengths"  # (B,) int64, frames of a test clip before it repeats its last, 1 to T
+LENGTHS = "lengths"  # list of B numbers, 1 to T: frames of a test clip before it repeats its last
 FAULTS = "faults"  # list of B ClipFaults; only where bad frames are substituted

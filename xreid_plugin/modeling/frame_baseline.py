@@ -10,7 +10,7 @@ from fastreid.modeling.heads import EmbeddingHead
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from torch import nn
 
-from xreid_plugin.data.tracklet import IMAGES, TARGETS
+from xreid_plugin.data.tracklet import IMAGES, LENGTHS, TARGETS
 from xreid_plugin.modeling.gather import gather_rows, gather_with_gradient
 
 
@@ -71,7 +71,7 @@ class FrameBaseline(nn.Module):
         """
         # The host normalises in place, so this must be a copy.
         frames = batch[IMAGES].to(self.device, self.image_model.pixel_mean.dtype, copy=True).flatten(0, 1)
-        on_device = {key: value.to(self.device) for key, value in batch.items() if key != IMAGES}
+        on_device = {key: value.to(self.device) for key, value in batch.items() if key not in (IMAGES, LENGTHS)}
         if self.training:
             on_device[TARGETS] = gather_rows(on_device[TARGETS])
         outputs: dict[str, torch.Tensor] | torch.Tensor = self.image_model({**on_device, IMAGES: frames})

@@ -94,11 +94,11 @@ class XReID(nn.Module):
         """Where the model is; the host's name for it."""
         return self.pixel_mean.device
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | torch.Tensor:
+    def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor] | torch.Tensor:
         """
         Args:
             batch: images (B, T, 3, H, W) uint8, RGB; camids (B,) int64; in training also targets and modalities (B,)
-                int64, the infrared block first; lengths (B,) int64 where clips repeat their last frame.
+                int64, the infrared block first; lengths, B numbers, where clips repeat their last frame.
 
         Returns:
             In training the loss terms of the clips of all ranks, weighted scalars by name; in evaluation (B, F)
@@ -123,14 +123,14 @@ class XReID(nn.Module):
             return computed_terms(self.losses, clip_outputs)
 
     def frame_features(
-        self, images: torch.Tensor, camids: torch.Tensor | None, lengths: torch.Tensor | None = None
+        self, images: torch.Tensor, camids: torch.Tensor | None, lengths: Sequence[int] | None = None
     ) -> FrameFeatures:
         """Runs the tower and the interactions; CII in training alone.
 
         Args:
             images: (B, T, 3, H, W) uint8, RGB.
             camids: (B,) int64, the dataset's camera numbers; None leaves the camera embedding out.
-            lengths: (B,) int64, 1..T: frames of a clip before it repeats its last; None means T.
+            lengths: of each clip, 1..T, the frames before it repeats its last; None means T.
         """
         parts = {branch: part for branch, part in self.mii.items() if self.training or branch != "cii"}
         patches: Patches = "left out" if not parts else "detached" if self.detach else "learning"
@@ -143,7 +143,7 @@ class XReID(nn.Module):
         return features.map(self._in_full)
 
     @torch.no_grad()
-    def sequence_features(self, images: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
+    def sequence_features(self, images: torch.Tensor, lengths: Sequence[int] | None = None) -> torch.Tensor:
         """The tower's features of clips for the prototypes, before the neck: without camera embedding and without MII.
 
         Args:
@@ -186,7 +186,7 @@ class XReID(nn.Module):
         self.prototypes.refresh(z, targets, modalities)
 
     def _encode(
-        self, images: torch.Tensor, camids: torch.Tensor | None, lengths: torch.Tensor | None, patches: Patches
+        self, images: torch.Tensor, camids: torch.Tensor | None, lengths: Sequence[int] | None, patches: Patches
     ) -> ClipTokens:
         """The tower's outputs, with (B, T) in place of its frames."""
         shape = images.shape[:2]
@@ -195,7 +195,7 @@ class XReID(nn.Module):
         if lengths is None:
             encoded = self.backbone(self._normalise(frames), per_frame, patches)
         else:
-            distinct = DistinctFrames(lengths.to(self.device), shape[1])
+            distinct = DistinctFrames(lengths, shape[1], self.device)
             per_frame = distinct.pick(per_frame) if per_frame is not None else None
             encoded = self.backbone(self._normalise(distinct.pick(frames)), per_frame, patches)
             encoded = (distinct.spread(rows) for rows in encoded)
@@ -218,19 +218,20 @@ class DistinctFrames:
         all_differ: whether all frames differ, so that there is nothing to leave out.
     """
 
-    def __init__(self, lengths: torch.Tensor, frames: int) -> None:
+    def __init__(self, lengths: Sequence[int], frames: int, device: torch.device) -> None:
         """
         Args:
-            lengths: (B,) int64, 1..T, how many frames of a clip differ; the last of them fills up the rest.
+            lengths: of each of B clips, 1..T, how many frames differ; the last of them fills up the rest.
             frames: T.
+            device: of the rows.
         """
-        counts = lengths[:, None]
-        time = torch.arange(frames, device=lengths.device)
-        # Only the device knows the size of the result: this waits for it.
-        self._kept = (time < counts).flatten().nonzero()[:, 0]
+        counts, time = torch.as_tensor(lengths)[:, None], torch.arange(frames)
+        kept = (time < counts).flatten().nonzero()[:, 0]
         first = counts.cumsum(0) - counts
-        self._places = (first + torch.minimum(time, counts - 1)).flatten()
-        self.all_differ = len(self._kept) == len(self._places)
+        places = (first + torch.minimum(time, counts - 1)).flatten()
+        self.all_differ = len(kept) == len(places)
+        # Found on the CPU: a device would be waited for, as only it would know how many are kept.
+        self._kept, self._places = (rows.to(device, non_blocking=True) for rows in (kept, places))
 
     def pick(self, rows: torch.Tensor) -> torch.Tensor:
         """(B·T, ...), one row per frame -> the rows of distinct frames."""
