@@ -34,17 +34,6 @@ def test_without_camera_it_is_the_forward_of_open_clip(size):
     assert_close(ours.tokens[:, 1:], patches)
 
 
-def test_shapes_are_as_announced():
-    tower = make_tower(image_size=(48, 24))
-    tokens, class_tokens, projected = tower(frames(2, (48, 24)), torch.tensor([2, 9]))
-    assert tower.grid == (6, 3)
-    assert tokens.shape == (2, 1 + 6 * 3, tower.embed_dim) == (2, 19, 128)
-    assert class_tokens.shape == (2, tower.embed_dim)
-    assert projected.shape == (2, tower.projected_dim) == (2, 64)
-    assert tower.num_cameras == 3
-    assert tower.camera_numbers.tolist() == [2, 5, 9]
-
-
 def test_camera_embedding_shifts_the_class_embedding_and_nothing_else():
     tower = make_tower(sie_coe=1.5).eval()
     images = frames(4)

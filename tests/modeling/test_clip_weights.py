@@ -78,22 +78,15 @@ def test_every_format_gives_the_tower_that_open_clip_saved(tmp_path, name, caplo
         assert_close(tower(images), clip.encode_image(images))
 
 
-def test_half_precision_becomes_float32(tmp_path):
-    state = {name: value.half() for name, value in make_clip().visual.state_dict().items()}
-    torch.save(state, tmp_path / "half.pt")
-    tower = build_image_tower("xreid-tiny", (32, 16))
-    load_clip_weights(tower, tmp_path / "half.pt")
-    assert {parameter.dtype for parameter in tower.parameters()} == {torch.float32}
-    assert_close(tower.proj.detach(), state["proj"].float(), rtol=0, atol=0)
-
-
 @pytest.mark.parametrize(("trained", "built"), [((32, 32), (40, 16)), ((40, 16), (40, 16)), ((64, 16), (64, 16))])
 def test_positions_are_fitted_to_the_tower(tmp_path, trained, built, caplog):
-    state = build_image_tower("xreid-tiny", trained).state_dict()
+    # OpenAI's are in half precision.
+    state = build_image_tower("xreid-tiny", trained).half().state_dict()
     torch.save(state, tmp_path / "tower.pt")
     tower = build_image_tower("xreid-tiny", built)
     load_clip_weights(tower, tmp_path / "tower.pt")
-    expected = state["positional_embedding"]
+    assert tower.proj.dtype == torch.float32
+    expected = state["positional_embedding"].float()
     if len(expected) == 1 + 16:
         # Sixteen positions are read as a square; where the tower has as many, in another form, a warning says so.
         expected = resize_positions(expected, (4, 4), tower.grid_size)
@@ -113,14 +106,6 @@ def test_another_architecture_is_refused(tmp_path, vision, complaint):
     torch.save(make_clip(**vision).state_dict(), tmp_path / "other.pt")
     with pytest.raises(ValueError, match=rf"(?s)other\.pt.*MODEL\.BACKBONE\.CLIP_MODEL.*{complaint}"):
         load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "other.pt")
-
-
-def test_positions_of_no_known_grid_are_refused(tmp_path):
-    state = make_clip().visual.state_dict()
-    state["positional_embedding"] = torch.zeros(1 + 15, 128)
-    torch.save(state, tmp_path / "fifteen.pt")
-    with pytest.raises(ValueError, match="positional_embedding"):
-        load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "fifteen.pt")
 
 
 def test_file_without_an_image_tower_and_with_two(tmp_path):

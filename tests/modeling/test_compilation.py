@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from tests.modeling.tiny_model import D, make_batch, make_model
+from tests.modeling.tiny_model import D, make_model
 from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks
 from xreid_plugin.modeling.mii import CrossAttentionBlock
 
@@ -40,17 +40,16 @@ def test_every_kind_of_block_is_traced_without_a_break():
         assert_close(traced(*inputs), block(*inputs))
 
 
-@pytest.mark.slow
-def test_a_compiled_model_learns_the_same():
-    plain, compiled = make_model(), make_model()
-    names = list(plain.state_dict())
-    assert compile_blocks(compiled, CPU, nullcontext(), backend="aot_eager") == 7
-    for model in (plain, compiled):
-        sum(model.train()(make_batch()).values()).backward()
-    assert list(compiled.state_dict()) == names
-    for (name, one), other in zip(plain.named_parameters(), compiled.parameters(), strict=True):
-        if one.grad is not None:
-            assert_close(other.grad, one.grad, atol=1e-4, rtol=1e-3, msg=name)
+def test_a_compiled_block_learns_the_same():
+    plain, compiled = CrossAttentionBlock(8, 2, 2.0), CrossAttentionBlock(8, 2, 2.0)
+    compiled.load_state_dict(plain.state_dict())
+    assert compile_blocks(nn.Sequential(compiled), CPU, nullcontext(), backend="aot_eager") == 1
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+    tokens, context = torch.randn(3, 2, 8), torch.randn(3, 4, 8)
+    for block in (plain, compiled):
+        block(tokens, context).square().sum().backward()
+    for one, other in zip(plain.parameters(), compiled.parameters(), strict=True):
+        assert_close(other.grad, one.grad)
 
 
 def test_without_a_compiler_the_model_runs_uncompiled_and_says_so(caplog):

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from fastreid.utils.events import EventStorage
-from torch import nn
 from torch.testing import assert_close
 
 from tests.modeling.tiny_model import make_batch, make_cfg, make_model
@@ -13,7 +12,6 @@ from tests.ranks import run_on_two_ranks
 from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.host import build_model, distributed
-from xreid_plugin.modeling.gather import GlobalBatch, gather_with_gradient
 
 # Batches of two ranks, one after the other.
 STEPS = 2
@@ -114,9 +112,3 @@ def test_two_ranks_train_as_one_process(given, tmp_path):
         assert_close(held["state"], alone["state"], **bounds)
     for name, value in ranks[0]["state"].items():
         assert torch.equal(value, ranks[1]["state"][name]), name
-
-
-def test_one_process_has_nothing_to_gather():
-    rows = nn.Parameter(torch.zeros(2, 1))
-    assert gather_with_gradient(rows) is rows
-    assert GlobalBatch(torch.tensor([0, 1]), torch.tensor([1, 0]))([rows])[0] is rows

@@ -47,9 +47,3 @@ def test_losses_and_gradients_are_finite(case):
     model.prototypes.update()
     for memory in (model.prototypes.infrared, model.prototypes.visible):
         torch.testing.assert_close(memory.norm(dim=1), torch.ones(len(memory)))
-
-
-@pytest.mark.parametrize("case", ["B=2", "one identity", "T=1 and B=2"])
-def test_a_batch_of_one_identity_has_no_triplet(case):
-    off, *content = CASES[case]
-    assert make_model(off).train()(batch(*content))["loss_triplet"].item() == 0
