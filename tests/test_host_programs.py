@@ -46,6 +46,7 @@ def test_a_trainer_of_the_hosts_trains_on_clips_and_goes_on_after_an_epoch(cfg, 
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
     metrics = trainer.train()
     assert {name.partition("/")[0] for name in metrics} == {"I2V", "V2I"}
+    assert Derived.test(cfg, trainer.model) == metrics
     moved = {name for name, value in trainer.model.state_dict().items() if not value.equal(before[name])}
     assert {"prototypes.infrared", "prototypes.visible"} < moved
     assert not any(name.startswith("backbone") for name in moved)

@@ -1,4 +1,4 @@
-"""Real jobs of two processes, in every way to start them: the losses and figures of one process, and a clean end."""
+"""Real jobs of two processes: losses and metrics of one process, and a clean end. test_interruption has torchrun."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.small_set import SMALL
-from tests.e2e.runs import TORCHRUN, Run, free_port, run_to_its_end, two_ranks
+from tests.e2e.runs import Run, free_port, run_to_its_end, two_ranks
 from xreid_plugin.evaluation.results import read_results
 
 pytestmark = pytest.mark.slow
@@ -30,15 +30,12 @@ def overrides(root, output, *more):
 @contextmanager
 def job(style, folder, *arguments):
     """The commands of a job of two processes, one of them for each machine."""
-    if style == "torchrun":
-        lines, fresh = [[]], TORCHRUN
-    elif style == "one machine":
-        lines, fresh = [["--num-gpus", "2"]], []
-    else:
+    lines = [["--num-gpus", "2"]]
+    if style == "two machines":
         meeting = ["--num-machines", "2", "--dist-url", f"tcp://127.0.0.1:{free_port()}"]
-        lines, fresh = [[*meeting, "--machine-rank", str(machine)] for machine in range(2)], []
+        lines = [[*meeting, "--machine-rank", str(machine)] for machine in range(2)]
     with ExitStack() as stack:
-        yield [stack.enter_context(Run(folder, *line, *arguments, fresh=fresh)) for line in lines]
+        yield [stack.enter_context(Run(folder, *line, *arguments)) for line in lines]
 
 
 def pid_of_rank_1(runs):
@@ -74,7 +71,7 @@ def alone(small_set, tmp_path_factory):
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds rank 1 and orphans in /proc")
-@pytest.mark.parametrize("style", ["one machine", "torchrun", "two machines"])
+@pytest.mark.parametrize("style", ["one machine", "two machines"])
 def test_two_processes_are_like_one_until_one_is_killed(style, alone, small_set, tmp_path):
     output = tmp_path / "run"
     with job(style, tmp_path, *overrides(small_set, output, *ENDLESS)) as runs:
