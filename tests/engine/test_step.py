@@ -98,6 +98,8 @@ def test_every_rank_ends_with_the_same_error(tmp_path):
     one, two = run_on_two_ranks(failing_on_rank, tmp_path)
     assert one == two
     assert one.startswith("A loss is not finite at iteration 2: loss_a nan")
+    # A resumed run has the rates of its checkpoint, so a lower one is advised for a new run alone.
+    assert one.index("Begin anew with a lower SOLVER.BASE_LR") < one.index("--resume")
 
 
 def test_a_step_whose_scaled_gradients_overflow_is_skipped():

@@ -144,7 +144,16 @@ def _run_rank(local_rank: int, machine: _Machine, main: Main, arguments: argpars
         device_id=device,
     )
     set_local_group(machine.processes)
-    main(arguments)
+    try:
+        main(arguments)
+    except RuntimeError as error:
+        if "imed out" not in str(error):
+            raise
+        sys.exit(
+            f"Rank {dist.get_rank()} has waited {machine.timeout.total_seconds():g} s (PROCESS_TIMEOUT) for another "
+            "process, which was stopped or hangs: it is the one whose log, log.txt.rankN, ends first. --resume goes on "
+            "from the last checkpoint."
+        )
     leave_together()
 
 
