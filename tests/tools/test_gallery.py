@@ -15,7 +15,6 @@ from tests.checkpoints import write_checkpoint
 from tests.tools.conftest import TOOLS
 from xreid_plugin.data.build import build_dataset
 from xreid_plugin.data.footage import VideoTracklet
-from xreid_plugin.data.synthetic import SyntheticSettings, write_videos
 from xreid_plugin.data.tracks import read_tracks
 from xreid_plugin.evaluation.features import TrackletFeatures, save_features, tasks_of_flags
 from xreid_plugin.gallery.store import Gallery
@@ -171,9 +170,10 @@ def test_lists_videos_and_folders_of_folders_are_added_once(main, trained, track
     assert [record.number for record in Gallery(folder).records()] == [2]
 
 
-def test_two_videos_give_an_answer(main, trained, tmp_path):
+def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
     drawn = tmp_path / "videos"
-    write_videos(SyntheticSettings(train_identities=1, test_identities=1, size=(48, 24)), drawn)
+    draw = ["--layout", "videos", "--train-identities", "1", "--test-identities", "1", "--size", "48", "24"]
+    assert load_tool("make_synthetic_vcm").main(["--output", str(drawn), *draw]) == 0
     gallery, model = tmp_path / "gallery", ["--checkpoint", trained[0], "--device", "cpu"]
     seen = ["--video", drawn / "visible.avi", "--tracks", drawn / "visible.txt", "--modality", "visible"]
     status, printed = main("build", gallery, *model, *seen, "--camera", "gate 4", "--time", "2026-03-01T17:45")
