@@ -51,6 +51,7 @@ def small(tmp_path):
         ("MODEL.FREEZE_LAYERS", '["tower"]'),
         ("DATASETS.AUXILIARY", "True"),
         ("DATASETS.COMBINEALL", "True"),
+        ("MODEL.DEVICE", "gpu"),
         ("MODEL.DEVICE", "cuda:99"),
     ],
 )

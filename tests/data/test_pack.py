@@ -151,3 +151,12 @@ def test_packing_that_was_killed_goes_on_and_another_kind_is_refused_in_its_plac
     assert pack(dataset, file)
     assert verify_pack(file, dataset.home) == []
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_frame_that_is_gone_from_a_pack_is_missed(tmp_path):
+    dataset, file = pack_set(tmp_path, None)
+    assert verify_pack(file, dataset.home) == []
+    with lmdb.open(str(file), subdir=False, lock=False) as environment, environment.begin(write=True) as transaction:
+        assert transaction.delete(BAD.encode())
+    [problem] = verify_pack(file, dataset.home)
+    assert "95" in problem
