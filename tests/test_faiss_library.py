@@ -35,6 +35,7 @@ def loaded(**environment):
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads which libraries are loaded from /proc")
+@pytest.mark.slow
 def test_openblas_uses_the_processors_instruction_set():
     kernels = KERNELS.get(torch.backends.cpu.get_cpu_capability())
     if kernels is None:

@@ -30,6 +30,7 @@ def shared_on_rank(rank, folder):
     return dict(model.named_buffers())
 
 
+@pytest.mark.slow
 def test_two_ranks_share_the_mean_of_their_statistics(tmp_path):
     for held in run_on_two_ranks(shared_on_rank, tmp_path):
         assert held["0.running_mean"].tolist() == [1.0, 6.0]

@@ -93,6 +93,7 @@ def summed_on_rank(rank, folder):
     return log_bad_frames("Training", bad_clips(CLIPS[2 * rank : 2 * rank + 2]))
 
 
+@pytest.mark.slow
 def test_bad_frames_are_summed_up_in_one_line(tmp_path, caplog):
     assert log_bad_frames("Training, epoch 3", bad_clips(CLIPS)) == 3
     log_bad_frames("Training, epoch 4", bad_clips(CLIPS[:1]))

@@ -94,6 +94,7 @@ def failing_on_rank(rank, folder):
             return str(error)
 
 
+@pytest.mark.slow
 def test_every_rank_ends_with_the_same_error(tmp_path):
     one, two = run_on_two_ranks(failing_on_rank, tmp_path)
     assert one == two

@@ -156,6 +156,7 @@ def resumed_on_rank(rank, folder):
         return str(error)
 
 
+@pytest.mark.slow
 def test_machines_that_share_no_folder_do_not_resume(small_set, finished, tmp_path):
     given = {"root": str(small_set), "outputs": [str(finished[1]), str(tmp_path / "empty")]}
     (tmp_path / "given.json").write_text(json.dumps(given))

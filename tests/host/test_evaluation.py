@@ -91,6 +91,7 @@ def gathered(rank, folder):
     return comm.all_gather({"rank": rank, "text": "x" * (1 + 300 * rank)}), comm.gather([rank], dst=1)
 
 
+@pytest.mark.slow
 def test_objects_travel_between_processes(tmp_path):
     everything = [{"rank": 0, "text": "x"}, {"rank": 1, "text": "x" * 301}]
     assert run_on_two_ranks(gathered, tmp_path) == [(everything, []), (everything, [[0], [1]])]
