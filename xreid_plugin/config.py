@@ -220,6 +220,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
             "Number type of autocast, for SOLVER.AMP.ENABLED: bfloat16 (CUDA and CPU) or float16 (CUDA, scaled).",
             allowed=("bfloat16", "float16"),
         ),
+        Key("SOLVER.COMPRESS_GRADIENTS", False, "Several processes send gradients as bfloat16: half the bytes.", "D"),
         Key("SOLVER.CHECKPOINT_KEEP", 0, "How many of the newest checkpoints stay; 0: all.", "D", ZERO_OR_MORE),
         Key("SOLVER.LOG_PERIOD", 50, "Iterations between two lines of the log.", "", ONE_OR_MORE),
     ),

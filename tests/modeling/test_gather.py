@@ -11,7 +11,7 @@ from tests.modeling.tiny_model import make_batch, make_cfg, make_model
 from tests.ranks import run_on_two_ranks
 from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.optimizer import build_optimizer
-from xreid_plugin.host import build_model, distributed
+from xreid_plugin.host import build_model, compress_gradients, distributed
 
 # Batches of two ranks, one after the other.
 STEPS = 2
@@ -59,7 +59,9 @@ def trained(model, bare, batches, cfg):
         if memory is not None:
             memory.update()
         seen["losses"].append({name: value.detach() for name, value in losses.items()})
-        seen["gradients"].append({name: parameter.grad for name, parameter in bare.named_parameters()})
+        gradients = {name: parameter.grad for name, parameter in bare.named_parameters()}
+        # The next step writes to the same memory.
+        seen["gradients"].append({k: None if v is None else v.clone() for k, v in gradients.items()})
     return {**seen, "state": bare.state_dict()}
 
 
@@ -74,6 +76,8 @@ def train_on_rank(rank, folder):
     with torch.no_grad():
         next(bare.parameters()).mul_(1 + rank)
     model = distributed(bare, device_ids=[rank], broadcast_buffers=False)
+    if given["compressed"]:
+        compress_gradients(model)
     return trained(model, bare, [shard(batch, rank) for batch in batches_of_all()], sgd())
 
 
@@ -82,8 +86,8 @@ def sgd():
     return make_cfg(**{"SOLVER.OPT": "SGD", "SOLVER.BASE_LR": 1e-3, "SOLVER.WEIGHT_DECAY": 1e-2})
 
 
-def alone_and_on_ranks(folder, baseline=False, **keys):
-    given = {"baseline": baseline, "keys": keys}
+def alone_and_on_ranks(folder, baseline=False, compressed=False, **keys):
+    given = {"baseline": baseline, "compressed": compressed, "keys": keys}
     (folder / "given.json").write_text(json.dumps(given))
     model = given_model(given)
     return trained(model, model, batches_of_all(), sgd()), run_on_two_ranks(train_on_rank, folder)
@@ -112,3 +116,11 @@ def test_two_ranks_train_as_one_process(given, tmp_path):
         assert_close(held["state"], alone["state"], **bounds)
     for name, value in ranks[0]["state"].items():
         assert torch.equal(value, ranks[1]["state"][name]), name
+
+
+def test_compressed_gradients_are_those_of_one_process_to_the_digits_of_bfloat16(tmp_path):
+    alone, ranks = alone_and_on_ranks(tmp_path, compressed=True)
+    for expected, actual in zip(alone["gradients"][0].values(), ranks[0]["gradients"][0].values(), strict=True):
+        if expected is not None:
+            # Eight bits of every summand, of which some are several times larger than their mean.
+            assert_close(actual, expected, rtol=0, atol=2**-4 * float(expected.abs().max()) + 1e-12)

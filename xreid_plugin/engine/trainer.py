@@ -38,7 +38,7 @@ from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
 from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scaler
 from xreid_plugin.evaluation.results import ALONE, dataset_title, results_table, set_results_aside
 from xreid_plugin.files import remove_leftovers
-from xreid_plugin.host import DeviceLoader, build_model, distributed, resolve_device
+from xreid_plugin.host import DeviceLoader, build_model, compress_gradients, distributed, resolve_device
 from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks
 from xreid_plugin.modeling.gather import share_batch_statistics
 
@@ -72,7 +72,9 @@ class XReIDTrainer(DefaultTrainer):
         model = self.build_model(cfg)
         optimizer, _ = self.build_optimizer(cfg, model)
         if comm.get_world_size() > 1:
-            model = distributed(model, [comm.get_local_rank()], broadcast_buffers=False)
+            model = wrapped = distributed(model, [comm.get_local_rank()], broadcast_buffers=False)
+            if cfg.SOLVER.COMPRESS_GRADIENTS:
+                compress_gradients(wrapped)
         scaler = gradient_scaler(cfg)
         self._trainer = TrainingStep(model, loader, optimizer, autocast(cfg), scaler, cfg.SOLVER.LOG_PERIOD)
         self.iters_per_epoch = epoch_length(cfg, len(self.data_loader.dataset) // cfg.SOLVER.IMS_PER_BATCH)

@@ -11,7 +11,7 @@ from xreid_plugin.host.imported import check_version, legacy_names
 
 from xreid_plugin.host.checkpoints import Checkpointer
 from xreid_plugin.host.loaders import WORKER_DIED, DeviceLoader, default_workers
-from xreid_plugin.host.training import build_model, distributed, resolve_device, set_local_group
+from xreid_plugin.host.training import build_model, compress_gradients, distributed, resolve_device, set_local_group
 from xreid_plugin.host.patches import patch
 # isort: on
 
@@ -21,6 +21,7 @@ __all__ = [
     "DeviceLoader",
     "build_model",
     "check_version",
+    "compress_gradients",
     "default_workers",
     "distributed",
     "legacy_names",
