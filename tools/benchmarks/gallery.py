@@ -74,7 +74,7 @@ def people(rows: int, of_queries: bool = False) -> Iterator[Batch]:
     total = QUERIES if of_queries else rows
     for start in range(0, total, ROWS_A_BATCH):
         pids = rng.integers(len(centres), size=min(ROWS_A_BATCH, total - start))
-        # Noise of the same length as in the features that ranking is measured on.
+        # Noise somewhat longer than the identity's own vector: its people can be told apart.
         embeddings = centres[pids] + np.float32(1.2) * rng.standard_normal((len(pids), DIMENSIONS), np.float32)
         embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
         numbered = enumerate(pids.tolist(), start)

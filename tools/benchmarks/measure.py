@@ -14,21 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Work is not repeated once it has taken this long.
-SECONDS_TO_SPEND = 5.0
-
 
 class Work(NamedTuple):
     """What is measured: ``run`` does it once.
 
     Attributes:
         recall: share of the wanted results that it finds; 0 where that means nothing.
-        peak_mib: peak memory of a process that it starts; None where it works in its own.
     """
 
     run: Callable[[], object]
     recall: float = 0.0
-    peak_mib: float | None = None
 
 
 class Measurement(NamedTuple):
@@ -37,31 +32,24 @@ class Measurement(NamedTuple):
     Attributes:
         seconds: the fastest run.
         cpu_seconds: processor time of that run, over all threads and finished child processes.
-        runs: how many runs there were.
-        peak_mib: peak resident memory of the whole process, imports and input included, or of the one that it starts.
-        added_mib: by how much the work raised that peak; None where it is another process's.
+        peak_mib: peak resident memory of the whole process, imports and input included.
+        added_mib: by how much the work raised that peak.
         device_mib: peak memory of torch's tensors on the GPU, 0 without one.
         recall: as the work says.
     """
 
     seconds: float
     cpu_seconds: float
-    runs: int
     peak_mib: float
-    added_mib: float | None
+    added_mib: float
     device_mib: float = 0.0
     recall: float = 0.0
 
 
 def measure(prepare: Callable[[], Work], repeats: int = 3) -> Measurement:
-    """Measures in a fresh Python process.
+    """Measures in a fresh Python process, which gets ``prepare``, a function of a module or a partial of one, pickled.
 
-    Args:
-        prepare: a function of a module, or a partial of one; it is pickled.
-        repeats: greatest number of runs, at least 1; fewer once 5 s are spent.
-
-    Raises:
-        RuntimeError: the process failed; the message holds the end of what it wrote.
+    RuntimeError: the process failed; the message holds the end of what it wrote.
     """
     tools = Path(__file__).resolve().parents[1]
     path = os.pathsep.join(filter(None, [str(tools), str(tools.parent), os.environ.get("PYTHONPATH")]))
@@ -83,15 +71,15 @@ def measure_here(prepare: Callable[[], Work], repeats: int) -> Measurement:
     cuda = torch.cuda if torch is not None and torch.cuda.is_initialized() else None
     before = _peak_mib()
     timings: list[tuple[float, float]] = []
-    while len(timings) < repeats and sum(seconds for seconds, _ in timings) < SECONDS_TO_SPEND:
+    for _ in range(repeats):
         start, cpu_start = time.perf_counter(), sum(os.times()[:4])
         work.run()
         if cuda is not None:
             cuda.synchronize()
         timings.append((time.perf_counter() - start, sum(os.times()[:4]) - cpu_start))
-    peak, added = (_peak_mib(), _peak_mib() - before) if work.peak_mib is None else (work.peak_mib, None)
+    peak = _peak_mib()
     on_device = cuda.max_memory_allocated() / (1 << 20) if cuda is not None else 0.0
-    return Measurement(*min(timings), len(timings), peak, added, on_device, work.recall)
+    return Measurement(*min(timings), peak, peak - before, on_device, work.recall)
 
 
 def _peak_mib() -> float:

@@ -1,8 +1,11 @@
-"""X-ReID at the paper's sizes, with random weights and random clips: a training step, the prototypes, an evaluation."""
+"""X-ReID at the paper's sizes, with random weights and random clips: a training step, the prototypes, an evaluation.
+
+Both sides have the same precision. What bfloat16 alone gains is a case of its own, against the plugin in FLOAT32.
+"""
 
 import itertools
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +26,28 @@ DEVICE = resolve_device("auto")
 ON_GPU = DEVICE.type == "cuda"
 # HITSZ-VCM's training set, and the paper's batch and frames.
 IDENTITIES, CAMERAS, BATCH, SIZE = 500, 12, 16, (288, 144)
+FLOAT32 = "the same in float32"
 FORM = "clips x frames, an even number of clips, such as 16x10"
 
 
 def step_cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """One case per size, "BxT" clips and frames, and way to be fast.
+    """Per size, "BxT" clips and frames: ways to be fast, each beside the plain one.
 
     What is measured is some steps in a row: one whose losses are not read may still be running when the next begins.
     """
-    steps, found = 20 if ON_GPU else 1, []
+    steps, plain, found = 20 if ON_GPU else 1, "eager bfloat16, torch's Adam", []
     for size in sizes or (("16x10",) if ON_GPU else ("4x2",)):
         clips, frames = read_size(size, FORM)
-        for how in ("bfloat16", "compiled", "checkpointed"):
+        for how in ("eager", "compiled", "checkpointed"):
             given = clips, frames, steps, how
-            found.append(Case(f"step, {how}", size, train, given, "eager float32", clips * steps, "clips"))
+            found.append(Case(f"step, {how}", size, train, given, plain, clips * steps, "clips"))
     return found
 
 
 def train(clips: int, frames: int, steps: int, how: str, plainly: bool = False) -> Work:
-    """Steps of training: forward, backward, update of weights and prototypes, without reading data.
+    """Steps of training, without reading data, as a run has them: the fused optimiser, losses read once in 50 steps.
 
-    As a run has them: bfloat16, the fused optimiser, losses read once in 50 steps. Or "compiled" or
-    "checkpointed" besides. Plainly: eager float32, torch's own Adam, losses read in every step.
+    Or "compiled" or "checkpointed" besides. Plainly: eager, with torch's own Adam, losses read in every step.
     """
     cfg = make_config(frames)
     cfg.MODEL.BACKBONE.GRAD_CHECKPOINTING = how == "checkpointed" and not plainly
@@ -58,7 +61,7 @@ def train(clips: int, frames: int, steps: int, how: str, plainly: bool = False) 
         INDICES: torch.arange(clips).to(DEVICE),
     }
     model.train()
-    precision = nullcontext() if plainly else torch.autocast(DEVICE.type, torch.bfloat16)
+    precision = autocast(bfloat16=True)
     if how == "compiled" and not plainly:
         compile_blocks(model, DEVICE, precision)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-6) if plainly else build_optimizer(cfg, model)
@@ -80,44 +83,57 @@ def train(clips: int, frames: int, steps: int, how: str, plainly: bool = False) 
 
 
 def refresh_cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """One case per size, "BxT": clips' embeddings for the prototypes."""
-    found = []
-    for size in sizes or (("256x10",) if ON_GPU else ("4x2",)):
-        given = read_size(size, FORM)
-        found.append(Case("prototypes, embedding", size, embed, given, "float32, with a graph", given[0], "clips"))
-    return found
+    """Clips' embeddings for the prototypes, by size, "BxT"."""
+    sizes = sizes or (("256x10",) if ON_GPU else ("4x2",))
+    return _in_both("prototypes", sizes, FORM, embed, "all tokens", lambda clips: clips, "clips")
 
 
-def embed(clips: int, frames: int, plainly: bool = False) -> Work:
-    """Clips' features for the prototypes: inference mode, bfloat16, MODEL.CPC.REFRESH_BATCH clips at a time.
+def embed(clips: int, frames: int, bfloat16: bool, against: str, plainly: bool = False) -> Work:
+    """Clips' features for the prototypes, MODEL.CPC.REFRESH_BATCH clips at a time.
 
-    Plainly: in float32, at the batch of training, with a graph that is not needed.
+    Plainly: the last block of the tower computes all tokens, and not the class token alone.
     """
     cfg = make_config(frames)
     model, images = make_model(cfg), make_images(clips, frames)
+    precision = autocast(bfloat16 and not (plainly and against == FLOAT32))
 
-    def plain() -> torch.Tensor:
-        parts = [model.frame_features(part, None) for part in images.split(BATCH)]
-        return torch.cat([model.heads.tower_frames(part).mean(1).detach() for part in parts])
+    def all_tokens(part: torch.Tensor) -> torch.Tensor:
+        found = model.backbone((part.flatten(0, 1).float() - model.pixel_mean) / model.pixel_std)
+        return torch.cat([found.class_tokens, found.projected], 1).float().unflatten(0, part.shape[:2]).mean(1)
 
     @torch.inference_mode()
-    def fast() -> torch.Tensor:
-        with torch.autocast(DEVICE.type, torch.bfloat16):
-            return torch.cat([model.sequence_features(part) for part in images.split(cfg.MODEL.CPC.REFRESH_BATCH)])
+    def run() -> torch.Tensor:
+        extract = all_tokens if plainly and against != FLOAT32 else model.sequence_features
+        with precision:
+            return torch.cat([extract(part) for part in images.split(cfg.MODEL.CPC.REFRESH_BATCH)])
 
-    work = Work(plain if plainly else fast)
-    work.run()
-    return work
+    run()
+    return Work(run)
 
 
 def inference_cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """Dense evaluation, without reading data; one case per size, "NxT", tracklets and frames of a clip."""
+    """Dense evaluation, without reading data, by size, "NxT", tracklets and frames of a clip."""
+    form = "tracklets x frames of a clip, such as 200x10"
+    sizes = sizes or (("200x10",) if ON_GPU else ("3x10",))
+    return _in_both("dense", sizes, form, evaluate, "by tracklet, filled", lambda n: sum(tracklet_lengths(n)), "frames")
+
+
+def _in_both(
+    name: str, sizes: Sequence[str], form: str, work: Any, plain: str, items: Callable[[int], int], unit: str
+) -> list[Case]:
+    """Per size: both precisions beside the plain way, then what bfloat16 alone gains."""
+    sides = {"float32": (False, plain), "bfloat16": (True, plain), "bfloat16 alone": (True, FLOAT32)}
     found = []
-    for size in sizes or (("200x10",) if ON_GPU else ("3x10",)):
-        given = read_size(size, "tracklets x frames of a clip, such as 200x10")
-        items = sum(tracklet_lengths(given[0]))
-        found.append(Case("dense evaluation", size, evaluate, given, "by tracklet, float32", items, "frames"))
+    for size in sizes:
+        given = read_size(size, form)
+        for title, side in sides.items():
+            found.append(Case(f"{name}, {title}", size, work, (*given, *side), side[1], items(given[0]), unit))
     return found
+
+
+def autocast(bfloat16: bool) -> AbstractContextManager[Any]:
+    """The precision of a measurement; without bfloat16 it is float32."""
+    return torch.autocast(DEVICE.type, torch.bfloat16) if bfloat16 else nullcontext()
 
 
 def tracklet_lengths(tracklets: int) -> list[int]:
@@ -125,21 +141,21 @@ def tracklet_lengths(tracklets: int) -> list[int]:
     return [18 if number % 7 == 6 else 24 for number in range(tracklets)]
 
 
-def evaluate(tracklets: int, frames: int, plainly: bool = False) -> Work:
-    """Embeddings of dense clips, as an evaluation makes them: clips in batches, each distinct frame once, in bfloat16.
+def evaluate(tracklets: int, frames: int, bfloat16: bool, against: str, plainly: bool = False) -> Work:
+    """Embeddings of dense clips, as an evaluation makes them: clips in batches, each distinct frame once.
 
-    Plainly: one tracklet's clips at a time, in float32, its last frame repeated to fill the last clip.
+    Plainly: one tracklet's clips at a time, its last frame repeated to fill the last clip.
     """
+    in_full = plainly and against == FLOAT32
     model, lengths = make_model(make_config(frames)), tracklet_lengths(tracklets)
-    embedder = Embedder(model, False, nullcontext() if plainly else torch.autocast(DEVICE.type, torch.bfloat16))
-    if plainly:
-        batches = [dense_clips([length], frames) for length in lengths]
-        for batch in batches:
-            del batch[LENGTHS]
-    else:
-        clips = dense_clips(lengths, frames)
-        parts = zip(*(rows.split(64 if ON_GPU else 4) for rows in clips.values()), strict=True)
-        batches = [dict(zip(clips, part, strict=True)) for part in parts]
+    embedder = Embedder(model, False, autocast(bfloat16 and not in_full))
+    clips = dense_clips(lengths, frames)
+    sizes: int | list[int] = 64 if ON_GPU else 4
+    if plainly and not in_full:
+        sizes = [-(-length // frames) for length in lengths]
+        del clips[LENGTHS]
+    parts = zip(*(rows.split(sizes) for rows in clips.values()), strict=True)
+    batches = [dict(zip(clips, part, strict=True)) for part in parts]
 
     @torch.inference_mode()
     def run() -> list[torch.Tensor]:
@@ -150,10 +166,13 @@ def evaluate(tracklets: int, frames: int, plainly: bool = False) -> Work:
 
 
 def dense_clips(tracklets: Sequence[int], frames: int) -> dict[str, torch.Tensor]:
-    """The dense clips of tracklets of these lengths, of noise."""
+    """The dense clips of tracklets of these lengths, of noise; the last of each repeats its last frame."""
     lengths = torch.tensor([min(frames, length - start) for length in tracklets for start in range(0, length, frames)])
     cameras = torch.ones(len(lengths), dtype=torch.int64)
-    return {IMAGES: make_images(len(lengths), frames), CAMIDS: cameras.to(DEVICE), LENGTHS: lengths.to(DEVICE)}
+    images = make_images(len(lengths), frames)
+    for clip, length in zip(images, lengths.tolist(), strict=True):
+        clip[length:] = clip[length - 1].clone()
+    return {IMAGES: images, CAMIDS: cameras.to(DEVICE), LENGTHS: lengths.to(DEVICE)}
 
 
 def make_images(clips: int, frames: int) -> torch.Tensor:

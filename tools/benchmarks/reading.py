@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
-from torchvision import transforms
+from torchvision.io import ImageReadMode, decode_jpeg, read_file
+from torchvision.transforms import v2
+from torchvision.transforms.functional import to_tensor
 
 from benchmarks.measure import Work
 from benchmarks.report import Case, read_size
@@ -30,47 +32,75 @@ BATCHES = 2
 # The host's MODEL.PIXEL_MEAN and PIXEL_STD, as shares of 255.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SIZES = ("288x144", "576x288")
+OTHERS = {
+    "uint8": "torchvision's decoder, v2 on uint8",
+    "draft": "Pillow's draft, torchvision to float",
+    "float": "Pillow, torchvision to float",
+}
 WAYS = {"cold": "cold cache", "warm": "warm cache", "augmented": "warm, augmented"}
 FOLDER = tempfile.TemporaryDirectory()
 
 
 def data_cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """One case per size of the files, "HxW": batches of training, on one thread and without workers."""
-    name, against, items, form = "data, loose files", "Pillow, torchvision", BATCHES * CLIPS * FRAMES, "height x width"
-    return [Case(name, size, load, read_size(size, form), against, items, "frames") for size in sizes or SIZES]
+    """Per size of the files, "HxW", and way of others: batches of training, on one thread and without workers."""
+    found = []
+    for size in sizes or SIZES:
+        height, width = read_size(size, "height x width, such as 288x144")
+        smaller = height > SIZE[0] and width > SIZE[1]
+        for how, against in OTHERS.items():
+            if how != "draft" or smaller:
+                given = height, width, how
+                found.append(Case("data, loose files", size, load, given, against, BATCHES * CLIPS * FRAMES, "frames"))
+    return found
 
 
-def load(height: int, width: int, plainly: bool = False) -> Work:
+def load(height: int, width: int, how: str, plainly: bool = False) -> Work:
     """Reads batches of 16 clips of 10 frames, from files of that size, with their augmentation."""
     torch.set_num_threads(1)
-    batches = loader(draw_tracklets(new_folder(), CLIPS, FRAMES, (height, width)), AUGMENTATION, plainly)
+    made = draw_tracklets(new_folder(), CLIPS, FRAMES, (height, width))
+    batches = loader(made, AUGMENTATION, how if plainly else "")
     return Work(lambda: [len(batch) for _ in range(BATCHES) for batch in batches])
 
 
-def loader(tracklets: Sequence[Tracklet], augmentation: ClipAugmentation, plainly: bool) -> DataLoader[Any]:
+def loader(tracklets: Sequence[Tracklet], augmentation: ClipAugmentation, how: str) -> DataLoader[Any]:
     """One batch of :class:`PlainClips`, or of our clips, which are uint8: the model normalises them on its device."""
-    if plainly:
-        return DataLoader(PlainClips(tracklets, augmentation), batch_size=CLIPS)
+    if how:
+        return DataLoader(PlainClips(tracklets, augmentation, how), batch_size=CLIPS)
     dataset = TrainClips(tracklets, SIZE, FRAMES, augmentation)
     requests = [ClipRequest(position, seed=position) for position in range(len(tracklets))]
     return DataLoader(dataset, sampler=requests, batch_size=CLIPS, collate_fn=dataset.collate_fn)
 
 
 class PlainClips(Dataset[dict[str, Any]]):
-    """Clips as public code commonly reads them: Pillow decodes, torchvision changes frame by frame, (T, 3, H, W)."""
+    """Clips as others read them, (T, 3, H, W): by Pillow and torchvision to normalised floats, or as uint8."""
 
-    def __init__(self, tracklets: Sequence[Tracklet], augmentation: ClipAugmentation) -> None:
-        self.tracklets = tracklets
-        shape = [transforms.Resize(SIZE), transforms.RandomHorizontalFlip(augmentation.flip), transforms.ToTensor()]
-        erase = transforms.RandomErasing(augmentation.erase, augmentation.erase_area)
-        self.transform = transforms.Compose([*shape, transforms.Normalize(MEAN, STD, inplace=True), erase])
+    def __init__(self, tracklets: Sequence[Tracklet], augmentation: ClipAugmentation, how: str) -> None:
+        """``how``: of OTHERS."""
+        self.tracklets, self.how = tracklets, how
+        self.shape = v2.Compose([v2.Resize(SIZE), v2.RandomHorizontalFlip(augmentation.flip)])
+        self.normalise = v2.Normalize(MEAN, STD, inplace=True)
+        self.erase = v2.RandomErasing(augmentation.erase, augmentation.erase_area, inplace=True)
 
     def __len__(self) -> int:
         return len(self.tracklets)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        frames = [self.transform(Image.open(path).convert("RGB")) for path in self.tracklets[index].paths]
-        return {IMAGES: torch.stack(frames), TARGETS: self.tracklets[index].pid}
+        paths = self.tracklets[index].paths
+        if self.how == "uint8":
+            frames = [decode_jpeg(read_file(path), ImageReadMode.RGB).permute(1, 2, 0) for path in paths]
+            # A decoded frame's colours lie side by side. To stack them so, and change all at once, is fastest.
+            clip = self.shape(torch.stack(frames).permute(0, 3, 1, 2))
+        else:
+            clip = torch.stack([self.normalise(to_tensor(self.shape(self._picture(path)))) for path in paths])
+        for frame in clip:
+            self.erase(frame)
+        return {IMAGES: clip, TARGETS: self.tracklets[index].pid}
+
+    def _picture(self, path: str) -> Image.Image:
+        picture = Image.open(path)
+        if self.how == "draft":
+            picture.draft("RGB", SIZE[::-1])
+        return picture.convert("RGB")
 
 
 def pack_cases(sizes: Sequence[str] | None = None) -> list[Case]:
@@ -85,14 +115,10 @@ def pack_cases(sizes: Sequence[str] | None = None) -> list[Case]:
 
 
 def epoch(kind: str, how: str, tracklets: int, plainly: bool = False) -> Work:
-    """Reads a clip of every tracklet, in random order, the same in every run.
+    """Reads a clip of every tracklet, in random order, the same in every run; plainly: out of loose files.
 
-    Args:
-        kind: what is packed, "files" or decoded "frames".
-        how: of WAYS; "cold" drops the data from the page cache first, one call per file, as part of the time;
-            "augmented" makes items of training.
-        tracklets: how many.
-        plainly: out of loose files.
+    Packed are "files" or decoded "frames". Of WAYS, "cold" drops the data from the page cache first, one call per file,
+    as part of the time, and "augmented" makes items of training.
     """
     home = new_folder()
     made = draw_tracklets(home, tracklets, LONGEST, SIZE)

@@ -1,7 +1,6 @@
 """The plugin beside a reference, case by case: what is measured, and the tables that result."""
 
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,6 @@ class Case:
         against: what the reference is, in a word; empty where the plugin is measured alone.
         items: how many of ``unit``, a plural noun, the work handles, for rates; 0 where a rate means nothing.
         scale: number of tracklets, for the growth of time and memory; 0 where nothing grows.
-        reference_bytes: memory that the reference is known to need; where the machine has less, it is not run.
     """
 
     name: str
@@ -35,7 +33,6 @@ class Case:
     items: int = 0
     unit: str = ""
     scale: int = 0
-    reference_bytes: int = 0
 
 
 def read_size(text: str, form: str, parts: int = 2) -> list[int]:
@@ -54,8 +51,7 @@ def run(cases: Iterable[Case], repeats: int) -> Iterator[dict[str, Any]]:
     """Measures each case when it is asked for; RuntimeError: a measured process failed."""
     for case in cases:
         work = partial(case.prepare, *case.arguments)
-        fits = case.reference_bytes < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-        reference = measure(partial(work, plainly=True), repeats) if case.against and fits else None
+        reference = measure(partial(work, plainly=True), repeats) if case.against else None
         yield record(case, reference, measure(work, repeats))
 
 
@@ -92,7 +88,7 @@ def _cells(line: Mapping[str, Any], ours: Mapping[str, Any], its: Mapping[str, A
 
 
 def growth(records: Sequence[Mapping[str, Any]]) -> str:
-    """How the plugin's time and memory grow with the number of tracklets, from the first size to the last.
+    """How the plugin's time grows with the number of tracklets, from the first size to the last.
 
     The exponent is the slope in logarithms: 1 is linear, 2 quadratic. Empty where no case has two sizes.
     """
@@ -101,18 +97,14 @@ def growth(records: Sequence[Mapping[str, Any]]) -> str:
         lines = [line for line in records if line["case"] == name]
         scales = [line["scale"] for line in lines]
         if scales[0] != scales[-1]:
-            exponents = [_exponent(lines[0], lines[-1], field) for field in ("seconds", "added_mib")]
-            rows.append([name, ", ".join(map(str, scales)), *exponents])
-    headers = ["case", "tracklets", "exponent of time", "exponent of added memory"]
-    return tabulate(rows, headers, disable_numparse=True) if rows else ""
-
-
-def _exponent(first: Mapping[str, Any], last: Mapping[str, Any], field: str) -> str:
-    before, after = first["plugin"][field], last["plugin"][field]
-    return f"{math.log(after / before) / math.log(last['scale'] / first['scale']):.2f}" if before and after else "-"
+            times = lines[-1]["plugin"]["seconds"] / lines[0]["plugin"]["seconds"]
+            exponent = math.log(times) / math.log(scales[-1] / scales[0])
+            rows.append([name, ", ".join(map(str, scales)), f"{exponent:.2f}"])
+    return tabulate(rows, ["case", "tracklets", "exponent of time"], disable_numparse=True) if rows else ""
 
 
 def _memory(measurement: Mapping[str, Any]) -> str:
-    added = "" if measurement["added_mib"] is None else f" (+{measurement['added_mib']:.0f})"
+    if measurement["added_mib"] < 1:
+        return ""
     on_device = f", {measurement['device_mib']:.0f} on the GPU" if measurement["device_mib"] else ""
-    return f"{measurement['peak_mib']:.0f}{added}{on_device}"
+    return f"{measurement['peak_mib']:.0f} (+{measurement['added_mib']:.0f}){on_device}"
