@@ -69,7 +69,7 @@ datasets/tables/info: | $(INSTALLED)
 
 benchmark: $(INSTALLED)  ## time and memory beside references, at sizes that fit this machine: logs/benchmark.jsonl
 	mkdir -p logs
-	$(RUN) tools/benchmark.py startup data pack step refresh inference ranking rerank memory --json logs/benchmark.jsonl
+	$(RUN) tools/benchmark.py startup data pack step refresh inference ranking rerank --json logs/benchmark.jsonl
 
 # A process of tests a core, up to four, since each holds up to 4 GB; a file's tests share what it has prepared.
 # In the order of their folders: by number of tests, the few that run real commands, and take longest, would come last.
