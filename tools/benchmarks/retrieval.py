@@ -74,9 +74,9 @@ def rank(queries: int, gallery: int, against: str, given: str, folder: str, plai
 def _host_metrics(folder: str) -> Callable[..., Any]:
     """fast-reid's metrics with its compiled extension where it can be built, else in Python."""
     if COMPILED:
-        import pyximport
-
-        pyximport.install(pyimport=False, build_dir=folder, setup_args={"include_dirs": np.get_include()})
+        # Part of Cython; compiles what is imported from now on.
+        compiler = importlib.import_module("pyximport")
+        compiler.install(pyimport=False, build_dir=folder, setup_args={"include_dirs": np.get_include()})
         built = importlib.import_module("fastreid.evaluation.rank_cylib.rank_cy")
         return lambda *given: built.evaluate_cy(*given, 50)
     return lambda *given: fastreid.evaluation.rank.evaluate_rank(*given, use_cython=False)
