@@ -120,7 +120,9 @@ def test_two_ranks_train_as_one_process(given, tmp_path):
 
 def test_compressed_gradients_are_those_of_one_process_to_the_digits_of_bfloat16(tmp_path):
     alone, ranks = alone_and_on_ranks(tmp_path, compressed=True)
-    for expected, actual in zip(alone["gradients"][0].values(), ranks[0]["gradients"][0].values(), strict=True):
-        if expected is not None:
-            # Eight bits of every summand, of which some are several times larger than their mean.
-            assert_close(actual, expected, rtol=0, atol=2**-4 * float(expected.abs().max()) + 1e-12)
+    used = [name for name, value in alone["gradients"][0].items() if value is not None]
+    expected, actual = (
+        torch.cat([held["gradients"][0][name].flatten() for name in used]) for held in (alone, ranks[0])
+    )
+    # Every summand is rounded to eight bits, and some cancel each other.
+    assert 0 < (actual - expected).norm() < 2**-6 * expected.norm()
