@@ -78,8 +78,6 @@ def _measure(args: argparse.Namespace) -> int:
     print(table(records))
     if args.growth:
         print("\n" + growth(records))
-    if args.json:
-        print(f"\nWritten to {args.json}")
     # Last, for programs that read on from the first brace.
     print("\n" + lines, end="")
     return 0

@@ -36,11 +36,7 @@ class Case:
 
 
 def read_size(text: str, form: str, parts: int = 2) -> list[int]:
-    """ "4584x5099" -> [4584, 5099]: as many numbers of at least 1 as there are parts.
-
-    Raises:
-        ValueError: it is something else; the message says that ``form`` is expected.
-    """
+    """ "4584x5099" -> [4584, 5099]: so many numbers of at least 1. ValueError: it is not of the form."""
     words = text.split("x")
     if len(words) != parts or not all(word.isdecimal() and int(word) > 0 for word in words):
         raise ValueError(f'"{text}" is no size: write {form}')
@@ -63,10 +59,7 @@ def record(case: Case, reference: Measurement | None, plugin: Measurement) -> di
 
 
 def table(records: Iterable[Mapping[str, Any]]) -> str:
-    """The records as a table for people: seconds, rates, and MiB of the whole process and (added by the work).
-
-    A column that is empty for every record is left out.
-    """
+    """The records as a table: seconds, rates, MiB of the process and (added by the work); no column without values."""
     rows = [_cells(line, line["plugin"], line["reference"]) for line in records]
     columns = [name for name in rows[0] if any(row[name] for row in rows)] if rows else []
     return tabulate([[row[name] or "-" for name in columns] for row in rows], columns, disable_numparse=True)
@@ -88,10 +81,7 @@ def _cells(line: Mapping[str, Any], ours: Mapping[str, Any], its: Mapping[str, A
 
 
 def growth(records: Sequence[Mapping[str, Any]]) -> str:
-    """How the plugin's time grows with the number of tracklets, from the first size to the last.
-
-    The exponent is the slope in logarithms: 1 is linear, 2 quadratic. Empty where no case has two sizes.
-    """
+    """How time grows with the number of tracklets: 1 is linear, 2 quadratic; empty where no case has two sizes."""
     rows = []
     for name in dict.fromkeys(line["case"] for line in records):
         lines = [line for line in records if line["case"] == name]
