@@ -68,13 +68,13 @@ def draw_ranks(args: argparse.Namespace, output: Path) -> None:
 
 
 def draw_embedding(args: argparse.Namespace, output: Path) -> None:
-    """The map of both modalities, and the histograms of distances."""
+    """The map of both modalities, and the histograms of similarities."""
     from xreid_plugin.evaluation.features import load_features
-    from xreid_plugin.visualization.embedding import distance_panels, map_panels, pair_counts
+    from xreid_plugin.visualization.embedding import map_panels, pair_counts, similarity_panels
     from xreid_plugin.visualization.panels import write_sheet
 
     data = load_features(args.features)
-    write_sheet([*map_panels(data, args.seed), *distance_panels(pair_counts(data))], output)
+    write_sheet([*map_panels(data, args.seed), *similarity_panels(pair_counts(data))], output)
 
 
 def draw_attention(args: argparse.Namespace, output: Path) -> None:

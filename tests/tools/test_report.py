@@ -38,7 +38,7 @@ def test_a_run_without_checkpoint_and_dataset_has_a_page(main, small_run, tmp_pa
     run = copied(small_run, tmp_path / "bare", "*.npz", "*.pth", "last_checkpoint", "checkpoints.txt", "log.txt")
     assert main([str(run), *SMALL]) == 0
     features, attention, written = capsys.readouterr().out.splitlines()
-    assert features.startswith("left out: Map, distances and rank lists: No checkpoint")
+    assert features.startswith("left out: Map, similarities and rank lists: No checkpoint")
     assert attention.startswith("left out: Attention: No checkpoint")
     assert written == f"Written to {run}/report.html"
     assert headings(run / "report.html") == ["results", "training", "missing", "configuration"]

@@ -55,9 +55,9 @@ def test_every_pair_counts_once(monkeypatch, same_camera):
         same = data.pids[one] == data.pids[two]
         if not (same and data.camids[one] == data.camids[two] and same_camera == "exclude"):
             kind = int(data.modalities[one] != data.modalities[two]), int(same)
-            expected[kind].append(1 - units[one] @ units[two])
+            expected[kind].append(units[one] @ units[two])
     counts = pair_counts(data)
-    for kind, distances in expected.items():
-        # A distance at an edge may round to either side.
-        assert np.abs(counts[kind].cumsum() - np.histogram(distances, EDGES)[0].cumsum()).max() <= 1
-        assert counts[kind].sum() == len(distances)
+    for kind, similarities in expected.items():
+        # A similarity at an edge may round to either side.
+        assert np.abs(counts[kind].cumsum() - np.histogram(similarities, EDGES)[0].cumsum()).max() <= 1
+        assert counts[kind].sum() == len(similarities)

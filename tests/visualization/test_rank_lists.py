@@ -48,7 +48,9 @@ def test_lists_are_those_of_a_plain_loop(same_camera):
             expected, first, precision = plain(data, direction, ranked.query)
             assert ranked.found.tolist() == [tracklet for _, tracklet, _ in expected[:5]]
             assert ranked.right.tolist() == [right for _, _, right in expected[:5]]
-            assert ranked.distances.tolist() == pytest.approx([distance for distance, _, _ in expected[:5]], abs=1e-5)
+            assert ranked.similarities.tolist() == pytest.approx(
+                [1 - distance for distance, *_ in expected[:5]], abs=1e-5
+            )
             assert (ranked.first_match, ranked.average_precision) == (first, pytest.approx(precision))
 
 

@@ -1,4 +1,4 @@
-"""Where test tracklets lie: a map of both modalities, the gap between them as a number, and distances of pairs."""
+"""Where test tracklets lie: a map of both modalities, the gap between them as a number, and similarities of pairs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from xreid_plugin.evaluation.protocol import RankingProtocol
 from xreid_plugin.visualization.panels import Panel, Theme, legend_below
 
 MOST_POINTS = 3000
-EDGES = np.linspace(0, 2, 101)  # of the bins of distances
+EDGES = np.linspace(-1, 1, 101)  # of the bins of similarities
 _PERPLEXITY = 30.0
 _SHOWN_IDENTITIES = 7
 _MARKERS = {Modality.INFRARED: "o", Modality.VISIBLE: "^"}
@@ -118,7 +118,7 @@ def _units(data: TrackletFeatures) -> NDArray[np.float32]:
 
 
 def pair_counts(data: TrackletFeatures) -> NDArray[np.int64]:
-    """Counts every pair of test tracklets once, by its cosine distance, from 0 to 2.
+    """Counts every pair of test tracklets once, by its similarity, the cosine, from -1 to 1.
 
     Pairs of one person by one camera are left out where the features' protocol hides them from a ranking.
 
@@ -129,12 +129,12 @@ def pair_counts(data: TrackletFeatures) -> NDArray[np.int64]:
     hide = RankingProtocol.from_json(data.protocol).same_camera == "exclude"
     counts = np.zeros((2, 2, len(EDGES) - 1), np.int64)
     for ours in np.split(everyone, everyone[:: chunk_rows(len(units))][1:]):
-        distances = np.clip(1 - units[ours] @ units.T, 0, 2)
+        similarities = np.clip(units[ours] @ units.T, -1, 1)
         same, across = data.pids[ours, None] == data.pids, data.modalities[ours, None] != data.modalities
         hidden = hide & same & (data.camids[ours, None] == data.camids)
         seen = (everyone > ours[:, None]) & ~hidden
         for crosses, alike in np.ndindex(2, 2):
-            wanted = distances[seen & (across == crosses) & (same == alike)]
+            wanted = similarities[seen & (across == crosses) & (same == alike)]
             counts[crosses, alike] += np.histogram(wanted, EDGES)[0]
     return counts
 
@@ -144,21 +144,21 @@ def overlap(different: NDArray[np.int64], same: NDArray[np.int64]) -> float:
     return float(np.minimum(_shares(different), _shares(same)).sum())
 
 
-def distance_panels(counts: NDArray[np.int64]) -> list[Panel]:
+def similarity_panels(counts: NDArray[np.int64]) -> list[Panel]:
     """One panel within a modality and one across, with the same bins and axes, from :func:`pair_counts`."""
     fewest = counts.sum(2).min()
     # Where pairs of one kind are few, most bins would hold none or one.
     joined = 5 if fewest < 500 else 2 if fewest < 5000 else 1
     counts, edges = counts.reshape(2, 2, -1, joined).sum(3), EDGES[::joined]
     filled = np.flatnonzero(counts.sum((0, 1)))
-    low, high = (edges[filled[0]], edges[filled[-1] + 1]) if len(filled) else (0, 2)
+    low, high = (edges[filled[0]], edges[filled[-1] + 1]) if len(filled) else (-1, 1)
     highest = max(float(_shares(kind).max()) for kind in counts.reshape(4, -1)) or 1
     limits = {"xlim": (low - 0.02, high + 0.02), "ylim": (0, 1.05 * highest)}
-    titles = ("Distances within a modality", "Distances across modalities")
-    return [_distance_panel(title, kinds, edges, limits) for title, kinds in zip(titles, counts, strict=True)]
+    titles = ("Similarities within a modality", "Similarities across modalities")
+    return [_similarity_panel(title, kinds, edges, limits) for title, kinds in zip(titles, counts, strict=True)]
 
 
-def _distance_panel(
+def _similarity_panel(
     title: str, kinds: NDArray[np.int64], edges: NDArray[np.float64], limits: Mapping[str, tuple[float, float]]
 ) -> Panel:
     different, same = kinds
@@ -169,13 +169,13 @@ def _distance_panel(
         axes = figure.subplots()
         axes.stairs(_shares(same), edges, label=labels[0], fill=True, alpha=0.55, color=theme.series[0], linewidth=0)
         axes.stairs(_shares(different), edges, label=labels[1], edgecolor=theme.series[1], linewidth=1.8)
-        axes.set(**limits, xlabel=f"cosine distance; the two {shared}", ylabel="share of the pairs")
+        axes.set(**limits, xlabel=f"similarity (cosine); the two {shared}", ylabel="share of the pairs")
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
         axes.grid(axis="y")
         legend_below(figure, axes)
 
-    return Panel(title, f"Histograms of cosine distances of {' and '.join(labels)}; they {shared}.", draw)
+    return Panel(title, f"Histograms of similarities of {' and '.join(labels)}; they {shared}.", draw)
 
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:

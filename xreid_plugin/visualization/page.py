@@ -17,7 +17,7 @@ from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.user_errors import USER_ERRORS, message_of
 from xreid_plugin.visualization.attention import attention_of_people
 from xreid_plugin.visualization.curves import cmc_panels, training_panels
-from xreid_plugin.visualization.embedding import distance_panels, map_panels, pair_counts
+from xreid_plugin.visualization.embedding import map_panels, pair_counts, similarity_panels
 from xreid_plugin.visualization.panels import DARK, LIGHT, Panel, render
 from xreid_plugin.visualization.rank_lists import MARKS, TITLES, frames_of, heading, rank_lists, tracklet_in_words
 from xreid_plugin.visualization.run_folder import RunFolder, ends_of, run_features
@@ -53,12 +53,14 @@ def page_content(
 
     ends = ends_of(run.evaluations)
     curves = [*training_panels(run.history, run.evaluations), *cmc_panels(ends)]
-    found = attempt("Map, distances and rank lists", lambda: [run_features(run, features, make_features, tell)])
+    found = attempt("Map, similarities and rank lists", lambda: [run_features(run, features, make_features, tell)])
     return {
         "run": run,
         "ends": ends,
         "training": _pictures(curves),
-        "embedding": attempt("Map and distances", lambda: [picture for f in found for picture in _embedding(f, seed)]),
+        "embedding": attempt(
+            "Map and similarities", lambda: [picture for f in found for picture in _embedding(f, seed)]
+        ),
         "ranks": attempt(
             "Rank lists", lambda: [lists for f in found for lists in _ranks(run, f, queries, depth, seed)]
         ),
@@ -104,7 +106,7 @@ def data_uri(content: bytes, mime: str) -> str:
 
 
 def _embedding(data: TrackletFeatures, seed: int) -> list[dict[str, str]]:
-    return _pictures([*map_panels(data, seed), *distance_panels(pair_counts(data))])
+    return _pictures([*map_panels(data, seed), *similarity_panels(pair_counts(data))])
 
 
 def _ranks(run: RunFolder, data: TrackletFeatures, queries: int, depth: int, seed: int) -> list[dict[str, Any]]:
@@ -119,8 +121,8 @@ def _ranks(run: RunFolder, data: TrackletFeatures, queries: int, depth: int, see
     for direction, found in rank_lists(data, queries, depth, seed=seed).items():
         lists = []
         for ranked in found:
-            results = zip(ranked.found.tolist(), ranked.right, ranked.distances, strict=True)
-            thumbs = [thumb(row, right=bool(right), distance=distance) for row, right, distance in results]
+            results = zip(ranked.found.tolist(), ranked.right, ranked.similarities, strict=True)
+            thumbs = [thumb(row, right=bool(right), similarity=similarity) for row, right, similarity in results]
             lists.append({"heading": heading(ranked, data), "query": thumb(ranked.query), "found": thumbs})
         directions.append({"title": TITLES[direction], "lists": lists})
     return directions

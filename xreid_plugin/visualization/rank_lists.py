@@ -37,7 +37,7 @@ class RankList(NamedTuple):
         query: row of the features.
         found: (n,) int64, rows of the features, the nearest first.
         right: (n,) bool, whether they are of the query's identity.
-        distances: (n,) float32, cosine distances, 0..2.
+        similarities: (n,) float32, cosines, -1..1.
         first_match: the best place of a right one in the whole ranking, from 1; it may lie below those shown.
         average_precision: of the whole ranking, 0..1.
     """
@@ -45,7 +45,7 @@ class RankList(NamedTuple):
     query: int
     found: NDArray[np.int64]
     right: NDArray[np.bool_]
-    distances: NDArray[np.float32]
+    similarities: NDArray[np.float32]
     first_match: int
     average_precision: float
 
@@ -97,13 +97,13 @@ def _choose(precision: NDArray[np.float64], count: int, pick: Pick, seed: int) -
 def _nearest(
     data: TrackletFeatures, query: int, gallery: Any, distances: Any, depth: int, protocol: RankingProtocol
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32], int]:
-    """The tracklets found, which are right, their distances, and the place of the first right one of all."""
+    """The tracklets found, which are right, their similarities, and the place of the first right one of all."""
     same = data.pids[gallery] == data.pids[query]
     hidden = (protocol.same_camera == "exclude") & same & (data.camids[gallery] == data.camids[query])
     order = np.argsort(distances, kind="stable")
     order = order[~hidden[order]]
     shown = order[:depth]
-    return gallery[shown], same[shown], distances[shown], int(same[order].argmax()) + 1
+    return gallery[shown], same[shown], 1 - distances[shown], int(same[order].argmax()) + 1
 
 
 def frames_of(cfg: Any, data: TrackletFeatures) -> Frames:
@@ -158,15 +158,15 @@ def strips_panel(
         axes = figure.subplots()
         for right, left in ((True, 0.0), (False, 2.15)):
             axes.text(left, _KEY / 2, MEANINGS[right], fontsize=9, color=theme.right if right else theme.wrong)
-        axes.text(4.45, _KEY / 2, "below a frame: place and cosine distance", fontsize=9)
+        axes.text(4.45, _KEY / 2, "below a frame: place and similarity (cosine)", fontsize=9)
         for number, ranked in enumerate(lists):
             top = _KEY + number * pitch + _HEADING
             axes.text(0, top - 0.14, heading(ranked, data), fontsize=10, fontweight="bold")
             _draw_picture(axes, 0, top, pictures[ranked.query], theme.ink, "query")
-            results = zip(ranked.found.tolist(), ranked.right, ranked.distances, strict=True)
-            for place, (row, right, distance) in enumerate(results, 1):
+            results = zip(ranked.found.tolist(), ranked.right, ranked.similarities, strict=True)
+            for place, (row, right, similarity) in enumerate(results, 1):
                 left, colour = _QUERY_GAP - _GAP + place * (1 + _GAP), theme.right if right else theme.wrong
-                caption = f"{place}.  {distance:.2f}"
+                caption = f"{place}.  {similarity:.2f}"
                 _draw_picture(axes, left, top, pictures[row], colour, caption, "-" if right else "--")
                 _draw_mark(axes, left, top, right, theme)
         axes.set(xlim=(-0.1, width / _FRAME_INCHES), ylim=(height, 0), aspect="equal", anchor="N")
