@@ -89,6 +89,8 @@ def query(args: argparse.Namespace) -> str:
     among = gallery.select(_selection(args))
     searched = len(gallery) if among is None else len(among)
     queries, records = _queries(args, gallery.manifest)
+    if not records:
+        raise ValueError("There is no tracklet to search for.")
     answers = answer(
         gallery, queries, records, top=args.top, among=among, exact=args.exact, assign=args.assign, below=args.all
     )
@@ -233,7 +235,8 @@ def _queries(args: argparse.Namespace, manifest: Manifest) -> Batch:
         return of_features(data, args.features, None if args.row is None else [args.row])
     predictor = _predictor_of(manifest, args)
     parts = list(embedded(predictor, of_options(args, predictor, _tell), None, _tell))
-    return np.concatenate([rows for rows, _ in parts]), [record for _, records in parts for record in records]
+    none = np.empty((0, manifest.dimensions), np.float32)
+    return np.concatenate([none, *(rows for rows, _ in parts)]), [record for _, records in parts for record in records]
 
 
 def _predictor_of(manifest: Manifest, args: argparse.Namespace) -> TrackletPredictor:

@@ -73,9 +73,9 @@ class Strips:
             del self._frames[number]
 
     def of(self, number: int) -> bytes:
-        """The strip of a tracklet."""
-        if number in self._done:
-            return self._done[number]
+        """The strip of a tracklet; b"" of one that ended before the first frame of its strip."""
+        if number in self._done or not self._frames[number]:
+            return self._done.get(number, b"")
         content = io.BytesIO()
         Image.fromarray(np.concatenate(self._frames[number], axis=1)).save(content, "JPEG", quality=82)
         return content.getvalue()

@@ -11,8 +11,8 @@ from xreid_plugin.evaluation.results import (
 PROTOCOL = {"dataset": "HITSZVCM", "frames": "even", "same_camera": "exclude", "substituted_frames": 0}
 
 
-def results(weights="ab", **protocol):
-    return Results({"I2V/mAP": 50.0}, {**PROTOCOL, **protocol}, {"I2V": [25.0, 50.0]}, {"weights": weights})
+def results(model="ab", **protocol):
+    return Results({"I2V/mAP": 50.0}, {**PROTOCOL, **protocol}, {"I2V": [25.0, 50.0]}, {"fingerprint": model})
 
 
 def test_written_results_are_read_back(tmp_path):

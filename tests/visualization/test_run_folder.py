@@ -61,7 +61,7 @@ def test_the_scalars_of_a_run(tmp_path):
 
 def evaluated(folder, label, number, dataset="", checkpoint="", **protocol):
     metrics = {"I2V/mAP": float(number), "I2V-reranked/mAP": 5.0}
-    model = {"weights": str(number), "checkpoint": checkpoint, "time": f"2026-01-0{number + 1}"}
+    model = {"fingerprint": str(number), "checkpoint": checkpoint, "time": f"2026-01-0{number + 1}"}
     protocol = {"frames": "even", "same_camera": "exclude", "frames_per_clip": 2, "size": [8, 4], **protocol}
     write_results(folder, label, dataset, Results(metrics, protocol, {"I2V": [number, 50.0]}, model))
 
@@ -93,7 +93,10 @@ def test_metrics_stand_side_by_side_under_one_protocol_and_of_one_run_alone(run,
     assert all("dense frames" in table.title for table in tables[1:])
     assert "other models" in tables[3].title
     # The last row of the run is still its own.
-    assert ends_of(RunFolder.read(run, []).evaluations)[""][1].label == "epoch 2"
+    found = RunFolder.read(run, []).evaluations
+    assert ends_of(found)[""][1].label == "epoch 2"
+    # Also where training made none, since other models' metrics are not the run's.
+    assert ends_of([one for one in found if one.epoch is None])[""][1].metrics["I2V/mAP"] == 2.0
 
 
 def test_features_are_of_the_checkpoint_that_is_shown(run):

@@ -216,4 +216,4 @@ def _is_cut_off(content: bytes | memoryview) -> bool:
     if content[: len(_JPEG)] == _JPEG:
         # No code within a scan looks like either marker, while a preview in the headers has both.
         return content[-2:] != _JPEG_END and bytes(content).rfind(_JPEG_END) <= bytes(content).rfind(_JPEG_SCAN)
-    return content[: len(_PNG)] == _PNG and content[-8:] != _PNG_END and _PNG_END not in bytes(content)
+    return content[-8:] != _PNG_END and _PNG_END not in bytes(content)

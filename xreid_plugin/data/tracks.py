@@ -74,20 +74,20 @@ def read_tracks(video: Path, file: Path, wanted: Sequence[str] = ()) -> VideoTra
     names = np.array(ids)
     frames, (x1, y1, x2, y2) = boxes[:, 0], boxes[:, 1:].T
     shown = (x1 < x2) & (y1 < y2) & (np.floor(x1) < width) & (np.floor(y1) < height) & (x2 > 0) & (y2 > 0)
-    # The later of two lines of one track in one frame goes.
-    order = np.lexsort((frames, names))
-    again = np.zeros(len(ids), bool)
-    again[order[1:]] = (names[order[1:]] == names[order[:-1]]) & (frames[order[1:]] == frames[order[:-1]])
     left = np.isin(names, wanted) if wanted else np.ones(len(ids), bool)
     for bad, why in [
         (~counts, "marked with 0 in column 7"),
         ((frames < 0) | (frames >= length), f"in frames outside of the video, which has {length:,.0f}"),
         (~shown, f"outside of the picture of {width}x{height} pixels, or without an area"),
-        (again, "in a frame where their track has one already"),
     ]:
         notes += _note(names[left & bad], f"boxes {why} were left out")
         left &= ~bad
-    kept = order[left[order]]
+    order = np.lexsort((frames, names))
+    order = order[left[order]]
+    # The later of two lines of one track in one frame goes.
+    again = (names[order[1:]] == names[order[:-1]]) & (frames[order[1:]] == frames[order[:-1]])
+    notes += _note(names[order[1:]][again], "boxes in a frame where their track has one already were left out")
+    kept = np.delete(order, 1 + np.flatnonzero(again))
     if not len(kept):
         raise ValueError(f"{file}: no box is left. {' '.join(notes)}")
     begins = np.flatnonzero(names[kept][1:] != names[kept][:-1]) + 1

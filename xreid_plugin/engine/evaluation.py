@@ -91,6 +91,7 @@ def evaluate_test_sets(
             protocol = evaluator.protocol
             facts = {
                 "weights": evaluator.weights,
+                "fingerprint": evaluator.model,
                 "checkpoint": _within(Path(cfg.OUTPUT_DIR), checkpoint) if checkpoint else "",
                 "seed": cfg.SEED,
                 "version": __version__,
@@ -135,7 +136,7 @@ def as_the_model_knows_them(cfg: Any, name: str, tracklets: Sequence[Tracklet]) 
         return tracklets
     of_others = name not in cfg.DATASETS.NAMES
     found, known = {tracklet.camid for tracklet in tracklets}, set(cfg.MODEL.BACKBONE.CAMERAS)
-    # Before a configuration is completed it knows no cameras; the model itself then refuses them.
+    # Before a configuration is completed it knows no cameras.
     unseen = found if of_others else found - known if known else set()
     if unseen and cfg.MODEL.BACKBONE.UNSEEN_CAMERA == "error":
         raise ValueError(

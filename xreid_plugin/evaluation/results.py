@@ -24,8 +24,9 @@ class Results(NamedTuple):
         metrics: in percent, by names such as "I2V/mAP".
         protocol: under which they were found, the dataset among it.
         curves: by direction, the CMC in percent at ranks 1, 2, ...
-        model: "weights", their SHA-256; "checkpoint", the file that they are from, "" in a training; "seed"; "version"
-            of the plugin; "time" of the evaluation.
+        model: "weights", their SHA-256; "fingerprint", as saved features and galleries have it, of these and the
+            model's settings; "checkpoint", the file of the weights, "" in a training; "seed"; "version" of the plugin;
+            "time" of the evaluation.
     """
 
     metrics: Mapping[str, float]
@@ -54,7 +55,7 @@ def write_results(folder: Path, label: str, dataset: str, results: Results) -> P
     """
     parts = ["results", *([dataset] if dataset else []), label.replace(" ", "_")]
     if label == ALONE:
-        facts = json.dumps([results.model["weights"], results.settings], sort_keys=True)
+        facts = json.dumps([results.model["fingerprint"], results.settings], sort_keys=True)
         parts += [results.protocol["frames"], hashlib.sha256(facts.encode()).hexdigest()[:8]]
     path = folder / f"{'_'.join(parts)}.json"
     text = json.dumps(results._asdict(), indent=2)

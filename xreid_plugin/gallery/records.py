@@ -56,7 +56,9 @@ class Record(NamedTuple):
             return datetime.fromtimestamp(self.time, UTC).isoformat(timespec="seconds")
         if self.begins is None or self.ends is None:
             return ""
-        return "-".join(f"{int(s // 60)}:{s % 60:04.1f}" for s in (self.begins, self.ends))
+        # Rounded first, or 59.96 seconds would be 0:60.0.
+        tenths = (round(10 * seconds) for seconds in (self.begins, self.ends))
+        return "-".join(f"{t // 600}:{t % 600 / 10:04.1f}" for t in tenths)
 
 
 @dataclass(frozen=True)

@@ -189,8 +189,9 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
 
 
 def ends_of(evaluations: Sequence[Evaluation]) -> dict[str, tuple[Evaluation, Evaluation]]:
-    """By test set, the last evaluation that training itself made, or else of any, and the first of its protocol."""
-    trained = [evaluation for evaluation in evaluations if evaluation.epoch is not None] or evaluations
+    """By test set, the last evaluation that training itself made, or else of its models, and the first alike."""
+    own = [evaluation for evaluation in evaluations if evaluation.is_of_the_run]
+    trained = [evaluation for evaluation in own if evaluation.epoch is not None] or own
     last = {evaluation.dataset: evaluation for evaluation in trained}
     first = {
         evaluation.dataset: evaluation
