@@ -11,7 +11,7 @@ Shapes: Q queries, F dimensions, k neighbours, n rows; queries and rows are floa
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -22,7 +22,6 @@ from xreid_plugin.faiss_library import import_faiss
 from xreid_plugin.files import replace_atomically
 
 IndexKind: TypeAlias = Literal["exact", "ivf", "hnsw", "auto"]
-INDEX_KINDS: tuple[str, ...] = get_args(IndexKind)
 # How many cosines are held at a time: 64 MB of them.
 BLOCK = 1 << 24
 # From this many rows on, "auto" takes an inverted file. Exact search of so many, of the paper's 2,816 dimensions, takes

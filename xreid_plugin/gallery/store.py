@@ -150,8 +150,11 @@ def create(folder: Path, manifest: Manifest, wait: float = 0.0) -> None:
         if is_new:
             for statement in _SCHEMA:
                 database.execute(statement)
-        elif _read(database).rows:
+        elif (before := _read(database)).rows:
             raise ValueError(f"{folder} is a gallery already: add to it, or build in another folder.")
+        else:
+            # Whoever has opened it before all was removed must not take the new records for those.
+            manifest = replace(manifest, generation=before.generation)
         (folder / manifest.files[1]).touch()
         _write(database, manifest)
 
