@@ -24,8 +24,9 @@ class StepMemory(NamedTuple):
     """Bytes that a step of training holds at its peak, at the end of the forward pass.
 
     Attributes:
-        weights: with their gradients, Adam's two moments, and under autocast their copies in half precision.
-        kept: what the forward pass keeps for the backward pass, the batch among it.
+        weights: with their gradients and Adam's two moments.
+        kept: what the forward pass keeps for the backward pass; the batch, and under autocast the copies of the weights
+            in half precision, are among it.
     """
 
     weights: int
@@ -66,7 +67,6 @@ def step_memory(cfg: Any, clips: int) -> StepMemory:
             assert losses
         learnt = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
         weights = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers())) + 3 * learnt
-        # Autograd keeps the copies of the weights in half precision, so they are among what is kept.
         return StepMemory(weights, sum(tensor.untyped_storage().nbytes() for tensor in kept.values()))
 
 

@@ -63,7 +63,7 @@ def deferred(*names: str) -> Iterator[None]:
     """While this lasts, importing one of these modules gives a stand-in, unless it has been imported already.
 
     Args:
-        **names: dotted names of modules; a package comes before those of its modules that are named too.
+        *names: dotted names of modules; a package comes before those of its modules that are named too.
     """
     stand_ins: dict[str, DeferredModule] = {}
     for name in names:
