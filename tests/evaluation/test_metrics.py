@@ -122,6 +122,8 @@ def test_features_give_the_metrics_of_their_distances_in_chunks(device, kind, mo
     sides = [kind(part).to(device) if kind is torch.from_numpy else part for part in (queries, gallery)]
     assert_same(rank_metrics_from_features(*sides, *labels), expected)
     monkeypatch.setattr(metrics, "CHUNK_ENTRIES", 7 * 90)
+    # Less than a row.
+    monkeypatch.setattr(metrics, "COMPARED_ENTRIES", 80)
     assert_same(rank_metrics_from_features(*sides, *labels), expected)
     assert_same(rank_metrics(1 - cosine, *labels), expected)
 

@@ -276,7 +276,7 @@ def _counts(block: NDArray[Any], values: NDArray[Any]) -> tuple[torch.Tensor, to
             # Mostly each equals itself alone, which is counted faster over all rows.
             counts[1, rows, place] = 1 if np.count_nonzero(equal) == len(rows) else _trues(equal)
 
-    parts = np.array_split(np.argsort(-lengths), math.ceil(block.size / COMPARED_ENTRIES))
+    parts = np.array_split(np.argsort(-lengths), min(len(block), math.ceil(block.size / COMPARED_ENTRIES)))
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(compare, parts))
     smaller, equal = map(torch.from_numpy, counts)
