@@ -21,7 +21,7 @@ _GPU = "cuda"
 
 
 class StepMemory(NamedTuple):
-    """Bytes that a step of training holds at its peak, at the end of the forward pass.
+    """Bytes that a step of training holds at the end of the forward pass, its peak unless blocks are checkpointed.
 
     Attributes:
         weights: with their gradients and Adam's two moments.
@@ -34,7 +34,9 @@ class StepMemory(NamedTuple):
 
 
 def step_memory(cfg: Any, clips: int) -> StepMemory:
-    """Estimates a step on one GPU; kernels' own buffers and the allocator's gaps come on top.
+    """Estimates a step on one GPU.
+
+    Kernels' own buffers and the allocator's gaps come on top; with checkpointing also one block, computed anew.
 
     Args:
         cfg: of any model that can be built on torch's meta device, as X-ReID and most baselines can.
