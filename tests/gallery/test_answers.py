@@ -96,3 +96,5 @@ def test_the_best_matching_is_that_of_all_permutations_and_strangers_get_none(ga
     gallery.manifest = replace(free, calibration=replace(CALIBRATION, threshold=0.6))
     found = answer(gallery, both, asking, assign=True)
     assert [[hit.record.number for hit in one.hits] for one in found][1:] == [[4], []]
+    # Another query has what is most similar to it.
+    assert "assigned to it has a similarity of" in search_page(gallery, found, 4, ["one-to-one"])

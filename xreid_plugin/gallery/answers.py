@@ -32,7 +32,7 @@ class Hit(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What is shown of the tracklets near one query, nearest first, and the nearest whether it is shown or not."""
+    """What is shown of the tracklets near one query, nearest first, and the nearest (or assigned), shown or not."""
 
     query: Record
     hits: list[Hit]
