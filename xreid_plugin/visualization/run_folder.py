@@ -15,6 +15,7 @@ from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.evaluation import evaluate_test_set
 from xreid_plugin.engine.record import lines_before
 from xreid_plugin.engine.restore import restore
+from xreid_plugin.evaluation.evaluator import features_path
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.evaluation.results import Results, dataset_title, protocol_line, read_results
 from xreid_plugin.host.configuration import leaves
@@ -236,7 +237,7 @@ def run_features(run: RunFolder, file: Path | None, make: bool, tell: Callable[[
     """
     if file is not None:
         return load_features(file)
-    saved = run.path / Path(run.cfg.TEST.SAVE_FEATURES or "features.npz").name
+    saved = run.path / (features_path(run.cfg, run.cfg.DATASETS.TESTS[0]) or Path("features.npz")).name
     try:
         restored = restore(run.cfg, run.cfg.MODEL.DEVICE)
     except FileNotFoundError:
