@@ -95,9 +95,13 @@ def test_a_file_that_was_cut_off_or_is_no_pack_is_refused_and_does_not_kill_the_
         open_pack(tmp_path / "x.pack")
 
 
-def test_verifying_names_frames_that_have_changed_since(tmp_path):
-    dataset, file = pack_set(tmp_path, SIZE)
+@KINDS
+def test_verifying_names_frames_that_have_changed_since_but_knows_a_copied_file(tmp_path, packed_size):
+    dataset, file = pack_set(tmp_path, packed_size)
     os.utime(dataset.home / BAD, ns=(0, 0))
+    # Of decoded frames the file's content is not known.
+    assert len(verify_pack(file, dataset.home)) == (packed_size is not None)
+    (dataset.home / BAD).write_bytes(b"another")
     [problem] = verify_pack(file, dataset.home)
     assert BAD in problem
 
