@@ -5,6 +5,7 @@ Imports nothing but the standard library: --help and wrong usage need not wait f
 
 import argparse
 import ast
+import importlib.util
 import io
 import os
 import select
@@ -20,6 +21,7 @@ INTERRUPTED = 130
 # As shells count a program that wrote to a pipe that nobody reads any more: 128 and SIGPIPE's number.
 NOBODY_READS = 141
 FAILED = 1
+USAGE_ERROR = 2
 # Threads that wait for others by spinning slow a busy machine down several times; torch reads this when it is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -102,6 +104,12 @@ def run_tool(
         except UsageError as error:
             parser.error(str(error))
         except Exception as error:
+            if _nothing_is_installed(error):
+                print(
+                    f"{name}: {error}. Make the environment by `make install`, then: . .venv/bin/activate",
+                    file=sys.stderr,
+                )
+                return USAGE_ERROR
             return _told(name, error, args.debug)
 
     return ends_well(name, attempt, if_interrupted)
@@ -231,6 +239,11 @@ def _told(name: str, error: Exception, debug: bool) -> int:
         raise error
     status = report_user_error(name, error, debug)
     return FAILED if isinstance(error, ToolFailure) else status
+
+
+def _nothing_is_installed(error: Exception) -> bool:
+    """Whether a Python without the environment runs the tool."""
+    return isinstance(error, ModuleNotFoundError) and importlib.util.find_spec("torch") is None
 
 
 def _nobody_reads() -> bool:

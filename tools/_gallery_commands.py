@@ -88,6 +88,9 @@ def query(args: argparse.Namespace) -> str:
     gallery = Gallery(args.gallery)
     among = gallery.select(_selection(args))
     searched = len(gallery) if among is None else len(among)
+    if not searched and len(gallery):
+        cameras = ", ".join(sorted(map(repr, gallery.known("camera")))) or "without names"
+        raise ValueError(f"No tracklet of {args.gallery} is left to search: its cameras are {cameras}.")
     queries, records = _queries(args, gallery.manifest)
     if not records:
         raise ValueError("There is no tracklet to search for.")

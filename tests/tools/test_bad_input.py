@@ -1,6 +1,8 @@
 """Every tool on what is no input: one message and exit code 2."""
 
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -93,3 +95,12 @@ def test_wrong_usage_is_named_below_the_usage(main, capsys, name, arguments):
     usage, *_, message = capsys.readouterr().err.splitlines()
     assert usage.startswith(f"usage: {name}.py")
     assert arguments[-1].removesuffix("/lines") in message
+
+
+def test_without_the_environment_a_tool_says_how_to_get_it():
+    # -S leaves out the folder of installed packages.
+    command = [sys.executable, "-S", "tools/evaluate_features.py", "x.npz"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "make install" in done.stderr
+    assert "Traceback" not in done.stderr

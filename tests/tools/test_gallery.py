@@ -165,6 +165,9 @@ def test_lists_videos_and_folders_of_folders_are_added_once(main, trained, track
     # Three tracklets for two that may be found, each once.
     assert main("query", folder, "--from", folder, "--only-camera", "hall", "--assign")[1].count("no match") == 1
     assert "Say which" in main("remove", folder)[1]
+    status, told = main("query", folder, "--from", folder, "--only-camera", "gate 5")
+    assert status == 2
+    assert "'gate 4'" in told
     assert "Removed 1 " in main("remove", folder, "--only-camera", "gate 4")[1]
     assert "Removed 1 " in main("remove", folder, "1")[1]
     assert [record.number for record in Gallery(folder).records()] == [2]

@@ -121,7 +121,7 @@ class Gallery:
             return [Record(*database.execute(chosen, (int(row),)).fetchone()) for row in wanted]
 
     def known(self, column: str) -> set[str]:
-        """What there is of "identity" or "digest", without ""."""
+        """What there is of a column, such as "identity", "camera" or "digest", without ""."""
         with self._unchanged() as database:
             found = database.execute(f"SELECT DISTINCT {column} FROM tracklets WHERE {column} != ''").fetchall()
         return {value for (value,) in found}
