@@ -89,8 +89,9 @@ def query(args: argparse.Namespace) -> str:
     among = gallery.select(_selection(args))
     searched = len(gallery) if among is None else len(among)
     if not searched and len(gallery):
-        cameras = ", ".join(sorted(map(repr, gallery.known("camera")))) or "without names"
-        raise ValueError(f"No tracklet of {args.gallery} is left to search: its cameras are {cameras}.")
+        there = {word: ", ".join(sorted(map(repr, gallery.known(word)))) for word in ("camera", "modality")}
+        has = "; ".join(f"{word} {names}" for word, names in there.items() if names)
+        raise ValueError(f"The filters leave no tracklet of {args.gallery}, which has {has or 'no labels'}.")
     queries, records = _queries(args, gallery.manifest)
     if not records:
         raise ValueError("There is no tracklet to search for.")

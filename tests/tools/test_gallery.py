@@ -205,7 +205,7 @@ def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
     assert page.count("data:image/jpeg") == 12
     for told in ("modality visible", "drawn people"):
         assert told in page
-    assert "no match" in main("query", gallery, *asked, "--track", "7", "--only-modality", "infrared")[1]
+    assert "modality 'visible'" in main("query", gallery, *asked, "--track", "7", "--only-modality", "infrared")[1]
     late = main("query", gallery, *asked, "--track", "7", "--after", "2026-03-01T17:45:02")[1]
     assert late.count("visible.avi, track") == 3
 
