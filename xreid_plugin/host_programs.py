@@ -89,7 +89,7 @@ def build_hooks(trainer: DefaultTrainer) -> list[HookBase]:
         hosts: list[HookBase] = _hosts_hooks(trainer)
         return hosts
     from xreid_plugin.engine.hooks import hooks_of_clips
-    from xreid_plugin.engine.trainer import epoch_length
+    from xreid_plugin.engine.setup import epoch_length
 
     trainer.iters_per_epoch = epoch_length(trainer.cfg, trainer.iters_per_epoch)
     trainer.max_iter = trainer.max_epoch * trainer.iters_per_epoch

@@ -156,3 +156,18 @@ def adopt_checkpoint_facts(cfg: CfgNode, checkpoint: Checkpoint) -> None:
     numbers = checkpoint.weights.get("backbone.camera_numbers")
     if numbers is not None:
         cfg.MODEL.BACKBONE.CAMERAS = numbers.tolist()
+
+
+def epoch_length(cfg: CfgNode, host_length: int) -> int:
+    """Iterations of an epoch: SOLVER.ITERS_PER_EPOCH, or the host's count if that is 0.
+
+    Raises:
+        ValueError: the host counts none, as there are fewer tracklets than a batch has clips.
+    """
+    length: int = cfg.SOLVER.ITERS_PER_EPOCH or host_length
+    if length < 1:
+        raise ValueError(
+            "SOLVER.ITERS_PER_EPOCH is 0, for the training set's tracklets // SOLVER.IMS_PER_BATCH, but there are "
+            f"fewer tracklets than the {cfg.SOLVER.IMS_PER_BATCH} clips of a batch; set the iterations, such as 100."
+        )
+    return length

@@ -33,7 +33,7 @@ from xreid_plugin.engine.hooks import (
 from xreid_plugin.engine.inference import autocast
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.record import restore_storage, storage_state
-from xreid_plugin.engine.setup import complete_config
+from xreid_plugin.engine.setup import complete_config, epoch_length
 from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
 from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scaler
 from xreid_plugin.evaluation.results import ALONE, dataset_title, results_table, set_results_aside
@@ -65,7 +65,10 @@ class XReIDTrainer(DefaultTrainer):
         """
         # Not DefaultTrainer's, which makes a step and a checkpointer that would be thrown away.
         TrainerBase.__init__(self)
-        self.cfg = cfg = completed(cfg)
+        self.cfg = cfg = cfg.clone()
+        cfg.defrost()
+        complete_config(cfg)
+        cfg.freeze()
         seed_all_rng(cfg.SEED)
         show_test_sets(cfg)
         loader = self.build_train_loader(cfg)
@@ -331,27 +334,3 @@ class XReIDTrainer(DefaultTrainer):
     def test(cls, cfg: Any, model: nn.Module, label: str = ALONE, checkpoint: Path | None = None) -> dict[str, float]:
         """What the host calls to evaluate: :func:`~xreid_plugin.engine.evaluation.evaluate_test_sets`."""
         return evaluate_test_sets(cfg, model, label, checkpoint)
-
-
-def completed(cfg: Any) -> Any:
-    """A frozen copy with what the training set tells; see :func:`~xreid_plugin.engine.setup.complete_config`."""
-    cfg = cfg.clone()
-    cfg.defrost()
-    complete_config(cfg)
-    cfg.freeze()
-    return cfg
-
-
-def epoch_length(cfg: Any, host_length: int) -> int:
-    """Iterations of an epoch: SOLVER.ITERS_PER_EPOCH, or the host's count if that is 0.
-
-    Raises:
-        ValueError: the host counts none, as there are fewer tracklets than a batch has clips.
-    """
-    length: int = cfg.SOLVER.ITERS_PER_EPOCH or host_length
-    if length < 1:
-        raise ValueError(
-            "SOLVER.ITERS_PER_EPOCH is 0, for the training set's tracklets // SOLVER.IMS_PER_BATCH, but there are "
-            f"fewer tracklets than the {cfg.SOLVER.IMS_PER_BATCH} clips of a batch; set the iterations, such as 100."
-        )
-    return length
