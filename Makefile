@@ -76,7 +76,7 @@ benchmark: $(INSTALLED)  ## time and memory beside references, at sizes that fit
 test: $(INSTALLED)  ## the whole suite
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-quick: $(INSTALLED)  ## the tests that take less than 5 seconds each
+quick: $(INSTALLED)  ## the suite without what takes seconds: about a minute
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(INSTALLED)  ## ruff's lint and format

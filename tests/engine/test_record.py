@@ -56,6 +56,7 @@ def test_a_fresh_run_keeps_the_file_of_the_last_beside_its_own(tmp_path):
     assert [line["iteration"] for line in lines(tmp_path / "metrics.json.previous")] == [0, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
 def test_a_full_disk_adds_no_traceback_for_every_line_of_the_log(tmp_path):
     done = subprocess.run([*FRESH, "-c", FULL_LOG, str(tmp_path)], capture_output=True, text=True, check=False)

@@ -64,6 +64,7 @@ WRITERS = {
 }
 
 
+@pytest.mark.slow
 @torchscript
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_format_gives_the_tower_that_open_clip_saved(tmp_path, name, caplog):

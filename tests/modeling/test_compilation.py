@@ -25,6 +25,7 @@ def forget_what_was_traced():
     torch.compiler.reset()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_every_kind_of_block_is_traced_without_a_break():
     blocks = list(transformer_blocks(make_model()))
@@ -40,6 +41,7 @@ def test_every_kind_of_block_is_traced_without_a_break():
         assert_close(traced(*inputs), block(*inputs))
 
 
+@pytest.mark.slow
 def test_a_compiled_block_learns_the_same():
     plain, compiled = CrossAttentionBlock(8, 2, 2.0), CrossAttentionBlock(8, 2, 2.0)
     compiled.load_state_dict(plain.state_dict())

@@ -13,6 +13,8 @@ from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.host import build_model, compress_gradients, distributed
 
+pytestmark = pytest.mark.slow
+
 # Batches of two ranks, one after the other.
 STEPS = 2
 

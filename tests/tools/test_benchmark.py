@@ -27,6 +27,7 @@ def main(module, load_tool):
     return load_tool("benchmark").main
 
 
+@pytest.mark.slow
 def test_table_and_json_lines(main, tmp_path, capsys):
     target = tmp_path / "lines.jsonl"
     assert main(["startup", "--sizes", "compare.py --help", "--repeats", "2", "--json", str(target)]) == 0

@@ -70,6 +70,7 @@ def test_a_reader_that_leaves_ends_a_tool_quietly():
     os.close(writer)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no file stands for a full disk here")
 def test_an_output_on_a_full_disk_is_a_line():
     with Path("/dev/full").open("w") as full:
