@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from _options import LIST_COLUMNS
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
@@ -26,7 +27,6 @@ from xreid_plugin.gallery.records import Record
 from xreid_plugin.gallery.store import Batch
 from xreid_plugin.predictor import TrackletPredictor
 
-COLUMNS = ("frames", "tracks", "identity", "camera", "modality", "time", "model_camera")
 # Of a strip: frames, and pixels of each at most, height and width.
 STRIP_FRAMES, STRIP_SIZE = 4, (128, 64)
 # Tracklets embedded between two steps of the progress bar.
@@ -203,11 +203,11 @@ def _of_list(path: Path, predictor: TrackletPredictor, tell: Tell) -> Iterator[S
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         names = set(reader.fieldnames or ())
-        if "frames" not in names or not names <= set(COLUMNS):
-            raise ValueError(f"{path}, line 1: expected the columns frames and, if any, {', '.join(COLUMNS[1:])}.")
+        if "frames" not in names or not names <= set(LIST_COLUMNS):
+            raise ValueError(f"{path}, line 1: expected the columns frames and, if any, {', '.join(LIST_COLUMNS[1:])}.")
         for line in reader:
             frames, tracks, identity, camera, modality, time, number = (
-                (line.get(name) or "").strip() for name in COLUMNS
+                (line.get(name) or "").strip() for name in LIST_COLUMNS
             )
             try:
                 if modality not in ("", "infrared", "visible"):

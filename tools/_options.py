@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 
 DATASETS = ("BUPTCampus", "HITSZVCM")
+# Of a list of tracklets, frames or else a video with tracks in each line.
+LIST_COLUMNS = ("frames", "tracks", "identity", "camera", "modality", "time", "model_camera")
 
 
 def add_dataset(add: Any) -> None:

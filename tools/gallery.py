@@ -32,12 +32,11 @@ from pathlib import Path
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import add_debug, run_tool, tool_parser
-from _options import add_imports, positive
+from _options import LIST_COLUMNS, add_imports, positive
 
 DIRECTIONS = ("I2V", "V2I")
 FORMATS = ("npy", "parquet", "duckdb")
 INDEX_KINDS = ("exact", "ivf", "hnsw", "auto")
-LIST_COLUMNS = ("frames", "tracks", "identity", "camera", "modality", "time", "model_camera")
 MODALITIES = ("infrared", "visible")
 
 
