@@ -30,6 +30,10 @@ from xreid_plugin.user_errors import USAGE_ERROR, message_of, report_user_error
 logger = logging.getLogger(__name__)
 
 RUN_FAILED = 1
+_OF_WORKERS = (
+    "Where memory runs out, lower DATALOADER.NUM_WORKERS or INPUT's sizes; 0 reads in the main process. --resume goes on "
+    "from the last checkpoint."
+)
 
 _TRAINS_ON = {
     "MultiStepLR": "A larger SOLVER.MAX_EPOCH trains on.",
@@ -60,13 +64,15 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
         sys.exit(stop.exit_code)
     except FrameError as error:
         _tell(error, arguments, USAGE_ERROR)
+    except ConnectionError as error:
+        # A worker may break its connection before torch hears of its end.
+        _tell(RuntimeError(f"{WORKER_DIED} has been Killed ({error}). {_OF_WORKERS}"), arguments, RUN_FAILED)
     except (FloatingPointError, OSError) as error:
         _tell(error, arguments, RUN_FAILED)
     except RuntimeError as error:
         if not str(error).startswith(WORKER_DIED):
             raise
-        remedy = "Where memory runs out, lower DATALOADER.NUM_WORKERS or INPUT's sizes; 0 reads in the main process."
-        _tell(RuntimeError(f"{error} {remedy} --resume goes on from the last checkpoint."), arguments, RUN_FAILED)
+        _tell(RuntimeError(f"{error} {_OF_WORKERS}"), arguments, RUN_FAILED)
 
 
 def _tell(error: Exception, arguments: argparse.Namespace, exit_code: int) -> None:
