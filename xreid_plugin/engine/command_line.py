@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 RUN_FAILED = 1
 _OF_WORKERS = (
-    "Where memory runs out, lower DATALOADER.NUM_WORKERS or INPUT's sizes; 0 reads in the main process. --resume goes on "
-    "from the last checkpoint."
+    "Where memory runs out, lower DATALOADER.NUM_WORKERS or INPUT's sizes; 0 reads in the main process. "
+    "--resume goes on from the last checkpoint."
 )
 
 _TRAINS_ON = {
