@@ -72,7 +72,7 @@ def train_or_evaluate(arguments: argparse.Namespace) -> None:
     except RuntimeError as error:
         if not str(error).startswith(WORKER_DIED):
             raise
-        _tell(RuntimeError(f"{error} {_OF_WORKERS}"), arguments, RUN_FAILED)
+        _tell(RuntimeError(f"{str(error).rstrip('.')}. {_OF_WORKERS}"), arguments, RUN_FAILED)
 
 
 def _tell(error: Exception, arguments: argparse.Namespace, exit_code: int) -> None:

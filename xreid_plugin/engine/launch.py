@@ -143,7 +143,7 @@ def _run_rank(local_rank: int, machine: _Machine, main: Main, arguments: argpars
         # NCCL connects now, where a fault belongs to the start and not to the first step, and need not guess the GPU.
         device_id=device,
     )
-    set_local_group(machine.processes)
+    set_local_group(machine.processes, machine.timeout)
     try:
         main(arguments)
     except RuntimeError as error:

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 from typing import Any, Self
 
@@ -57,7 +58,12 @@ class StopRequest:
     A second SIGINT interrupts at once, as it always does; further SIGTERMs change nothing, since clusters send several.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: timedelta) -> None:
+        """
+        Args:
+            timeout: of the ranks' waiting for one another; torch's own is half an hour, whatever the run's is.
+        """
+        self._timeout = timeout
         self._received: list[int] = []
         self._agreed = 0
         self._former: dict[int, Any] = {}
@@ -67,7 +73,7 @@ class StopRequest:
     def __enter__(self) -> Self:
         self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
         if comm.get_world_size() > 1:
-            self._group = dist.new_group(backend="gloo")
+            self._group = dist.new_group(backend="gloo", timeout=self._timeout)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -5,6 +5,7 @@ killed or stopped and resumed ends as it would have.
 """
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ class XReIDTrainer(DefaultTrainer):
         self.warmup_iters: int = cfg.SOLVER.WARMUP_ITERS
         self.delay_epochs: int = cfg.SOLVER.DELAY_EPOCHS
         self.evaluations: dict[str, dict[str, float]] = {}
-        self.stop = StopRequest()
+        self.stop = StopRequest(timedelta(minutes=cfg.PROCESS_TIMEOUT))
         self._saved_at = -1
         self._resumed = False
         self._restored: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 import inspect
 import pickle
 import time
+from datetime import timedelta
 from typing import Any
 
 import fastreid.engine.hooks
@@ -61,7 +62,7 @@ def compress_gradients(model: DistributedDataParallel) -> None:
     model.register_comm_hook(None, bf16_compress_hook)
 
 
-def set_local_group(local_size: int) -> None:
+def set_local_group(local_size: int, timeout: timedelta) -> None:
     """Tells the host which processes share this one's machine; collective.
 
     Its own launcher does so, which knows CUDA alone. Its loaders and its trainer ask for the rank within the machine,
@@ -69,10 +70,11 @@ def set_local_group(local_size: int) -> None:
 
     Args:
         local_size: processes on each machine.
+        timeout: of whoever waits for another.
     """
     for first in range(0, dist.get_world_size(), local_size):
         ranks = range(first, first + local_size)
-        group = dist.new_group(list(ranks), backend="gloo")
+        group = dist.new_group(list(ranks), timeout, backend="gloo")
         if dist.get_rank() in ranks:
             fastreid.utils.comm._LOCAL_PROCESS_GROUP = group
 
