@@ -25,7 +25,7 @@ from _command import docstring_of, run_tool, tool_parser
 from _options import add_features, positive
 
 if TYPE_CHECKING:
-    from xreid_plugin.evaluation.protocol import RankingProtocol
+    from xreid_plugin.evaluation.ranking import RankingProtocol
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,8 +38,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from xreid_plugin.evaluation.features import load_features
-    from xreid_plugin.evaluation.protocol import RankingProtocol
-    from xreid_plugin.evaluation.ranking import rankings
+    from xreid_plugin.evaluation.ranking import RankingProtocol, rankings
     from xreid_plugin.evaluation.results import dataset_title
 
     data = load_features(args.features)
@@ -69,7 +68,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 def _protocol(args: argparse.Namespace, saved: "RankingProtocol") -> "RankingProtocol":
     """The protocol of the file, changed by the command line."""
-    from xreid_plugin.evaluation.protocol import KReciprocal, Temporal
+    from xreid_plugin.evaluation.rerank import KReciprocal, Temporal
 
     protocol = replace(saved, roc=saved.roc or args.roc, same_camera=args.same_camera or saved.same_camera)
     if args.temporal and protocol.temporal is None:

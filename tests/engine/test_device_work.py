@@ -12,8 +12,7 @@ from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARG
 from xreid_plugin.engine.inference import Embedder
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.step import TrainingStep
-from xreid_plugin.evaluation.protocol import Expansion
-from xreid_plugin.evaluation.rerank import query_expansion
+from xreid_plugin.evaluation.rerank import Expansion, query_expansion
 from xreid_plugin.host import build_model
 
 META = "meta"

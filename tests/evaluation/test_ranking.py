@@ -9,10 +9,11 @@ from fastreid.utils.compute_dist import compute_jaccard_distance
 from sklearn.metrics import roc_curve
 
 from tests.evaluation.feature_sets import random_features
+from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import RetrievalTask
 from xreid_plugin.evaluation.metrics import rank_metrics
-from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
-from xreid_plugin.evaluation.ranking import METRICS, rankings
+from xreid_plugin.evaluation.ranking import METRICS, RankingProtocol, rankings
+from xreid_plugin.evaluation.rerank import Expansion, KReciprocal, Temporal
 
 
 def unit(features):
@@ -117,3 +118,24 @@ def test_verification_metrics_are_the_hosts_in_percent():
         rates = {f"TPR@FPR={fpr:.0e}": 100 * tprs[np.argmin(np.abs(fprs - fpr))] for fpr in (1e-4, 1e-3, 1e-2)}
         assert {name: found[direction][name] for name in rates} == pytest.approx(rates)
         assert list(found[direction]) == list(found[f"{direction}-reranked"]) == [*METRICS, *rates]
+
+
+def test_every_part_is_read_from_its_keys():
+    cfg = get_cfg()
+    assert RankingProtocol.from_config(cfg) == RankingProtocol()
+    test, temporal = cfg.TEST, cfg.TEST.RERANK.TEMPORAL
+    test.SAME_CAMERA, test.AQE.ENABLED, test.RERANK.ENABLED, temporal.ENABLED = "keep", True, True, True
+    test.AQE.QE_TIME, test.AQE.QE_K, test.AQE.ALPHA = 2, 7, 1.5
+    test.RERANK.K1, test.RERANK.K2, test.RERANK.LAMBDA = 11, 4, 0.25
+    temporal.K1, temporal.K2, temporal.LAMBDA1, temporal.LAMBDA2 = 9, 2, 0.5, 0.2
+    assert RankingProtocol.from_config(cfg) == RankingProtocol(
+        same_camera="keep",
+        expansion=Expansion(times=2, k=7, alpha=1.5),
+        rerank=(KReciprocal(k1=11, k2=4, weight=0.25),),
+        temporal=Temporal(k1=9, k2=2, lambda1=0.5, lambda2=0.2),
+    )
+
+
+def test_a_file_may_not_name_another_protocol():
+    with pytest.raises(ValueError, match="same_camera"):
+        RankingProtocol.from_json({"same_camera": "drop"})

@@ -9,8 +9,8 @@ from fastreid.evaluation.query_expansion import aqe
 from fastreid.utils.compute_dist import compute_jaccard_distance
 
 from xreid_plugin.evaluation import rerank
-from xreid_plugin.evaluation.protocol import Expansion
 from xreid_plugin.evaluation.rerank import (
+    Expansion,
     jaccard_distance,
     neighbours,
     query_expansion,

@@ -7,8 +7,8 @@ import pytest
 
 from tests.evaluation.feature_sets import random_features
 from xreid_plugin.evaluation.features import load_features, save_features
-from xreid_plugin.evaluation.protocol import Expansion, KReciprocal, RankingProtocol, Temporal
-from xreid_plugin.evaluation.ranking import rankings
+from xreid_plugin.evaluation.ranking import RankingProtocol, rankings
+from xreid_plugin.evaluation.rerank import Expansion, KReciprocal, Temporal
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,7 @@ from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
 from xreid_plugin.data.tracklet import INDICES, Tracklet
 from xreid_plugin.evaluation.features import TrackletFeatures, save_features
 from xreid_plugin.evaluation.metrics import RankMetrics
-from xreid_plugin.evaluation.protocol import RankingProtocol
-from xreid_plugin.evaluation.ranking import rankings
+from xreid_plugin.evaluation.ranking import RankingProtocol, rankings
 from xreid_plugin.host import resolve_device
 
 logger = logging.getLogger(__name__)
@@ -61,8 +60,7 @@ class CrossModalityEvaluator(ReidEvaluator):
         """The metrics of both directions on the main process, nothing elsewhere; releases the embeddings.
 
         Raises:
-            RuntimeError: a test tracklet has no embedding.
-            ValueError: embeddings that are not finite, or a direction without a single query that has a match.
+            ValueError: embeddings that are missing or not finite, or a direction in which no query has a match.
         """
         predictions = self._predictions
         if comm.get_world_size() > 1:
@@ -75,7 +73,11 @@ class CrossModalityEvaluator(ReidEvaluator):
         means = tracklet_means(predictions, len(self.tracklets))
         # Ranking takes much memory itself, and no longer needs the clips.
         del predictions
-        data = self._with_facts(means)
+        whole, first_half, second_half = [*means.split(len(self.dataset.test)), None, None][:3]
+        pids, camids, modalities = np.array([tracklet[1:4] for tracklet in self.dataset.test], np.int64).T
+        names, tasks = tuple(tracklet.name for tracklet in self.dataset.test), self.dataset.tasks
+        protocol = {**self._settings, "model": self.model}
+        data = TrackletFeatures(whole, pids, camids, modalities, tasks, first_half, second_half, names, protocol)
         if self._save_to is not None:
             save_features(self._save_to, data)
             logger.info(f"Features saved to {self._save_to}")
@@ -85,21 +87,6 @@ class CrossModalityEvaluator(ReidEvaluator):
                 self.reports[ranking.direction] = ranking.result
             results.update({f"{ranking.label}/{name}": value for name, value in ranking.metrics.items()})
         return results
-
-    def _with_facts(self, means: torch.Tensor) -> TrackletFeatures:
-        tracklets = self.dataset.test
-        whole, first_half, second_half = [*means.split(len(tracklets)), None, None][:3]
-        return TrackletFeatures(
-            features=whole,
-            pids=np.array([tracklet.pid for tracklet in tracklets], np.int64),
-            camids=np.array([tracklet.camid for tracklet in tracklets], np.int64),
-            modalities=np.array([tracklet.modality for tracklet in tracklets], np.int64),
-            tasks=self.dataset.tasks,
-            first_half=first_half,
-            second_half=second_half,
-            names=tuple(tracklet.name for tracklet in tracklets),
-            protocol={**self._settings, "model": self.model},
-        )
 
     @property
     def protocol(self) -> dict[str, object]:
@@ -154,14 +141,9 @@ def features_path(cfg: Any, dataset: str) -> Path | None:
 def tracklet_means(clips: list[tuple[torch.Tensor, torch.Tensor]], num_tracklets: int) -> torch.Tensor:
     """Averages batches of clips, (B,) int64 tracklets and (B, F) float32 embeddings, to (n, F) float32 on their device.
 
-    The same in every run, and for any batches up to rounding.
-
-    Raises:
-        RuntimeError: a tracklet without a clip.
+    The same in every run, and for any batches up to rounding; NaN for a tracklet without a clip.
     """
     # On CUDA, sums that are scattered to their tracklets come in an order that changes from run to run.
     indices, order = torch.cat([batch for batch, _ in clips]).sort(stable=True)
     counts = torch.bincount(indices, minlength=num_tracklets)
-    if bool((counts == 0).any()):
-        raise RuntimeError(f"{int((counts == 0).sum())} of {num_tracklets} test tracklets were not embedded.")
     return torch.segment_reduce(torch.cat([batch for _, batch in clips])[order], "mean", lengths=counts)

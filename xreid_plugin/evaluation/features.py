@@ -41,7 +41,6 @@ from xreid_plugin.evaluation.metrics import Array, as_float32
 from xreid_plugin.files import replace_atomically
 
 DIRECTIONS = (INFRARED_TO_VISIBLE, VISIBLE_TO_INFRARED)
-KINDS = {"f": "floating numbers", "i": "integers", "u": "unsigned integers", "b": "booleans", "U": "text"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,69 +100,55 @@ def load_features(path: Path) -> TrackletFeatures:
     # Opened here, so that it is closed here: numpy leaves a file open that it refuses.
     with path.open("rb") as file:
         try:
-            return _Arrays(np.load(file, allow_pickle=False)).checked()
+            return _checked(np.load(file, allow_pickle=False))
         # Besides their own errors, zipfile and numpy let through whatever Python raises over damaged bytes.
         except Exception as error:
             raise ValueError(f"{path} cannot be used as an .npz archive of features: {error}") from error
 
 
-class _Arrays(dict[str, NDArray[Any]]):
-    """The arrays of a file, of which a method either returns what was asked for or raises ValueError."""
+def _checked(file: Mapping[str, NDArray[Any]]) -> TrackletFeatures:
+    features = _array(file, "features", "floating", (None, None)).astype(np.float32)
+    first_half, second_half = (
+        _array(file, name, "floating", features.shape).astype(np.float32) if name in file else None
+        for name in ("first_half", "second_half")
+    )
+    count, labels = features.shape[:1], ("pids", "camids", "modalities")
+    pids, camids, modalities = (_array(file, name, "integer", count).astype(np.int64) for name in labels)
+    if not np.isin(modalities, list(Modality)).all():
+        raise ValueError("array 'modalities' must hold 0 for infrared and 1 for visible alone")
+    names = tuple(_array(file, "names", "str_", count).tolist()) if "names" in file else None
+    protocol = dict(json.loads(_array(file, "protocol", "str_", ()).item())) if "protocol" in file else {}
+    tasks = _tasks(file, modalities)
+    return TrackletFeatures(features, pids, camids, modalities, tasks, first_half, second_half, names, protocol)
 
-    def checked(self) -> TrackletFeatures:
-        features = self.of("features", "f", (None, None)).astype(np.float32)
-        first_half, second_half = (
-            self.of(name, "f", features.shape).astype(np.float32) if name in self else None
-            for name in ("first_half", "second_half")
-        )
-        count, labels = features.shape[:1], ("pids", "camids", "modalities")
-        pids, camids, modalities = (self.of(name, "iu", count).astype(np.int64) for name in labels)
-        if not np.isin(modalities, list(Modality)).all():
-            raise ValueError("array 'modalities' must hold 0 for infrared and 1 for visible alone")
-        return TrackletFeatures(
-            features=features,
-            pids=pids,
-            camids=camids,
-            modalities=modalities,
-            tasks=self.tasks(modalities),
-            first_half=first_half,
-            second_half=second_half,
-            names=tuple(self.of("names", "U", count).tolist()) if "names" in self else None,
-            protocol=dict(json.loads(self.of("protocol", "U", ()).item())) if "protocol" in self else {},
-        )
 
-    def of(self, name: str, kinds: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
-        """The array, if it is of one of these kinds of dtype and of this shape, where None is any length but 0."""
-        array = self.get(name)
-        if array is None:
-            raise ValueError(f"array '{name}' is missing")
-        sizes = zip(array.shape, shape, strict=False)
-        fits = array.ndim == len(shape) and all(n > 0 if m is None else n == m for n, m in sizes)
-        if array.dtype.kind not in kinds or not fits:
-            expected = f"{' or '.join(KINDS[kind] for kind in kinds)} of shape {shape}"
-            raise ValueError(f"array '{name}' is {array.dtype} of shape {array.shape}; expected {expected}")
-        return array
+def _array(file: Mapping[str, NDArray[Any]], name: str, kind: str, shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """An array of a file, if it is of this kind of numpy's and of this shape, where None is any length but 0."""
+    if name not in file:
+        raise ValueError(f"array '{name}' is missing")
+    array = file[name]
+    sizes = zip(array.shape, shape, strict=False)
+    fits = array.ndim == len(shape) and all(n > 0 if m is None else n == m for n, m in sizes)
+    if not fits or not np.issubdtype(array.dtype, getattr(np, kind)):
+        raise ValueError(f"array '{name}' is {array.dtype} of shape {array.shape}; expected {kind} of shape {shape}")
+    return array
 
-    def tasks(self, modalities: NDArray[np.int64]) -> dict[str, RetrievalTask]:
-        named = [direction for direction in DIRECTIONS if any(name in self for name in _index_names(direction))]
-        if named:
-            return {direction: self.named_task(direction, modalities) for direction in named}
-        tasks = tasks_of_flags(self.of("is_query", "b", modalities.shape), modalities)
-        if not tasks:
-            raise ValueError("array 'is_query' must flag queries of one modality and leave tracklets of the other")
-        return tasks
 
-    def named_task(self, direction: str, modalities: NDArray[np.int64]) -> RetrievalTask:
+def _tasks(file: Mapping[str, NDArray[Any]], modalities: NDArray[np.int64]) -> dict[str, RetrievalTask]:
+    tasks = {}
+    for direction in DIRECTIONS:
         names = _index_names(direction)
-        sides = [self.of(name, "iu", (None,)).astype(np.int64) for name in names]
+        if not file.keys() & set(names):
+            continue
+        sides = [_array(file, name, "integer", (None,)).astype(np.int64) for name in names]
         both = np.concatenate(sides)
         if both.min() < 0 or both.max() >= len(modalities) or len(np.unique(both)) < len(both):
             raise ValueError(f"arrays {names} must hold indices 0..{len(modalities) - 1}, each once in a direction")
-        asking = Modality.INFRARED if direction == INFRARED_TO_VISIBLE else Modality.VISIBLE
-        for name, side, modality in zip(names, sides, (asking, 1 - asking), strict=True):
-            if not (modalities[side] == modality).any():
-                raise ValueError(f"array '{name}' has no tracklet of modality {modality:d}")
-        return RetrievalTask(*(tuple(side.tolist()) for side in sides))
+        tasks[direction] = RetrievalTask(*(tuple(side.tolist()) for side in sides))
+    tasks = tasks or tasks_of_flags(_array(file, "is_query", "bool_", modalities.shape), modalities)
+    if not tasks:
+        raise ValueError("array 'is_query' must flag queries of one modality and leave tracklets of the other")
+    return tasks
 
 
 def _index_names(direction: str) -> tuple[str, str]:

@@ -29,8 +29,6 @@ CURVE_RANKS = 50
 # A chunk holds about this many distances: few enough that its buffers are reused rather than mapped again, and
 # enough that starting the threads of each torch call does not matter.
 CHUNK_ENTRIES = 1 << 21
-# On the CPU, up to so many entries of one identity are counted one by one, and for more the distances are sorted.
-MOST_COUNTED = 32
 # Distances that are compared at once: they and what is made of them stay in a core's cache.
 COMPARED_ENTRIES = 1 << 18
 
@@ -62,11 +60,9 @@ def rank_metrics(dist: Array, *labels: Labels, same_camera: SameCamera = "exclud
     The smaller distance is nearer; entries at equal distance are ranked in the order of their gallery index.
 
     Raises:
-        ValueError: shapes do not fit, a distance is NaN or infinite, or no query has a match.
+        ValueError: a distance is NaN or infinite, or no query has a match.
     """
-    matching = Matching(*labels, same_camera=same_camera)
-    matching.require(*dist.shape)
-    return _metrics(blocks_of_matrix(dist), matching)
+    return _metrics(blocks_of_matrix(dist), labels, same_camera)
 
 
 def rank_metrics_from_features(
@@ -76,9 +72,7 @@ def rank_metrics_from_features(
 
     The device of the gallery's features does the work; errors are those of :func:`rank_metrics`.
     """
-    matching = Matching(*labels, same_camera=same_camera)
-    matching.require(len(q_features), len(g_features))
-    return _metrics(blocks_of_features(q_features, g_features), matching)
+    return _metrics(blocks_of_features(q_features, g_features), labels, same_camera)
 
 
 def cosine_distance(queries: Array, gallery: Array) -> torch.Tensor:
@@ -86,23 +80,19 @@ def cosine_distance(queries: Array, gallery: Array) -> torch.Tensor:
     return torch.cat([block for _, block in blocks_of_features(queries, gallery)])
 
 
-def verification_pairs(
-    dist: Array, *labels: Labels, same_camera: SameCamera = "exclude"
-) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """(Q, G) float -> (P,) distances of the pairs that are not hidden, and (P,) bool, whether these are two people."""
+def seen_pairs(*labels: Labels, same_camera: SameCamera = "exclude") -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which gallery entries each query may see, and which are of other people than the query: two (Q, G)."""
     q_pids, g_pids, q_camids, g_camids = map(np.asarray, labels)
     different = np.not_equal.outer(q_pids, g_pids)
-    seen = different | np.not_equal.outer(q_camids, g_camids) | (same_camera == "keep")
-    distances = dist.detach().cpu().numpy() if isinstance(dist, torch.Tensor) else dist
-    return distances[seen], different[seen]
+    return different | np.not_equal.outer(q_camids, g_camids) | (same_camera == "keep"), different
 
 
 def tpr_at_fpr(distances: NDArray[Any], different: NDArray[np.bool_], fprs: Sequence[float]) -> dict[float, float]:
     """The host's TPR@FPR, read off scikit-learn's curve at the point nearest to each wanted rate.
 
     As in the host, the positive class is a pair of different people: at a threshold, the true positive rate is the
-    fraction of such pairs at least that far apart, the false positive rate that of pairs of one person. Takes the (P,)
-    of :func:`verification_pairs`; rates are 0..1.
+    fraction of such pairs at least that far apart, the false positive rate that of pairs of one person. Takes (P,)
+    distances of pairs and whether they are of two people; rates are 0..1.
     """
     # Imported here: only the few evaluations that ask for a ROC curve need scikit-learn.
     from sklearn.metrics import roc_curve
@@ -113,52 +103,14 @@ def tpr_at_fpr(distances: NDArray[Any], different: NDArray[np.bool_], fprs: Sequ
     return {fpr: float(found_tpr[np.argmin(np.abs(found_fpr - fpr))]) for fpr in fprs}
 
 
-class Matching:
-    """The pairs of equal identity between queries and gallery, found from one sort of the gallery's identities."""
-
-    def __init__(self, *labels: Labels, same_camera: SameCamera) -> None:
-        if same_camera not in ("exclude", "keep"):
-            raise ValueError(f'same_camera must be "exclude" or "keep", not {same_camera!r}')
-        self.hides = same_camera == "exclude"
-        q_ids, g_ids, self.q_camids, self.g_camids = map(np.asarray, labels)
-        self.shape = len(q_ids), len(g_ids)
-        self.require(len(self.q_camids), len(self.g_camids))
-        self._order = np.argsort(g_ids, kind="stable")
-        by_pid = g_ids[self._order]
-        self._first = np.searchsorted(by_pid, q_ids, side="left")
-        self._last = np.searchsorted(by_pid, q_ids, side="right")
-
-    def require(self, *shape: int) -> None:
-        """Raises ValueError unless this is the (Q, G) of the identities, neither of them 0."""
-        if shape != self.shape or 0 in shape:
-            raise ValueError(f"(queries, gallery entries) are {shape}, but there are {self.shape} identities")
-
-    def candidates(self, start: int, stop: int, device: torch.device) -> tuple[torch.Tensor, ...]:
-        """For queries start..stop-1 the gallery entries of their identity, padded to the longest list, W at least 1.
-
-        Returns:
-            columns: (C, W) int64, gallery indices; padding holds a valid index too.
-            matches: (C, W) bool, entries that match the query.
-            excluded: (C, W) bool, entries that are hidden from the query. Padding is in neither mask.
-        """
-        first, last = self._first[start:stop, None], self._last[start:stop, None]
-        position = first + np.arange(max(1, int((last - first).max(initial=0))))
-        same = position < last
-        columns = self._order[np.minimum(position, len(self._order) - 1)]
-        excluded = same & (self.g_camids[columns] == self.q_camids[start:stop, None]) & self.hides
-        return tuple(torch.from_numpy(array).to(device) for array in (columns, same & ~excluded, excluded))
-
-
 def blocks_of_matrix(dist: Array) -> Iterator[tuple[int, torch.Tensor]]:
     """Consecutive rows of (Q, G) distances: the first query's index, and a (C, G) copy that the caller may write to.
 
     Raises:
         ValueError: a distance is NaN or infinite.
     """
-    if not isinstance(dist, torch.Tensor):
-        dist = torch.from_numpy(np.require(dist, requirements=["C", "W"]))
     start = 0
-    for part in dist.detach().split(chunk_rows(dist.shape[1])):
+    for part in torch.as_tensor(dist).detach().split(chunk_rows(dist.shape[1])):
         block = part.clone(memory_format=torch.contiguous_format)
         _check_finite(block, start)
         yield start, block
@@ -191,11 +143,7 @@ def chunk_rows(num_gallery: int) -> int:
 
 def as_float32(features: Array) -> torch.Tensor:
     """The features as a float32 tensor without gradient; shares memory where it can."""
-    if isinstance(features, torch.Tensor):
-        return features.detach().float()
-    # torch warns about arrays that it could but must not write to.
-    features = np.require(features, np.float32, ["C"])
-    return torch.from_numpy(features if features.flags.writeable else features.copy())
+    return torch.as_tensor(features).detach().float()
 
 
 def _check_finite(block: torch.Tensor, start: int) -> None:
@@ -205,21 +153,29 @@ def _check_finite(block: torch.Tensor, start: int) -> None:
         raise ValueError(f"the distance of query {start + row} to gallery entry {column} is NaN or infinite")
 
 
-def _metrics(blocks: Iterator[tuple[int, torch.Tensor]], matching: Matching) -> RankMetrics:
-    num_query, num_gallery = matching.shape
-    ap, inp, first = (np.full(num_query, np.nan) for _ in range(3))
+def _metrics(
+    blocks: Iterator[tuple[int, torch.Tensor]], labels: Sequence[Labels], same_camera: SameCamera
+) -> RankMetrics:
+    q_ids, g_ids, q_camids, g_camids = map(np.asarray, labels)
+    order = np.argsort(g_ids, kind="stable")
+    firsts, lasts = (np.searchsorted(g_ids, q_ids, side, order)[:, None] for side in ("left", "right"))
+    ap, inp, first = (np.full(len(q_ids), np.nan) for _ in range(3))
     for start, block in blocks:
         part = slice(start, start + len(block))
-        columns, matches, excluded = matching.candidates(part.start, part.stop, block.device)
-        places = _match_places(block, columns, matches, excluded).cpu().numpy()
-        ap[part], inp[part], first[part] = _metrics_per_query(places, matches.sum(1).cpu().numpy())
+        # The gallery entries of a query's identity, padded to the longest list by entries that are in neither mask.
+        positions = firsts[part] + np.arange(max(1, int((lasts[part] - firsts[part]).max())))
+        same, columns = positions < lasts[part], order[np.minimum(positions, len(order) - 1)]
+        excluded = same & (g_camids[columns] == q_camids[part, None]) & (same_camera == "exclude")
+        matches = same & ~excluded
+        candidates = (torch.from_numpy(array).to(block.device) for array in (columns, matches, excluded))
+        places = _match_places(block, *candidates).cpu().numpy()
+        ap[part], inp[part], first[part] = _metrics_per_query(places, matches.sum(1))
     matched = ~np.isnan(first)
     if not matched.any():
-        raise ValueError(f"none of {num_query} queries has a match in the gallery that the protocol lets it see")
+        raise ValueError(f"none of {len(q_ids)} queries has a match in the gallery that the protocol lets it see")
     first = np.sort(first[matched])
-
     return RankMetrics(
-        curve=np.searchsorted(first, np.arange(1, min(CURVE_RANKS, num_gallery) + 1), side="right") / len(first),
+        curve=np.searchsorted(first, np.arange(1, min(CURVE_RANKS, len(g_ids)) + 1), side="right") / len(first),
         mAP=float(ap[matched].mean()),
         mINP=float(inp[matched].mean()),
         ap=ap,
@@ -229,39 +185,39 @@ def _metrics(blocks: Iterator[tuple[int, torch.Tensor]], matching: Matching) -> 
 def _match_places(
     block: torch.Tensor, columns: torch.Tensor, matches: torch.Tensor, excluded: torch.Tensor
 ) -> torch.Tensor:
-    """(C, G) finite distances, candidates -> (C, W) int64: places, from 1, of each query's matches among what it sees.
+    """(C, G) finite distances -> (C, W) int64: places, from 1, of each query's matches among what it sees.
 
     Ascending along W; padding comes last, as G + 1. Excluded entries of the block are overwritten with infinity.
+
+    Args:
+        block: the distances.
+        columns: (C, W) int64, the gallery entries of each query's identity, and others as padding.
+        matches: (C, W) bool, those that match the query.
+        excluded: (C, W) bool, those that are hidden from the query.
     """
     rows = torch.arange(len(block), device=block.device)[:, None].expand_as(columns)
     block[rows[excluded], columns[excluded]] = torch.inf
     # Of what is no match, minus infinity, which is last here: no distance is nearer, or equal to it.
     values, order = torch.where(matches, block.gather(1, columns), -torch.inf).sort(1, descending=True)
     columns, matches = columns.gather(1, order), matches.gather(1, order)
-    if block.device.type == "cpu" and columns.shape[1] <= MOST_COUNTED:
+    if block.device.type == "cpu":
         nearer, equal = _counts(block.numpy(), values.numpy())
     else:
-        nearer, equal = _counts_by_sorting(block, values)
+        ordered = block.sort(1).values
+        nearer = torch.searchsorted(ordered, values)
+        equal = torch.searchsorted(ordered, values, right=True) - nearer
     tied = equal > 1
     if tied.any():
         nearer[tied] += _equal_before(block, rows[tied], columns[tied]).to(block.device)
     return torch.where(matches, nearer + 1, block.shape[1] + 1).sort(1).values
 
 
-def _counts_by_sorting(block: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(C, G), (C, W) -> for each value how many entries of its row are smaller, and how many equal: (C, W) int64."""
-    # On the CPU numpy's vectorised sort of bare values is several times faster than torch's, which carries indices.
-    on_cpu = block.device.type == "cpu"
-    ordered = torch.from_numpy(np.sort(block.numpy(), axis=1)) if on_cpu else block.sort(1).values
-    smaller = torch.searchsorted(ordered, values)
-    return smaller, torch.searchsorted(ordered, values, right=True) - smaller
-
-
 def _counts(block: NDArray[Any], values: NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """What :func:`_counts_by_sorting` gives, by W comparisons of every distance, on as many threads as torch has.
+    """(C, G), (C, W) -> for each value how many entries of its row are smaller, and how many equal: (C, W) int64.
 
-    Vectorised, a comparison costs a fraction of a cycle, and a sort of G entries far more than W of them. Values of
-    minus infinity, the last of a row, are not compared; rows of about as many others are worked on together.
+    By W comparisons of every distance, on as many threads as torch has: vectorised, one costs a fraction of a cycle,
+    and a sort of G entries far more than the few of an identity. Values of minus infinity, the last of a row, are not
+    compared; rows of about as many others are worked on together.
     """
     counts = np.zeros((2, *values.shape), np.int64)
     lengths = np.isfinite(values).sum(1)

@@ -7,6 +7,7 @@ Shapes: N = Q + G features of F dimensions, the Q queries first; k neighbours of
 """
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +16,6 @@ from scipy import sparse
 from torch.nn import functional as F
 
 from xreid_plugin.evaluation.metrics import Array, as_float32
-from xreid_plugin.evaluation.protocol import Expansion, Temporal
 from xreid_plugin.faiss_library import import_faiss
 
 # Number of distances that the torch search holds at once.
@@ -23,6 +23,53 @@ BLOCK_ENTRIES = 1 << 24
 # How much is worked on at once: pairs of encoding weights, and entries of the result. Both stay in cache.
 WEIGHT_PAIRS = 1 << 18
 RESULT_ENTRIES = 1 << 19
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Query expansion, which replaces every feature by a weighted mean of its neighbours.
+
+    Attributes:
+        times: how often (TEST.AQE.QE_TIME).
+        k: number of neighbours that are averaged, the feature itself among them (TEST.AQE.QE_K).
+        alpha: power of the cosine that weighs them, at least 0 (TEST.AQE.ALPHA).
+    """
+
+    times: int = 1
+    k: int = 5
+    alpha: float = 3.0
+
+
+@dataclass(frozen=True)
+class KReciprocal:
+    """Re-ranking with k-reciprocal encoding, by jaccard·(1 − λ) + cosine distance·λ (Zhong et al., CVPR 2017).
+
+    Attributes:
+        k1: neighbours that make an encoding (TEST.RERANK.K1).
+        k2: neighbours over which encodings are averaged (TEST.RERANK.K2).
+        weight: λ, 0..1 (TEST.RERANK.LAMBDA).
+    """
+
+    k1: int = 20
+    k2: int = 6
+    weight: float = 0.3
+
+
+@dataclass(frozen=True)
+class Temporal:
+    """Re-ranking that compares the halves of tracklets as well. [D]
+
+    Attributes:
+        k1: neighbours that make an encoding (TEST.RERANK.TEMPORAL.K1).
+        k2: neighbours over which encodings are averaged (TEST.RERANK.TEMPORAL.K2).
+        lambda1: weight of the distance before re-ranking, 0..1 (TEST.RERANK.TEMPORAL.LAMBDA1).
+        lambda2: weight of each of the two comparisons of halves, at least 0 (TEST.RERANK.TEMPORAL.LAMBDA2).
+    """
+
+    k1: int = 5
+    k2: int = 3
+    lambda1: float = 0.8
+    lambda2: float = 0.1
 
 
 def jaccard_distance(
@@ -105,29 +152,24 @@ def neighbours(features: Array, k: int, device: torch.device | str = "cpu") -> N
     Raises:
         ValueError: a feature is NaN or infinite.
     """
-    data, device = as_float32(features).contiguous(), torch.device(device)
+    data = as_float32(features).contiguous().to(device)
     if not data.isfinite().all():
         bad = int((~data.isfinite().all(1)).nonzero()[0])
         raise ValueError(f"feature {bad} holds NaN or infinite values: it has no neighbours")
-    if device.type != "cpu":
-        return torch_neighbours(data.to(device), k)
-    array = data.cpu().numpy()
-    index = import_faiss().IndexFlatL2(array.shape[1])
-    index.add(array)
-    found: NDArray[np.int64] = index.search(array, k)[1]
+    if data.device.type != "cpu":
+        return torch_neighbours(data, k)
+    index = import_faiss().IndexFlatL2(data.shape[1])
+    index.add(data.numpy())
+    found: NDArray[np.int64] = index.search(data.numpy(), k)[1]
     return found
 
 
 def torch_neighbours(data: torch.Tensor, k: int) -> NDArray[np.int64]:
     """(N, F) float32 -> (N, k): matrix products and top-k where the data lie, in blocks of queries."""
     squares = data.square().sum(1)
-    found = np.empty((len(data), k), np.int64)
-    rows = max(1, BLOCK_ENTRIES // len(data))
-    for start in range(0, len(data), rows):
-        # The query's own square shifts a whole row, which does not change the order.
-        block = torch.addmm(squares, data[start : start + rows], data.t(), alpha=-2)
-        found[start : start + rows] = block.topk(k, dim=1, largest=False).indices.cpu().numpy()
-    return found
+    # The query's own square shifts a whole row, which does not change the order.
+    blocks = (torch.addmm(squares, part, data.t(), alpha=-2) for part in data.split(max(1, BLOCK_ENTRIES // len(data))))
+    return torch.cat([block.topk(k, largest=False).indices for block in blocks]).cpu().numpy()
 
 
 def _rows_of(columns: NDArray[np.int64]) -> sparse.csr_array:
@@ -154,8 +196,7 @@ def _expanded_sets(ranking: NDArray[np.int64]) -> sparse.csr_array:
     full = _reciprocal(ranking)
     half = _reciprocal(ranking[:, : round(ranking.shape[1] / 2) + 1])
     overlap = full.multiply(full @ half.T.tocsr()).tocoo()
-    sizes = np.diff(half.indptr)
-    joined = overlap.data > 2 / 3 * sizes[overlap.col]
+    joined = overlap.data > 2 / 3 * np.diff(half.indptr)[overlap.col]
     members = sparse.csr_array(
         (np.ones(joined.sum(), np.float32), (overlap.row[joined], overlap.col[joined])), shape=full.shape
     )
@@ -164,37 +205,25 @@ def _expanded_sets(ranking: NDArray[np.int64]) -> sparse.csr_array:
 
 def _encodings(data: torch.Tensor, sets: sparse.csr_array) -> sparse.csr_array:
     """(N, F) and sets of neighbours -> (N, N) float32: softmax of minus the squared distances to a row's neighbours."""
-    sizes = np.diff(sets.indptr)
-    distances = _distances_within(data, sets)
+    with warnings.catch_warnings():
+        # "Sparse CSR tensor support is in beta state": the one product used here is compared with the host's in tests.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support", category=UserWarning)
+        rows, columns = (torch.from_numpy(part).long() for part in (sets.indptr, sets.indices))
+        chosen = torch.sparse_csr_tensor(rows, columns, torch.zeros(sets.nnz), size=sets.shape, check_invariants=False)
+    # The row's own square is left out: it shifts all its distances, which a softmax ignores.
+    products = torch.sparse.sampled_addmm(chosen, data, data.t(), beta=0, alpha=-2).values()
+    distances = (products + data.square().sum(1)[columns]).numpy()
     # A feature with many duplicates need not be among its own neighbours: a row may be empty, or far from 0.
+    sizes = np.diff(sets.indptr)
     filled, starts = sizes > 0, sets.indptr[:-1]
     nearest, total = np.zeros(len(sizes), np.float32), np.ones(len(sizes), np.float32)
     nearest[filled] = np.minimum.reduceat(distances, starts[filled])
     weights = np.exp(np.repeat(nearest, sizes) - distances)
     total[filled] = np.add.reduceat(weights, starts[filled])
-    weights /= np.repeat(total, sizes)
-    encodings = sparse.csr_array((weights, sets.indices, sets.indptr), shape=sets.shape)
+    encodings = sparse.csr_array((weights / np.repeat(total, sizes), sets.indices, sets.indptr), shape=sets.shape)
     # Weights that underflow add nothing to any sum of minima.
     encodings.eliminate_zeros()
     return encodings
-
-
-def _distances_within(data: torch.Tensor, sets: sparse.csr_array) -> NDArray[np.float32]:
-    """(N, F) and sets of neighbours -> squared distances of a row's feature to its neighbours, less a number a row."""
-    with warnings.catch_warnings():
-        # "Sparse CSR tensor support is in beta state": the one product used here is compared with the host's in tests.
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support", category=UserWarning)
-        chosen = torch.sparse_csr_tensor(
-            torch.from_numpy(sets.indptr).long(),
-            torch.from_numpy(sets.indices).long(),
-            torch.zeros(sets.nnz),
-            size=sets.shape,
-            check_invariants=False,
-        )
-    # The row's own square is left out: it shifts all its distances, which a softmax ignores.
-    products = torch.sparse.sampled_addmm(chosen, data, data.t(), beta=0, alpha=-2).values()
-    distances: NDArray[np.float32] = (products + data.square().sum(1)[chosen.col_indices()]).numpy()
-    return distances
 
 
 def _jaccard(queries: sparse.csr_array, gallery: sparse.csc_array) -> NDArray[np.float32]:
@@ -215,8 +244,6 @@ def _jaccard(queries: sparse.csr_array, gallery: sparse.csc_array) -> NDArray[np
         in_row = np.repeat(np.arange(stop - start), np.diff(pairs_before[start : stop + 1]))
         shared = distance[start:stop]
         np.add.at(shared.reshape(-1), in_row * num_gallery + gallery.indices[entries], minima)
-        np.divide(shared, 2 - shared, out=shared)
-        np.subtract(1, shared, out=shared)
-        np.maximum(shared, 0, out=shared)
+        np.maximum(1 - shared / (2 - shared), 0, out=shared)
         start = stop
     return distance

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.evaluation.metrics import as_float32, chunk_rows
-from xreid_plugin.evaluation.protocol import RankingProtocol
+from xreid_plugin.evaluation.ranking import RankingProtocol
 from xreid_plugin.visualization.panels import Panel, Theme, legend_below
 
 MOST_POINTS = 3000

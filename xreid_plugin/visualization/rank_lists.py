@@ -13,8 +13,7 @@ from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.evaluation.metrics import as_float32, cosine_distance
-from xreid_plugin.evaluation.protocol import RankingProtocol
-from xreid_plugin.evaluation.ranking import rankings
+from xreid_plugin.evaluation.ranking import RankingProtocol, rankings
 from xreid_plugin.visualization.panels import Panel, Theme
 
 Pick = Literal["spread", "best", "worst", "random"]
