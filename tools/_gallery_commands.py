@@ -24,7 +24,7 @@ from xreid_plugin.data.datasets.base import DRAWN
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.gallery import store
-from xreid_plugin.gallery.answers import answer, as_csv, as_json, as_table, printable, verdict
+from xreid_plugin.gallery.answers import answer, as_csv, as_json, as_table, printable, search_page, verdict
 from xreid_plugin.gallery.calibration import Calibration, calibrate
 from xreid_plugin.gallery.records import Manifest, Selection
 from xreid_plugin.gallery.store import Batch, Gallery
@@ -124,9 +124,6 @@ def query(args: argparse.Namespace) -> str:
 
 
 def _page(gallery: Gallery, answers: Any, searched: int, drawn: bool, args: argparse.Namespace) -> str:
-    # It brings matplotlib along.
-    from xreid_plugin.gallery.page import search_page
-
     given = {
         "modality": args.only_modality,
         "camera": args.only_camera,

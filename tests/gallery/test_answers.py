@@ -10,9 +10,8 @@ import pytest
 
 from tests.gallery.galleries import EMPTY, batch, unit_rows
 from tests.visualization.test_page_in_browser import measured, needs_browser
-from xreid_plugin.gallery.answers import answer, as_csv, as_json, as_table
+from xreid_plugin.gallery.answers import answer, as_csv, as_json, as_table, search_page
 from xreid_plugin.gallery.calibration import Calibration
-from xreid_plugin.gallery.page import search_page
 from xreid_plugin.gallery.records import Record
 from xreid_plugin.gallery.store import Gallery, add, create
 
@@ -52,6 +51,8 @@ def test_all_outputs_say_the_same_and_escape_what_is_not_theirs(gallery):
         ("a.avi", "1", EVIL),
         ("b", "", ""),
     ]
+    nearest_of = [float(line["nearest_similarity"]) for line in lines]
+    assert nearest_of == [one["nearest_similarity"] for one in found["answers"]]
 
     page = search_page(gallery, answers, 11, ["camera <b>"])
     assert "<script" not in page

@@ -1,4 +1,4 @@
-"""The answers to queries: what is nearest to each in a gallery, as a table, as JSON and as CSV.
+"""The answers to queries: what is nearest to each in a gallery, as a table, as JSON, as CSV and as a page.
 
 The similarity of two tracklets is the cosine of their embeddings: 1 for the same, -1 at the least.
 
@@ -131,11 +131,12 @@ def as_csv(answers: Sequence[Answer]) -> str:
     names = list(facts_of(Record()))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*(f"query_{name}" for name in names), "rank", "similarity", "match", *names])
-    for query, hits, _ in answers:
-        asking = list(facts_of(query).values())
-        for rank, similarity, match, record in hits:
-            table.writerow([*asking, rank, similarity, match, *facts_of(record).values()])
+    asking_names = [f"query_{name}" for name in names]
+    table.writerow([*asking_names, "nearest_similarity", "rank", "similarity", "match", *names])
+    for query, hits, nearest in answers:
+        asking = [*facts_of(query).values(), nearest.similarity if nearest else ""]
+        for hit in hits:
+            table.writerow([*asking, *hit[:3], *facts_of(hit.record).values()])
         if not hits:
             table.writerow([*asking, *[""] * (3 + len(names))])
     return text.getvalue()
@@ -162,3 +163,46 @@ def verdict(answers: Sequence[Answer], calibration: Calibration | None, size: in
         missed = 1 - calibration.true_match_rate
         doubt = ": a person without a match may be here all the same" if missed > 0.1 else ""
         yield f"{missed:.1%} of the pairs of one person do not{doubt}."
+
+
+def search_page(gallery: Gallery, answers: Sequence[Answer], searched: int, filters: Sequence[str] = ()) -> str:
+    """The page as HTML; all text that does not come from the template is escaped.
+
+    Args:
+        gallery: that was searched.
+        answers: of :func:`answer`.
+        searched: number of tracklets that were searched.
+        filters: by which they were chosen, in words.
+    """
+    # It brings matplotlib along.
+    from xreid_plugin.visualization.page import render_page
+
+    calibration = gallery.manifest.calibration
+    shown = [
+        {**_tracklet(asking), "nearest": nearest, "found": [_tracklet(hit.record) | hit._asdict() for hit in hits]}
+        for asking, hits, nearest in answers
+    ]
+    return render_page(
+        "search.html",
+        name=printable(gallery.folder.resolve().name),
+        model=gallery.manifest.model[:12],
+        searched=searched,
+        filters=filters,
+        threshold=calibration and calibration.threshold,
+        verdict=list(verdict(answers, calibration, searched)),
+        answers=shown,
+    )
+
+
+def _tracklet(record: Record) -> dict[str, Any]:
+    """A tracklet's title, what else is known of it as pairs of words, and its strip."""
+    from xreid_plugin.visualization.page import data_uri
+
+    facts = {"camera": record.camera, "modality": record.modality, "time": record.when}
+    if record.identity:
+        facts["from"] = record.origin
+    return {
+        "title": printable(record.identity or record.origin),
+        "facts": {name: printable(value) for name, value in facts.items() if value},
+        "strip": data_uri(record.strip, "jpeg") if record.strip else None,
+    }

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.metrics import cosine_distance
+from xreid_plugin.evaluation.metrics import cosine_distance, seen_pairs
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,10 @@ def calibrate(data: TrackletFeatures, false_match_rate: float, direction: str | 
         query, gallery = (np.asarray(side) for side in sides)
         pairs = np.ix_(query, gallery)
         similarities = 1 - cosine_distance(data.features[query], data.features[gallery]).cpu().numpy()
-        different = np.not_equal.outer(data.pids[query], data.pids[gallery])
+        labels = [values[side] for values in (data.pids, data.camids) for side in (query, gallery)]
         # One camera's tracklets of a person are too easy. In the other direction, the same pairs come again.
-        counts = different | np.not_equal.outer(data.camids[query], data.camids[gallery])
-        counts &= ~counted[pairs]
+        seen, different = seen_pairs(*labels)
+        counts = seen & ~counted[pairs]
         counted[pairs] = counted.T[pairs] = True
         parts.append((similarities[counts].astype(np.float32), different[counts]))
     similarities, differ = (np.concatenate(part) for part in zip(*parts, strict=True))

@@ -6,9 +6,8 @@
 
 How many rows count is a row of the database. An addition writes its embeddings behind them, and counts them in the
 transaction that inserts their records: a reader sees the state before or after, and what a killed writer has left does
-not count and is overwritten by the next. A removal writes the rows that stay to a file of their own, embeddings-G.f32
-of the next generation G, and removes the old one once the database names the new one. SQLite's lock keeps a second
-writer out.
+not count; the next overwrites it. A removal writes the rows that stay to embeddings-G.f32 of the next generation G, and
+removes the old file once the database names the new one. SQLite's lock keeps a second writer out.
 
 Shapes: n rows, F dimensions, Q queries, k neighbours.
 """
@@ -16,7 +15,6 @@ Shapes: n rows, F dimensions, Q queries, k neighbours.
 import json
 import math
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -25,7 +23,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from xreid_plugin.gallery.calibration import Calibration
 from xreid_plugin.gallery.index import (
@@ -40,7 +38,6 @@ from xreid_plugin.gallery.index import (
 )
 from xreid_plugin.gallery.records import DATABASE, Manifest, Record, Selection
 
-_OWN_FILES = re.compile(r"embeddings(-\d+)?\.f32|index-\d+\.faiss")
 _VERSION = 2
 _SCHEMA = (
     f"PRAGMA user_version = {_VERSION}",
@@ -135,7 +132,7 @@ class Gallery:
 
 
 def create(folder: Path, manifest: Manifest, wait: float = 0.0) -> None:
-    """Makes a gallery without rows, in the place of one without rows if a build that failed has left it.
+    """Makes a gallery without rows, in the place of one that never had any if a build that failed has left it.
 
     Args:
         folder: to be made, empty, or that of such a gallery; ValueError where it holds anything else.
@@ -150,11 +147,8 @@ def create(folder: Path, manifest: Manifest, wait: float = 0.0) -> None:
         if is_new:
             for statement in _SCHEMA:
                 database.execute(statement)
-        elif (before := _read(database)).rows:
+        elif (before := _read(database)).rows or before.generation:
             raise ValueError(f"{folder} is a gallery already: add to it, or build in another folder.")
-        else:
-            # Whoever has opened it before all was removed must not take the new records for those.
-            manifest = replace(manifest, generation=before.generation)
         (folder / manifest.files[1]).touch()
         _write(database, manifest)
 
@@ -172,10 +166,8 @@ def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0) -> int:
     """
     with _transaction(folder, wait) as database:
         before = _read(database)
-        _sweep(folder, before)
         after = replace(before, rows=_append(folder, database, before, batches))
-        kind = kind_due(after.kind, after.rows, after.index)
-        if kind:
+        if kind := kind_due(after.kind, after.rows, after.index):
             after = replace(after, index=build_index(folder, kind, _mapped(folder, after), after.recall_wanted))
         _write(database, after)
     _unlink(folder, before, after)
@@ -193,7 +185,6 @@ def remove(folder: Path, selection: Selection, wait: float = 0.0) -> int:
     """
     with _transaction(folder, wait) as database:
         before = _read(database)
-        _sweep(folder, before)
         gone = selection.rows(database)
         if not len(gone):
             return 0
@@ -207,9 +198,8 @@ def remove(folder: Path, selection: Selection, wait: float = 0.0) -> int:
             os.fsync(file.fileno())
         # Overwritten, and not merely forgotten.
         database.execute("PRAGMA secure_delete = ON")
-        database.executemany("DELETE FROM tracklets WHERE row = ?", ((row,) for row in gone.tolist()))
-        moved = ((new, row) for new, row in enumerate(stay.tolist()) if new != row)
-        database.executemany("UPDATE tracklets SET row = ? WHERE row = ?", moved)
+        database.executemany("DELETE FROM tracklets WHERE row = ?", zip(gone.tolist(), strict=True))
+        database.executemany("UPDATE tracklets SET row = ? WHERE row = ?", enumerate(stay.tolist()))
         _write(database, after)
     _unlink(folder, before, after)
     return len(gone)
@@ -240,13 +230,6 @@ def _append(folder: Path, database: sqlite3.Connection, manifest: Manifest, batc
     return rows
 
 
-def _sweep(folder: Path, manifest: Manifest) -> None:
-    """Removes what a writer that was killed has left; no other writes now."""
-    for path in folder.iterdir():
-        if _OWN_FILES.fullmatch(path.name) and path.name not in manifest.files:
-            path.unlink()
-
-
 def _unlink(folder: Path, before: Manifest, after: Manifest) -> None:
     """Removes files that are no longer named. Who has them open goes on with them, and no others have their names."""
     for name in set(before.files) - set(after.files):
@@ -254,10 +237,11 @@ def _unlink(folder: Path, before: Manifest, after: Manifest) -> None:
 
 
 def _mapped(folder: Path, manifest: Manifest) -> NDArray[np.float32]:
-    # Nothing cannot be mapped. A memmap would pass its subclass on to every array that is made from it.
-    shape, path = (manifest.rows, manifest.dimensions), folder / manifest.files[1]
-    mapped: ArrayLike = np.memmap(path, "<f4", "r", shape=shape) if manifest.rows else []
-    return np.asarray(mapped, np.float32).reshape(shape)
+    shape = manifest.rows, manifest.dimensions
+    if not manifest.rows:
+        return np.empty(shape, np.float32)
+    # A memmap would pass its subclass on to every array that is made from it.
+    return np.asarray(np.memmap(folder / manifest.files[1], "<f4", "r", shape=shape), np.float32)
 
 
 @contextmanager
