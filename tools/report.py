@@ -39,15 +39,16 @@ def _write(args: argparse.Namespace) -> int:
     import xreid_plugin  # noqa: F401  (fixes the host)
     from xreid_plugin.files import replace_atomically
     from xreid_plugin.visualization.page import page_content, page_text
-    from xreid_plugin.visualization.run_folder import RunFolder
 
-    run = RunFolder.read(args.run, args.opts)
     output = args.output or args.run / "report.html"
-    # Now, and not when all is drawn.
-    output.parent.mkdir(parents=True, exist_ok=True)
+    if args.output:
+        # Now, and not when all is drawn.
+        output.parent.mkdir(parents=True, exist_ok=True)
     names = ("features", "make_features", "queries", "depth", "people", "seed")
     options = {name: getattr(args, name) for name in names}
-    content = page_content(run, **options, tell=lambda line: tqdm.write(f"report: {line}", file=sys.stderr))
+    content = page_content(
+        args.run, args.opts, **options, tell=lambda line: tqdm.write(f"report: {line}", file=sys.stderr)
+    )
     text = page_text(content)
     replace_atomically(output, lambda part: part.write_text(text, encoding="utf-8"))
     for reason in content["missing"]:

@@ -79,12 +79,10 @@ def draw_embedding(args: argparse.Namespace, output: Path) -> None:
 
 def draw_attention(args: argparse.Namespace, output: Path) -> None:
     """Two panels per person, one per modality."""
-    from xreid_plugin.engine.restore import restore
     from xreid_plugin.visualization.attention import attention_of_people
     from xreid_plugin.visualization.panels import write_sheet
 
-    restored = restore(_config(args), "cpu")
-    write_sheet(attention_of_people(restored.cfg, restored.model, args.people, args.seed), output)
+    write_sheet(attention_of_people(_config(args), args.people, args.seed), output)
 
 
 def draw_curves(args: argparse.Namespace, output: Path) -> None:

@@ -4,9 +4,8 @@ import pytest
 
 from tests.visualization.small_run import small_run  # noqa: F401
 from xreid_plugin.visualization.page import page_content
-from xreid_plugin.visualization.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")
 def small_content(small_run):  # noqa: F811
-    return page_content(RunFolder.read(small_run, []), queries=2, depth=4, people=1)
+    return page_content(small_run, [], queries=2, depth=4, people=1)

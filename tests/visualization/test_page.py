@@ -1,6 +1,5 @@
 import itertools
 import re
-from types import SimpleNamespace
 
 import pytest
 
@@ -61,18 +60,11 @@ def test_the_page_needs_nothing_else(page):
 
 
 def test_hostile_texts_stay_texts(small_content, page):
-    run = small_content["run"]
     protocol = {HOSTILE: HOSTILE, "a": [HOSTILE], "dataset": HOSTILE}
     results = Results({f"{HOSTILE}/mAP": 1.0}, protocol, {}, {"checkpoint": HOSTILE, "time": HOSTILE})
     odd = Evaluation("epoch 1" + HOSTILE, 1, HOSTILE, results)
-    texts = {
-        name: spoilt(getattr(run, name))
-        for name in ("highlights", "environment", "configuration", "length", "trained_on")
-    }
-    folder = run.path / HOSTILE.replace("/", "")
-    odd_run = SimpleNamespace(**texts, path=folder, cfg=run.cfg, evaluations=[odd], tables=[(HOSTILE, [odd])])
-    content = {name: spoilt(part) for name, part in small_content.items() if name not in ("run", "ends")}
-    content |= {"missing": [HOSTILE], "run": odd_run, "ends": {HOSTILE: (odd, odd)}}
+    content = {name: spoilt(part) for name, part in small_content.items() if name not in ("tables", "ends")}
+    content |= {"missing": [HOSTILE], "tables": [(HOSTILE, [odd])], "ends": {HOSTILE: (odd, odd)}}
     hostile = HtmlPage(page_text(content))
     assert hostile.faults == []
     assert {tag for tag, _ in hostile.elements} <= {tag for tag, _ in page.elements} | {"li"}

@@ -22,6 +22,7 @@ from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.clips import TestClips
 from xreid_plugin.data.tracklet import IMAGES, Modality, Tracklet
 from xreid_plugin.engine.evaluation import as_the_model_knows_them
+from xreid_plugin.engine.restore import restore
 from xreid_plugin.modeling.xreid import XReID
 from xreid_plugin.visualization.panels import PANEL_WIDTH, Panel, Theme
 from xreid_plugin.visualization.rank_lists import middles
@@ -33,16 +34,18 @@ _SCALE, _MARGINS = 0.62, 0.16  # inches
 _SCALE_NOTE = "1 = what every patch would get\nif the model looked everywhere alike"
 
 
-def attention_of_people(cfg: Any, model: nn.Module, people: int, seed: int = 0) -> list[Panel]:
+def attention_of_people(cfg: Any, people: int, seed: int = 0) -> list[Panel]:
     """Two panels, one per modality, for each of at most ``people`` identities of the first of DATASETS.TESTS.
 
-    The configuration is the model's, which is in eval mode; the seed chooses identities and their tracklets.
+    Of the model that :func:`~xreid_plugin.engine.restore.restore` finds by the configuration, whose errors are raised
+    here, too; the seed chooses identities and their tracklets.
 
     Raises:
         FileNotFoundError: the dataset is not there.
         ValueError: nobody has tracklets of both modalities, or the model has neither SII nor LII.
         FrameError: a frame is missing or cannot be decoded.
     """
+    cfg, model, _ = restore(cfg, "cpu")
     name = cfg.DATASETS.TESTS[0]
     tracklets = choose_tracklets(build_dataset(cfg, name).test, people, seed)
     camids = torch.tensor([tracklet.camid for tracklet in as_the_model_knows_them(cfg, name, tracklets)])
@@ -83,10 +86,9 @@ def attention_maps(model: nn.Module, images: torch.Tensor, camids: torch.Tensor)
     Raises:
         ValueError: the model has neither.
     """
-    parts = model.mii if isinstance(model, XReID) else {}
-    recorded: dict[str, list[torch.Tensor]] = {name: [] for name in ("sii", "lii") if name in parts}
-    if not isinstance(model, XReID) or not recorded:
+    if not isinstance(model, XReID) or not {"sii", "lii"} & set(model.mii):
         raise ValueError("The model has neither SII nor LII (MODEL.MII), so there is no attention to show.")
+    recorded: dict[str, list[torch.Tensor]] = {name: [] for name in ("sii", "lii") if name in model.mii}
 
     def record(read: list[torch.Tensor], block: Any, inputs: tuple[torch.Tensor, ...]) -> None:
         # A row for each frame, with one query: all but the first and the last dimension are that and the heads.
@@ -95,7 +97,7 @@ def attention_maps(model: nn.Module, images: torch.Tensor, camids: torch.Tensor)
     handles = [
         block.register_forward_pre_hook(partial(record, read))
         for name, read in recorded.items()
-        for block in parts[name].modules()
+        for block in model.mii[name].modules()
         if hasattr(block, "attention_weights")
     ]
     try:

@@ -46,10 +46,12 @@ def _metrics(evaluations: Sequence[Evaluation]) -> list[Curve]:
     trained = [evaluation for evaluation in evaluations if evaluation.epoch is not None]
     curves: dict[str, tuple[list[int], list[float]]] = {}
     for evaluation in trained:
-        for name in (f"{direction}/{metric}" for direction in evaluation.curves for metric in ("mAP", "Rank-1")):
+        for name in (
+            f"{direction}/{metric}" for direction in evaluation.results.curves for metric in ("mAP", "Rank-1")
+        ):
             epochs, values = curves.setdefault(f"{evaluation.dataset} {name.replace('/', ' ')}".strip(), ([], []))
             epochs.append(evaluation.epoch or 0)
-            values.append(evaluation.metrics[name])
+            values.append(evaluation.results.metrics[name])
     return list(curves.items())
 
 
@@ -98,23 +100,24 @@ def _ends(values: Sequence[float]) -> str:
 
 def cmc_panels(ends: Mapping[str, tuple[Evaluation, Evaluation]]) -> list[Panel]:
     """One panel per test set: the CMC of its last evaluation and, dotted, of its first, from those two."""
-    return [_cmc_panel(dataset, first, last) for dataset, (first, last) in ends.items() if last.curves]
+    return [_cmc_panel(dataset, first, last) for dataset, (first, last) in ends.items() if last.results.curves]
 
 
 def _cmc_panel(dataset: str, first: Evaluation, last: Evaluation) -> Panel:
+    curves, before = last.results.curves, first.results.curves
+
     def draw(figure: FigureBase, theme: Theme) -> None:
         axes = figure.subplots()
-        for number, (direction, curve) in enumerate(last.curves.items()):
+        for number, (direction, curve) in enumerate(curves.items()):
             colour = theme.series[number]
             draw_cmc(axes, curve, color=colour, marker=MARKERS[number], label=f"{direction}, {last.label}")
-            if first is not last and direction in first.curves:
-                before = f"{direction}, {first.label}"
-                draw_cmc(axes, first.curves[direction], color=colour, linestyle=":", label=before)
+            if first is not last and direction in before:
+                draw_cmc(axes, before[direction], color=colour, linestyle=":", label=f"{direction}, {first.label}")
         finish_cmc(axes)
         axes.grid(axis="y")
         legend_below(figure, axes)
 
-    at_first = "; ".join(f"{direction} reaches {curve[0]:.1f} % at rank 1" for direction, curve in last.curves.items())
+    at_first = "; ".join(f"{direction} reaches {curve[0]:.1f} % at rank 1" for direction, curve in curves.items())
     title = f"CMC on {dataset}" if dataset else "CMC"
     return Panel(title, f"Cumulative matching curves of {last.label}: {at_first}.", draw)
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.metrics import as_float32, chunk_rows
+from xreid_plugin.evaluation.metrics import as_float32, chunk_rows, seen_pairs
 from xreid_plugin.evaluation.ranking import RankingProtocol
 from xreid_plugin.visualization.panels import Panel, Theme, legend_below
 
@@ -126,22 +126,18 @@ def pair_counts(data: TrackletFeatures) -> NDArray[np.int64]:
         (2, 2, 100): within a modality and across; of different people and of one person; in bins between EDGES.
     """
     units, everyone = _units(data), np.arange(len(data.pids))
-    hide = RankingProtocol.from_json(data.protocol).same_camera == "exclude"
+    same_camera = RankingProtocol.from_json(data.protocol).same_camera
     counts = np.zeros((2, 2, len(EDGES) - 1), np.int64)
     for ours in np.split(everyone, everyone[:: chunk_rows(len(units))][1:]):
         similarities = np.clip(units[ours] @ units.T, -1, 1)
-        same, across = data.pids[ours, None] == data.pids, data.modalities[ours, None] != data.modalities
-        hidden = hide & same & (data.camids[ours, None] == data.camids)
-        seen = (everyone > ours[:, None]) & ~hidden
+        labels = data.pids[ours], data.pids, data.camids[ours], data.camids
+        seen, different = seen_pairs(*labels, same_camera=same_camera)
+        seen &= everyone > ours[:, None]
+        across = data.modalities[ours, None] != data.modalities
         for crosses, alike in np.ndindex(2, 2):
-            wanted = similarities[seen & (across == crosses) & (same == alike)]
+            wanted = similarities[seen & (across == crosses) & (different != alike)]
             counts[crosses, alike] += np.histogram(wanted, EDGES)[0]
     return counts
-
-
-def overlap(different: NDArray[np.int64], same: NDArray[np.int64]) -> float:
-    """The area that two histograms, (bins,) each, share where each has area 1: at 0 a threshold separates all pairs."""
-    return float(np.minimum(_shares(different), _shares(same)).sum())
 
 
 def similarity_panels(counts: NDArray[np.int64]) -> list[Panel]:
@@ -162,7 +158,8 @@ def _similarity_panel(
     title: str, kinds: NDArray[np.int64], edges: NDArray[np.float64], limits: Mapping[str, tuple[float, float]]
 ) -> Panel:
     different, same = kinds
-    shared = f"overlap by {100 * overlap(different, same):.0f} %"
+    # Of two areas of 1; at 0 a threshold separates all pairs.
+    shared = f"overlap by {100 * np.minimum(_shares(different), _shares(same)).sum():.0f} %"
     labels = f"the same person ({same.sum():,} pairs)", f"different people ({different.sum():,} pairs)"
 
     def draw(figure: FigureBase, theme: Theme) -> None:

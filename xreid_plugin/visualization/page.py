@@ -12,21 +12,22 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from xreid_plugin.engine.restore import restore
 from xreid_plugin.evaluation.features import TrackletFeatures
+from xreid_plugin.evaluation.results import dataset_title
 from xreid_plugin.user_errors import USER_ERRORS, message_of
+from xreid_plugin.visualization import run_folder
 from xreid_plugin.visualization.attention import attention_of_people
 from xreid_plugin.visualization.curves import cmc_panels, training_panels
 from xreid_plugin.visualization.embedding import map_panels, pair_counts, similarity_panels
 from xreid_plugin.visualization.panels import DARK, LIGHT, Panel, render
 from xreid_plugin.visualization.rank_lists import MARKS, TITLES, frames_of, heading, rank_lists, tracklet_in_words
-from xreid_plugin.visualization.run_folder import RunFolder, ends_of, run_features
 
 _THUMB_SIZE = (192, 192)  # at most, in pixels
 
 
 def page_content(
-    run: RunFolder,
+    folder: Path,
+    overrides: list[str],
     *,
     features: Path | None = None,
     make_features: bool = True,
@@ -38,9 +39,10 @@ def page_content(
 ) -> dict[str, Any]:
     """Everything that the page shows, by the template's names; what cannot be made has a reason in "missing" instead.
 
-    For features, make_features and tell see :func:`~xreid_plugin.visualization.run_folder.run_features`. There are
-    rank lists of some queries of each direction, with some tracklets each, and the attention to some people; the seed
-    is that of all random choices.
+    For folder and overrides see :func:`~xreid_plugin.visualization.run_folder.read_config`, whose errors are raised
+    here, too; for features, make_features and tell :func:`~xreid_plugin.visualization.run_folder.run_features`. There
+    are rank lists of some queries of each direction, with some tracklets each, and the attention to some people; the
+    seed is that of all random choices.
     """
     missing: list[str] = []
 
@@ -51,21 +53,34 @@ def page_content(
             missing.append(f"{what}: {message_of(error)}")
             return []
 
-    ends = ends_of(run.evaluations)
-    curves = [*training_panels(run.history, run.evaluations), *cmc_panels(ends)]
-    found = attempt("Map, similarities and rank lists", lambda: [run_features(run, features, make_features, tell)])
+    cfg, configuration = run_folder.read_config(folder, overrides)
+    evaluations, history = run_folder.read_evaluations(folder), run_folder.read_history(folder)
+    ends = run_folder.ends_of(evaluations)
+    curves = [*training_panels(history, evaluations), *cmc_panels(ends)]
+    found = attempt(
+        "Map, similarities and rank lists", lambda: [run_folder.run_features(cfg, features, make_features, tell)]
+    )
+    # That people are drawn is known from the evaluations.
+    drawn = any(evaluation.results.protocol.get("drawn") for evaluation in evaluations)
     return {
-        "run": run,
+        "name": folder.resolve().name,
+        "model": cfg.MODEL.META_ARCHITECTURE,
+        "trained_on": dataset_title({"dataset": ", ".join(cfg.DATASETS.NAMES), "drawn": drawn}),
+        "length": run_folder.length(cfg, evaluations, history),
+        "seed": cfg.SEED,
         "ends": ends,
+        "tables": run_folder.tables_of(evaluations),
         "training": _pictures(curves),
         "embedding": attempt(
-            "Map and similarities", lambda: [picture for f in found for picture in _embedding(f, seed)]
+            "Map and similarities",
+            lambda: _pictures([p for f in found for p in (*map_panels(f, seed), *similarity_panels(pair_counts(f)))]),
         ),
-        "ranks": attempt(
-            "Rank lists", lambda: [lists for f in found for lists in _ranks(run, f, queries, depth, seed)]
-        ),
-        "attention": attempt("Attention", lambda: _attention(run, people, seed)),
+        "ranks": attempt("Rank lists", lambda: [part for f in found for part in _ranks(cfg, f, queries, depth, seed)]),
+        "attention": attempt("Attention", lambda: _pictures(attention_of_people(cfg, people, seed))),
         "missing": missing,
+        "highlights": run_folder.highlights(cfg),
+        "configuration": configuration,
+        "environment": run_folder.read_environment(folder),
     }
 
 
@@ -105,13 +120,9 @@ def data_uri(content: bytes, mime: str) -> str:
     return f"data:image/{mime};base64,{base64.b64encode(content).decode()}"
 
 
-def _embedding(data: TrackletFeatures, seed: int) -> list[dict[str, str]]:
-    return _pictures([*map_panels(data, seed), *similarity_panels(pair_counts(data))])
-
-
-def _ranks(run: RunFolder, data: TrackletFeatures, queries: int, depth: int, seed: int) -> list[dict[str, Any]]:
+def _ranks(cfg: Any, data: TrackletFeatures, queries: int, depth: int, seed: int) -> list[dict[str, Any]]:
     """The rank lists of each direction, with a frame of each tracklet."""
-    frames = frames_of(run.cfg, data)
+    frames = frames_of(cfg, data)
 
     def thumb(row: int, **more: Any) -> dict[str, Any]:
         name = f", {data.names[row]}" if data.names else ""
@@ -133,8 +144,3 @@ def _jpeg(frame: NDArray[np.uint8]) -> str:
     picture.thumbnail(_THUMB_SIZE)
     picture.save(content, "JPEG", quality=82)
     return data_uri(content.getvalue(), "jpeg")
-
-
-def _attention(run: RunFolder, people: int, seed: int) -> list[dict[str, str]]:
-    restored = restore(run.cfg, "cpu")
-    return _pictures(attention_of_people(restored.cfg, restored.model, people, seed))

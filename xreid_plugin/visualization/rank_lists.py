@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xreid_plugin.data.build import build_dataset, build_frame_reader
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.evaluation.features import TrackletFeatures
-from xreid_plugin.evaluation.metrics import as_float32, cosine_distance
+from xreid_plugin.evaluation.metrics import as_float32, cosine_distance, seen_pairs
 from xreid_plugin.evaluation.ranking import RankingProtocol, rankings
 from xreid_plugin.visualization.panels import Panel, Theme
 
@@ -67,17 +67,23 @@ def rank_lists(
     Raises:
         ValueError: no query has a match, or features that are not finite.
     """
-    protocol = RankingProtocol(same_camera=RankingProtocol.from_json(data.protocol).same_camera)
-    features, lists = as_float32(data.features), {}
-    for ranking in rankings(data, protocol):
-        task, precision = data.tasks[ranking.direction], ranking.result.ap
-        chosen = _choose(precision, count, pick, seed)
-        queries, gallery = np.array(task.query)[chosen], np.array(task.gallery)
+    same_camera = RankingProtocol.from_json(data.protocol).same_camera
+    features = as_float32(data.features)
+    lists: dict[str, list[RankList]] = {}
+    for ranking in rankings(data, RankingProtocol(same_camera)):
+        chosen = _choose(ranking.result.ap, count, pick, seed)
+        queries, gallery = (np.array(side) for side in data.tasks[ranking.direction])
+        queries = queries[chosen]
         distances = cosine_distance(features[queries], features[gallery]).cpu().numpy()
-        lists[ranking.direction] = [
-            RankList(query, *_nearest(data, query, gallery, row, depth, protocol), average)
-            for query, row, average in zip(queries.tolist(), distances, precision[chosen].tolist(), strict=True)
-        ]
+        labels = [values[side] for values in (data.pids, data.camids) for side in (queries, gallery)]
+        found = zip(queries.tolist(), distances, *seen_pairs(*labels, same_camera=same_camera), chosen, strict=True)
+        lists[ranking.direction] = []
+        for query, row, seen, different, place in found:
+            order = np.argsort(row, kind="stable")
+            order = order[seen[order]]
+            right, shown = ~different[order], order[:depth]
+            facts = int(right.argmax()) + 1, float(ranking.result.ap[place])
+            lists[ranking.direction].append(RankList(query, gallery[shown], right[:depth], 1 - row[shown], *facts))
     return lists
 
 
@@ -91,18 +97,6 @@ def _choose(precision: NDArray[np.float64], count: int, pick: Pick, seed: int) -
     if pick == "random":
         return order[np.sort(np.random.default_rng(seed).choice(len(order), count, replace=False))]
     return order[:count] if pick == "best" else order[len(order) - count :]
-
-
-def _nearest(
-    data: TrackletFeatures, query: int, gallery: Any, distances: Any, depth: int, protocol: RankingProtocol
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32], int]:
-    """The tracklets found, which are right, their similarities, and the place of the first right one of all."""
-    same = data.pids[gallery] == data.pids[query]
-    hidden = (protocol.same_camera == "exclude") & same & (data.camids[gallery] == data.camids[query])
-    order = np.argsort(distances, kind="stable")
-    order = order[~hidden[order]]
-    shown = order[:depth]
-    return gallery[shown], same[shown], 1 - distances[shown], int(same[order].argmax()) + 1
 
 
 def frames_of(cfg: Any, data: TrackletFeatures) -> Frames:

@@ -1,12 +1,12 @@
 """What the folder of a run says about it: configuration, curves, evaluations, environment, features."""
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import NamedTuple
 
 from fastreid.config import CfgNode
 
@@ -21,6 +21,8 @@ from xreid_plugin.evaluation.results import Results, dataset_title, protocol_lin
 from xreid_plugin.host.configuration import leaves
 from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
 from xreid_plugin.torch_files import NOTE
+
+logger = logging.getLogger(__name__)
 
 # Iterations or epochs, ascending, and a scalar's values there.
 Series = tuple[Sequence[int], Sequence[float]]
@@ -49,16 +51,6 @@ class Evaluation:
     results: Results
 
     @property
-    def metrics(self) -> Mapping[str, float]:
-        """In percent, by names such as "I2V/mAP"."""
-        return self.results.metrics
-
-    @property
-    def curves(self) -> Mapping[str, Sequence[float]]:
-        """By direction, the CMC in percent at ranks 1, 2, ..."""
-        return self.results.curves
-
-    @property
     def is_of_the_run(self) -> bool:
         """Whether the model is the run's own: weights from elsewhere may be evaluated into its folder, too."""
         return not PurePath(self.results.model["checkpoint"]).is_absolute()
@@ -67,95 +59,62 @@ class Evaluation:
     def table(self) -> dict[str, dict[str, float]]:
         """The metrics by ranking, such as "I2V-reranked", and by their names in it, such as "mAP"."""
         rows: dict[str, dict[str, float]] = {}
-        for name, value in self.metrics.items():
+        for name, value in self.results.metrics.items():
             ranking, _, metric = name.rpartition("/")
             rows.setdefault(ranking, {})[metric] = value
         return rows
 
+    @property
+    def kind(self) -> tuple[str, bool, str]:
+        """Equal for evaluations that may stand side by side."""
+        return self.dataset, not self.is_of_the_run, json.dumps(self.results.settings, sort_keys=True)
 
-class ResultsTable(NamedTuple):
-    """Evaluations whose metrics may stand side by side: of one test set and protocol, of the run or of other models.
+    @property
+    def title(self) -> str:
+        """The test set, the settings that most often differ, and whether the model is another than the run's."""
+        others, protocol = "" if self.is_of_the_run else "other models than the run's: ", self.results.protocol
+        return f"{others}{dataset_title(protocol)}, {protocol_line(protocol)}"
 
-    Attributes:
-        title: the test set, the settings that most often differ, and whether the models are others than the run's.
-        evaluations: at least one, those of training first, in their order.
+
+def read_config(folder: Path, overrides: list[str]) -> tuple[CfgNode, str]:
+    """A run's configuration, with KEY VALUE pairs, such as where the dataset is on this machine, over its keys.
+
+    Returns:
+        The configuration, whose MODEL.WEIGHTS is the checkpoint to look into, if the pairs name one, and whose
+        OUTPUT_DIR is the folder; and the same before the two were set, as YAML.
+
+    Raises:
+        OSError: it is not a run's folder.
+        ValueError: an unknown key, or a file of another form.
     """
+    config_file = folder / "config.yaml"
+    if not config_file.is_file():
+        raise FileNotFoundError(f"{config_file} is missing: expected the folder of a run, its OUTPUT_DIR.")
+    cfg = get_cfg()
+    cfg.merge_from_file(str(config_file))
+    cfg.merge_from_list(overrides)
+    configuration = cfg.dump()
+    cfg.OUTPUT_DIR = str(folder)
+    if "MODEL.WEIGHTS" not in overrides[::2] and (folder / NOTE).is_file():
+        # The run's configuration names what it began with.
+        cfg.MODEL.WEIGHTS = ""
+    return cfg, configuration
 
-    title: str
-    evaluations: Sequence[Evaluation]
+
+def highlights(cfg: CfgNode) -> list[tuple[str, str]]:
+    """(key, value) where a configuration differs from the plugin's defaults, except for paths on a machine."""
+    usual = dict(leaves(get_cfg()))
+    ours = [(key, str(value)) for key, value in sorted(leaves(cfg)) if key not in _PLACES]
+    return [(key, value) for key, value in ours if key not in usual or value != str(usual[key])]
 
 
-@dataclass(frozen=True, eq=False)
-class RunFolder:
-    """A run, as read from its folder.
-
-    Attributes:
-        path: the folder.
-        cfg: the run's configuration with the keys of the command line over it. Its MODEL.WEIGHTS is the checkpoint to
-            look into, if the command line has named one, and its OUTPUT_DIR the folder.
-        configuration: the same before the two were set, as YAML.
-        evaluations: as ordered by :func:`read_evaluations`.
-        history: the scalars of metrics.json.
-        environment: (what, version) as in the log; empty without a log.
-    """
-
-    path: Path
-    cfg: CfgNode
-    configuration: str
-    evaluations: list[Evaluation]
-    history: Mapping[str, Series]
-    environment: list[tuple[str, str]]
-
-    @classmethod
-    def read(cls, path: Path, overrides: list[str]) -> "RunFolder":
-        """Reads a run's folder, with KEY VALUE pairs, such as where the dataset is on this machine, over its keys.
-
-        Raises:
-            OSError: it is not a run's folder.
-            ValueError: an unknown key, or a file of another form.
-        """
-        config_file = path / "config.yaml"
-        if not config_file.is_file():
-            raise FileNotFoundError(f"{config_file} is missing: expected the folder of a run, its OUTPUT_DIR.")
-        cfg = get_cfg()
-        cfg.merge_from_file(str(config_file))
-        cfg.merge_from_list(overrides)
-        configuration = cfg.dump()
-        cfg.OUTPUT_DIR = str(path)
-        if "MODEL.WEIGHTS" not in overrides[::2] and (path / NOTE).is_file():
-            # The run's configuration names what it began with.
-            cfg.MODEL.WEIGHTS = ""
-        return cls(path, cfg, configuration, read_evaluations(path), read_history(path), read_environment(path))
-
-    @property
-    def tables(self) -> list[ResultsTable]:
-        """All evaluations."""
-        groups: dict[tuple[str, bool, str], list[Evaluation]] = {}
-        for evaluation in self.evaluations:
-            groups.setdefault(_kind(evaluation), []).append(evaluation)
-        return [ResultsTable(_title(group[0]), group) for group in groups.values()]
-
-    @property
-    def trained_on(self) -> str:
-        """The training set; that people are drawn is known from the evaluations."""
-        drawn = any(evaluation.results.protocol.get("drawn") for evaluation in self.evaluations)
-        return dataset_title({"dataset": ", ".join(self.cfg.DATASETS.NAMES), "drawn": drawn})
-
-    @property
-    def length(self) -> str:
-        """How long the run was: "12 epochs", or "6 of 12 epochs" if it has not finished."""
-        planned, per_epoch = self.cfg.SOLVER.MAX_EPOCH, self.cfg.SOLVER.ITERS_PER_EPOCH
-        done = max((evaluation.epoch or 0 for evaluation in self.evaluations), default=0)
-        if per_epoch:
-            done = max(done, max(iterations[-1] for iterations, _ in self.history.values()) // per_epoch)
-        return f"{planned} epochs" if done >= planned else f"{done} of {planned} epochs"
-
-    @property
-    def highlights(self) -> list[tuple[str, str]]:
-        """(key, value) where the run differs from the plugin's defaults, except for paths on a machine."""
-        usual = dict(leaves(get_cfg()))
-        ours = [(key, str(value)) for key, value in sorted(leaves(self.cfg)) if key not in _PLACES]
-        return [(key, value) for key, value in ours if key not in usual or value != str(usual[key])]
+def length(cfg: CfgNode, evaluations: Sequence[Evaluation], history: Mapping[str, Series]) -> str:
+    """How long a run was: "12 epochs", or "6 of 12 epochs" if it has not finished."""
+    planned, per_epoch = cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.ITERS_PER_EPOCH
+    done = max((evaluation.epoch or 0 for evaluation in evaluations), default=0)
+    if per_epoch:
+        done = max(done, max(iterations[-1] for iterations, _ in history.values()) // per_epoch)
+    return f"{planned} epochs" if done >= planned else f"{done} of {planned} epochs"
 
 
 def read_history(folder: Path) -> dict[str, Series]:
@@ -177,11 +136,18 @@ def read_history(folder: Path) -> dict[str, Series]:
 
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
-    """The evaluations that a run has written, results_*.json: by test set, those of training first, in their order."""
+    """The evaluations that a run has written, results_*.json: by test set, those of training first, in their order.
+
+    What another version has written is left out, with a warning that names the file.
+    """
     found = []
     for file in folder.glob("results_*.json"):
         if match := _RESULTS.fullmatch(file.stem):
-            results, label = read_results(file), match["label"].replace("_", " ")
+            try:
+                results, label = read_results(file), match["label"].replace("_", " ")
+            except ValueError as error:
+                logger.warning(f"left out: {error}")
+                continue
             epoch = 0 if label == "before training" else int(match["epoch"]) if match["epoch"] else None
             # Of a run of the host's own program no name of a file is known.
             checkpoint = PurePath(results.model["checkpoint"]).name or f"evaluated {results.model['time']}"
@@ -189,29 +155,20 @@ def read_evaluations(folder: Path) -> list[Evaluation]:
     return sorted(found, key=lambda one: (one.dataset, one.epoch is None, one.epoch or 0, one.results.model["time"]))
 
 
+def tables_of(evaluations: Sequence[Evaluation]) -> list[tuple[str, list[Evaluation]]]:
+    """All evaluations: those whose metrics may stand side by side, under a title, in their order."""
+    groups: dict[tuple[str, bool, str], list[Evaluation]] = {}
+    for evaluation in evaluations:
+        groups.setdefault(evaluation.kind, []).append(evaluation)
+    return [(group[0].title, group) for group in groups.values()]
+
+
 def ends_of(evaluations: Sequence[Evaluation]) -> dict[str, tuple[Evaluation, Evaluation]]:
     """By test set, the last evaluation that training itself made, or else of its models, and the first alike."""
     own = [evaluation for evaluation in evaluations if evaluation.is_of_the_run]
     trained = [evaluation for evaluation in own if evaluation.epoch is not None] or own
     last = {evaluation.dataset: evaluation for evaluation in trained}
-    first = {
-        evaluation.dataset: evaluation
-        for evaluation in reversed(trained)
-        if _kind(evaluation) == _kind(last[evaluation.dataset])
-    }
-    return {dataset: (first[dataset], evaluation) for dataset, evaluation in last.items()}
-
-
-def _kind(evaluation: Evaluation) -> tuple[str, bool, str]:
-    """Equal for evaluations that may stand side by side."""
-    settings = json.dumps(evaluation.results.settings, sort_keys=True)
-    return evaluation.dataset, not evaluation.is_of_the_run, settings
-
-
-def _title(evaluation: Evaluation) -> str:
-    protocol = evaluation.results.protocol
-    others = "" if evaluation.is_of_the_run else "other models than the run's: "
-    return f"{others}{dataset_title(protocol)}, {protocol_line(protocol)}"
+    return {name: (next(one for one in trained if one.kind == end.kind), end) for name, end in last.items()}
 
 
 def read_environment(folder: Path) -> list[tuple[str, str]]:
@@ -223,11 +180,11 @@ def read_environment(folder: Path) -> list[tuple[str, str]]:
     return [(name.strip(), value.partition("@")[0].strip()) for name, _, value in rows]
 
 
-def run_features(run: RunFolder, file: Path | None, make: bool, tell: Callable[[str], None]) -> TrackletFeatures:
+def run_features(cfg: CfgNode, file: Path | None, make: bool, tell: Callable[[str], None]) -> TrackletFeatures:
     """Reads the features of the checkpoint that the page shows, or makes and keeps what an evaluation would save.
 
     Args:
-        run: the run whose TEST.SAVE_FEATURES, or else features.npz, is read if it is of that checkpoint.
+        cfg: of the run, whose TEST.SAVE_FEATURES, or else features.npz, is read if it is of that checkpoint.
         file: a file to read instead, whatever model it is of.
         make: whether to embed the first test set with the checkpoint where there is no such file.
         tell: is called with a line before that, which may take long.
@@ -237,23 +194,17 @@ def run_features(run: RunFolder, file: Path | None, make: bool, tell: Callable[[
     """
     if file is not None:
         return load_features(file)
-    saved = run.path / (features_path(run.cfg, run.cfg.DATASETS.TESTS[0]) or Path("features.npz")).name
-    try:
-        restored = restore(run.cfg, run.cfg.MODEL.DEVICE)
-    except FileNotFoundError:
-        # Without a checkpoint nothing else is shown of the model.
-        if saved.is_file():
-            return load_features(saved)
-        raise
-    model, checkpoint = fingerprint(weights_hash(restored.model, TRAINING_ONLY), restored.cfg), restored.path
-    kept = run.path / f"features_{checkpoint.stem}.npz"
+    name, folder = cfg.DATASETS.TESTS[0], Path(cfg.OUTPUT_DIR)
+    saved = folder / (features_path(cfg, name) or Path("features.npz")).name
+    cfg, network, checkpoint = restore(cfg, cfg.MODEL.DEVICE)
+    model, kept = fingerprint(weights_hash(network, TRAINING_ONLY), cfg), folder / f"features_{checkpoint.stem}.npz"
     for candidate in (saved, kept):
         if candidate.is_file() and (data := load_features(candidate)).protocol.get("model") == model:
             return data
     if not make:
         raise FileNotFoundError(f"no saved features are of {checkpoint.name}, and --no-features was given.")
-    cfg = restored.cfg.clone()
-    cfg.merge_from_list(["TEST.SAVE_FEATURES", str(kept), "DATASETS.TESTS", cfg.DATASETS.TESTS[:1]])
+    cfg = cfg.clone()
+    cfg.merge_from_list(["TEST.SAVE_FEATURES", str(kept), "DATASETS.TESTS", (name,)])
     tell(f"no saved features are of {checkpoint.name}, so it embeds the test set now; --no-features goes without.")
-    evaluate_test_set(cfg, restored.model, cfg.DATASETS.TESTS[0])
+    evaluate_test_set(cfg, network, name)
     return load_features(kept)
