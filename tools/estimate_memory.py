@@ -27,10 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _estimate(args: argparse.Namespace) -> int:
+    from _step_memory import step_memory
     from tabulate import tabulate
 
     import xreid_plugin  # noqa: F401  (fixes the host)
-    from xreid_plugin.comparison.memory import step_memory
     from xreid_plugin.config import get_cfg
 
     cfg = get_cfg()

@@ -27,14 +27,20 @@ interrupted.
 """
 
 import argparse
+import importlib.util
+import os
+import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import ToolFailure, run_tool, tool_parser
 from _options import add_imports
+
+LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+TIMED_BATCHES = (1, 8)
 
 if TYPE_CHECKING:
     from xreid_plugin.engine.restore import RestoredModel
@@ -49,17 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from xreid_plugin.export import check_libraries
-
     if not args.tolerance > 0:
         raise ValueError(f"--tolerance is {args.tolerance:g}; it must be above 0.")
     if args.output.is_dir():
         raise ValueError(f"--output: {args.output} is a folder; name a file, such as {args.output / 'model.onnx'}.")
-    check_libraries()
+    if missing := [name for name in LIBRARIES if importlib.util.find_spec(name) is None]:
+        raise ValueError(f"The export needs {', '.join(missing)}: pip install {' '.join(LIBRARIES)}")
 
     from xreid_plugin.engine.restore import restore
     from xreid_plugin.export.check import CheckError, Runtime, write_checked
-    from xreid_plugin.export.latency import TIMED_BATCHES, latency_table, machine, measure
     from xreid_plugin.export.program import ClipEmbedder, clip_shape, facts, translate
 
     timed = () if args.no_latency else TIMED_BATCHES
@@ -85,13 +89,13 @@ def _export(args: argparse.Namespace) -> int:
         latencies = []
         for clips in timed:
             step(f"Timing {clips} clips")
-            latencies.append(measure(embedder, runtime, clips, *clip))
+            latencies.append(_latency(embedder, runtime, clips, *clip))
     print(_summary(args.output, source, runtime))
     if source.cfg.TEST.FRAMES == "dense" and not args.raw:
         print("TEST.FRAMES is dense: to average the clips of a tracklet as evaluation does, export with --raw.")
     print(_agreement_table(agreements, args.tolerance))
     if latencies:
-        print(f"\nTime of a batch, median and quartiles ({machine()}):\n{latency_table(latencies)}")
+        print(f"\nTime of a batch, median and quartiles ({_machine()}):\n{_latency_table(latencies)}")
     print(f"\nWritten to {args.output}; --help shows how to run it.")
     return 0
 
@@ -115,6 +119,43 @@ def _agreement_table(agreements: "list[Agreement]", tolerance: float) -> str:
     rows = [[line.clips, f"{line.difference:.1e}", f"{line.cosine:.7f}"] for line in agreements]
     table = tabulate(rows, ["clips", "max difference", "lowest cosine"], disable_numparse=True, stralign="right")
     return f"\nonnxruntime beside torch, rows of length 1, tolerance {tolerance:g}:\n{table}"
+
+
+def _latency(embedder: Any, runtime: "Runtime", clips: int, frames: int, size: tuple[int, int]) -> list[str]:
+    """A line of the table: a batch of noise, first in torch and then in onnxruntime."""
+    import numpy as np
+    import torch
+    from torch.utils.benchmark import Timer
+
+    from xreid_plugin.export.program import random_clips
+
+    given = {"images": random_clips(clips, frames, size), "cameras": torch.zeros(clips, dtype=torch.int64)}
+    medians, cells = [], [str(clips)]
+    for run in (embedder, runtime):
+        timer = Timer("run(images, cameras)", globals={"run": run, **given}, num_threads=torch.get_num_threads())
+        with torch.inference_mode():
+            lower, median, upper = np.quantile(timer.blocked_autorange(min_run_time=3).times, (0.25, 0.5, 0.75))
+        medians.append(median)
+        cells.append(f"{1000 * median:.1f} ({1000 * lower:.1f} to {1000 * upper:.1f})")
+    return [*cells, f"{medians[0] / medians[1]:.1f}", f"{clips / medians[1]:.2f}"]
+
+
+def _latency_table(lines: list[list[str]]) -> str:
+    from tabulate import tabulate
+
+    headers = ["clips", "torch, ms", "onnxruntime, ms", "times faster", "clips/s"]
+    return tabulate(lines, headers, disable_numparse=True, stralign="right")
+
+
+def _machine() -> str:
+    """What was measured on, in a line."""
+    import onnxruntime
+    import torch
+
+    return (
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()}; torch "
+        f"{torch.__version__}, onnxruntime {onnxruntime.__version__}, both on the CPU in float32"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

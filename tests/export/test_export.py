@@ -16,7 +16,6 @@ from xreid_plugin.data.build import build_dataset
 from xreid_plugin.data.frames import even
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.export.check import CheckError, Runtime, write_checked
-from xreid_plugin.export.latency import Latency, latency_table
 from xreid_plugin.export.program import ClipEmbedder, clip_shape, facts, random_clips, translate
 from xreid_plugin.host import Checkpointer, build_model
 from xreid_plugin.predictor import TrackletInput, TrackletPredictor
@@ -148,8 +147,3 @@ def test_an_image_model_is_exported_mirrored_and_unnormalised_as_well(tmp_path):
     assert (sides[0] - sides[1]).abs().max() > 1e-3
     torch.testing.assert_close(found, (sides[0] + sides[1]) / 2, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(runtime(images.flip(-1), cameras), found, rtol=1e-4, atol=1e-5)
-
-
-def test_a_line_has_medians_quartiles_and_their_ratio():
-    table = latency_table([Latency(1, [0.009, 0.001, 0.002, 0.004, 0.003], [0.002] * 3)])
-    assert " ".join(table.splitlines()[-1].split()) == "1 3.0 (2.0 to 4.0) 2.0 (2.0 to 2.0) 1.5 500.00"

@@ -1,14 +1,13 @@
 """What a model costs: parameters, arithmetic and time of an embedding."""
 
 import json
-import statistics
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from xreid_plugin.config import get_cfg
@@ -17,9 +16,8 @@ from xreid_plugin.engine.inference import autocast
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import build_model
 
-_REPEATS = 5
-# Enough for a steady number for a small model; a large one on a CPU stops here.
-_SECONDS = 20.0
+# Enough for a steady number for a small model; of a large one on a CPU this is a pass.
+_SECONDS = 3.0
 
 
 class Cost(NamedTuple):
@@ -78,16 +76,6 @@ def flops_of(model: nn.Module, batch: Any) -> int:
 
 @torch.inference_mode()
 def clips_per_second(model: nn.Module, batch: dict[str, torch.Tensor]) -> float:
-    """The median over a few passes, after one that does not count."""
-    device = next(model.parameters()).device
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        model(batch)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return time.perf_counter() - start
-
-    first = seconds()
-    times = [seconds() for _ in range(max(1, min(_REPEATS, int(_SECONDS / first))))]
-    return len(batch[IMAGES]) / statistics.median(times)
+    """By the median over the passes of a few seconds, after one that does not count."""
+    timer = Timer("model(batch)", globals={"model": model, "batch": batch}, num_threads=torch.get_num_threads())
+    return len(batch[IMAGES]) / timer.blocked_autorange(min_run_time=_SECONDS).median

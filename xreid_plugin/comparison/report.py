@@ -75,31 +75,18 @@ class Row:
         done, missing = ([run for run in runs if run.is_done is wanted] for wanted in (True, False))
         if not done:
             return cls(name, done, missing, {}, {}, {}, {})
-        results = [read_results(run.results) for run in done]
-        used = [Usage.of(run) for run in done]
+        results, used = [read_results(run.results) for run in done], [Usage.of(run) for run in done]
+        metrics = {key: Statistic.of([each.metrics[key] for each in results]) for key in results[0].metrics}
+        curves = {
+            key: [Statistic.of(at) for at in zip(*(each.curves[key] for each in results), strict=True)]
+            for key in results[0].curves
+        }
         costs = {
             **cost_of_run(done[0].folder)._asdict(),
             "peak_bytes": max(usage.peak_bytes for usage in used),
             "seconds_per_run": statistics.fmean(usage.seconds for usage in used),
         }
-        first = results[0]
-        return cls(
-            name,
-            done,
-            missing,
-            {key: Statistic.of([each.metrics[key] for each in results]) for key in first.metrics},
-            {
-                key: [Statistic.of(at) for at in zip(*(each.curves[key] for each in results), strict=True)]
-                for key in first.curves
-            },
-            first.protocol,
-            costs,
-        )
-
-    @property
-    def directions(self) -> list[str]:
-        """The raw rankings among the metrics, such as "I2V"."""
-        return [key.removesuffix("/mAP") for key in self.metrics if key.endswith("/mAP") and "-" not in key]
+        return cls(name, done, missing, metrics, curves, results[0].protocol, costs)
 
 
 def write_report(runs: Sequence[Run], output: Path, command: str, published: Mapping[str, Any]) -> str:
@@ -179,7 +166,7 @@ def published_table(done: Sequence[Row], published: Mapping[str, Any]) -> str:
             for entry in table["rows"] if table["dataset"] == dataset else ():
                 if config.endswith(f"/{entry.get('config')}"):
                     label = f"table {table['table']}, {entry['method']}"
-                    body += [[way, row.name, label, *_beside(row, way, table, entry)] for way in row.directions]
+                    body += [[way, row.name, label, *_beside(row, way, table, entry)] for way in directions_of([row])]
     headers = ["direction", "model", "published as", "Rank-1", "Rank-5", "Rank-20", "mAP"]
     return tabulate(body, headers=headers, tablefmt="pipe", disable_numparse=True) if body else ""
 
@@ -286,4 +273,5 @@ def draw_bars(done: Sequence[Row], direction: str, figure: FigureBase, theme: Th
 
 def directions_of(rows: Sequence[Row]) -> list[str]:
     """The raw rankings among all rows' metrics, such as "I2V", each once."""
-    return list(dict.fromkeys(direction for row in rows for direction in row.directions))
+    names = dict.fromkeys(key for row in rows for key in row.metrics)
+    return [name.removesuffix("/mAP") for name in names if name.endswith("/mAP") and "-" not in name]

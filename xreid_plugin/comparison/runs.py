@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from fastreid.config import CfgNode
@@ -138,7 +137,8 @@ def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) ->
     cfg = get_cfg()
     cfg.merge_from_file(str(config))
     for overlay in overlays:
-        cfg.merge_from_other_cfg(CfgNode(own_keys(overlay)))
+        keys = yaml.safe_load(overlay.read_text(encoding="utf-8"))
+        cfg.merge_from_other_cfg(CfgNode({key: keys[key] for key in keys if key not in ("_BASE_", *OWN_KEYS)}))
     cfg.merge_from_list(list(overrides))
     cfg.OUTPUT_DIR = ""
     check_config(cfg)
@@ -149,27 +149,17 @@ def _merged(config: Path, overlays: Sequence[Path], overrides: Sequence[str]) ->
     return cfg
 
 
-def own_keys(overlay: Path) -> dict[str, Any]:
-    """The nested keys that a YAML file sets itself, without those of its ``_BASE_``, OUTPUT_DIR and SEED."""
-    keys = yaml.safe_load(overlay.read_text(encoding="utf-8"))
-    if not isinstance(keys, dict):
-        raise ValueError(f"{overlay} is no YAML mapping of keys.")
-    return {key: value for key, value in keys.items() if key not in ("_BASE_", *OWN_KEYS)}
-
-
 def _check_folder(run: Run) -> None:
     """Refuses a run's folder that other settings have made."""
     if not run.folder.is_dir() or not any(run.folder.iterdir()):
         return
-    remedy = "Choose another --output, or remove that folder."
-    if not (run.folder / SETTINGS).is_file():
-        raise ValueError(f"{run.folder} holds something that is not a run of a comparison. {remedy}")
-    texts = (run.folder / SETTINGS).read_text(), run.settings
+    settings = run.folder / SETTINGS
+    texts = settings.read_text() if settings.is_file() else "{}", run.settings
     before, now = (dict(leaves(yaml.safe_load(text))) for text in texts)
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    if keys:
+    if keys := [key for key in {**before, **now} if before.get(key) != now.get(key)]:
         changed = "; ".join(f"{key} {before.get(key)} → {now.get(key)}" for key in keys[:5])
-        raise ValueError(f"{run.folder} was run with other settings ({changed}). {remedy}")
+        remedy = "Choose another --output, or remove that folder."
+        raise ValueError(f"{run.folder} is of a run with other settings, or of no comparison ({changed}). {remedy}")
 
 
 def execute_all(runs: list[Run], train_net: Path, say: Callable[[str], None], imports: Sequence[str] = ()) -> None:
@@ -219,13 +209,10 @@ def execute(run: Run, train_net: Path, imports: Sequence[str] = ()) -> int:
             process.wait()
             raise
     process.returncode = os.waitstatus_to_exitcode(status)
+    before, seconds = Usage.of(run), time.monotonic() - start
     # Linux counts in KiB, macOS in bytes.
-    _add_usage(run, time.monotonic() - start, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
-    return process.returncode or int(not run.is_done)
-
-
-def _add_usage(run: Run, seconds: float, resident: int) -> None:
-    before = Usage.of(run)
+    resident = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     on_gpu = [round(float(gib) * 2**30) for gib in _CUDA_MEMORY.findall(run.log.read_text(errors="replace"))]
     usage = Usage(before.seconds + seconds, max(on_gpu or (before.peak_bytes, resident)))
     replace_atomically(run.folder / "usage.json", lambda part: part.write_text(json.dumps(asdict(usage)) + "\n"))
+    return process.returncode or int(not run.is_done)

@@ -5,9 +5,13 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from tests.data.small_set import small_config
-from xreid_plugin.comparison.memory import step_memory
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS
 from xreid_plugin.host import build_model
+
+
+@pytest.fixture
+def step_memory(load_tool):
+    return load_tool("_step_memory").step_memory
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def kept_by_a_real_step(cfg, clips):
     return images.nbytes + sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
-def test_a_step_keeps_as_much_as_a_real_one(cfg):
+def test_a_step_keeps_as_much_as_a_real_one(step_memory, cfg):
     # Attention's kernels keep somewhat different numbers on a CPU and on CUDA.
     assert step_memory(cfg, 8).kept == pytest.approx(kept_by_a_real_step(cfg, 8), rel=0.1)
     model = build_model(cfg)
@@ -45,7 +49,7 @@ def test_a_step_keeps_as_much_as_a_real_one(cfg):
     assert step_memory(cfg, 8).weights == held + 3 * learnt
 
 
-def test_clips_count_in_proportion_half_precision_keeps_less_and_checkpointing_least(cfg):
+def test_clips_count_in_proportion_half_precision_keeps_less_and_checkpointing_least(step_memory, cfg):
     one, two = (step_memory(cfg, clips).kept for clips in (8, 16))
     assert two == pytest.approx(2 * one, rel=0.1)
     cfg.SOLVER.AMP.ENABLED = True
