@@ -1,6 +1,5 @@
 """The checkpoints of a run: saved whole or not at all, resumed from the newest whole one, loaded for evaluation."""
 
-import copy
 import logging
 import zipfile
 from collections.abc import Sequence
@@ -220,54 +219,32 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, load_whole_checkpoint(path, mapped=True))
 
 
-class EvaluationCheckpointer(Checkpointer):
-    """The host's ranks with whatever weights it could not load; this one refuses. It reads no file."""
-
-    def __init__(self, model: nn.Module, checkpoint: Checkpoint) -> None:
-        """
-        Args:
-            model: to fill.
-            checkpoint: that is loaded.
-        """
-        super().__init__(model)
-        self._content = checkpoint.content
-
-    def _load_file(self, f: str) -> Any:
-        # The host takes out of both what it has loaded.
-        return {**self._content, "model": copy.copy(self._content["model"])}
-
-    def _log_incompatible_keys(self, incompatible: Any) -> None:
-        faults = [
-            f"{key} is {stored} in the checkpoint and {wanted} in the model"
-            for key, stored, wanted in incompatible.incorrect_shapes
-            if _matters(key)
-        ]
-        faults += [f"{key} is not in it" for key in incompatible.missing_keys if _matters(key)]
-        if faults:
-            raise ValueError(
-                f"The checkpoint is not of this configuration: {'; '.join(faults[:5])} ({len(faults)} such tensors). "
-                "Evaluate it with the configuration that it was trained with; the run's folder has it as config.yaml."
-            )
-
-
-def _matters(key: str) -> bool:
-    return not key.startswith(TRAINING_ONLY) and "classifier" not in key
-
-
-def load_for_evaluation(model: nn.Module, checkpoint: Checkpoint) -> Any:
-    """Loads a checkpoint's weights.
+def load_for_evaluation(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Loads a checkpoint's weights; the host's way goes on with whatever weights it could not load.
 
     Args:
         model: to fill; not wrapped.
         checkpoint: stays as it is.
 
-    Returns:
-        What else the checkpoint holds.
-
     Raises:
         ValueError: something that evaluation uses is missing or has another shape.
     """
-    return EvaluationCheckpointer(model, checkpoint).load(str(checkpoint.path), checkpointables=[])
+    wanted = model.state_dict()
+    stored = {name: value for name, value in checkpoint.weights.items() if name in wanted}
+    used = [name for name in wanted if not name.startswith(TRAINING_ONLY) and "classifier" not in name]
+    faults = [f"{name} is not in it" for name in used if name not in stored]
+    others = {name: value for name, value in stored.items() if value.shape != wanted[name].shape}
+    faults += [
+        f"{name} is {tuple(others[name].shape)} in the checkpoint and {tuple(wanted[name].shape)} in the model"
+        for name in used
+        if name in others
+    ]
+    if faults:
+        raise ValueError(
+            f"The checkpoint is not of this configuration: {'; '.join(faults[:5])} ({len(faults)} such tensors). "
+            "Evaluate it with the configuration that it was trained with; the run's folder has it as config.yaml."
+        )
+    model.load_state_dict({name: value for name, value in stored.items() if name not in others}, strict=False)
 
 
 def tell_changes(content: dict[str, Any], cfg: Any) -> None:

@@ -2,8 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,9 @@ from torch import nn
 from xreid_plugin.data.build import build_clip_loader, build_training_set
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.engine.checkpoints import FINAL
-from xreid_plugin.engine.inference import autocast, extract_sequences, log_bad_frames
+from xreid_plugin.engine.inference import autocast, extract_sequences
 from xreid_plugin.engine.record import RunWriter, console_line, has_evaluation
 from xreid_plugin.evaluation.results import read_results
-from xreid_plugin.host import DeviceLoader
 from xreid_plugin.modeling.gather import share_batch_statistics
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 from xreid_plugin.modeling.xreid import XReID
@@ -27,36 +24,22 @@ logger = logging.getLogger(__name__)
 
 # Label of the evaluation before the first step.
 BEFORE_TRAINING = "before training"
-# Whoever reads the log need not be told of what takes no time.
-TOLD_FROM_SECONDS = 2.0
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def hooks_of_clips(
-    cfg: Any,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    interrupting: Callable[[], AbstractContextManager[Any]] = nullcontext,
-) -> list[HookBase]:
+def hooks_of_clips(cfg: Any, model: nn.Module, optimizer: torch.optim.Optimizer) -> list[HookBase]:
     """What training on clips needs beside the host's own hooks, whichever trainer runs it.
 
     Args:
         cfg: complete.
         model: of the run, not wrapped.
         optimizer: of :func:`~xreid_plugin.engine.optimizer.build_optimizer`.
-        interrupting: entered around a refresh of the prototypes, which a signal may leave.
     """
     built: list[HookBase] = []
     if cfg.MODEL.FREEZE_LAYERS and cfg.SOLVER.FREEZE_ITERS > 0:
-        built.append(FreezeHook(model, optimizer, cfg.MODEL.FREEZE_LAYERS, cfg.SOLVER.FREEZE_ITERS))
+        built.append(FreezeHook(cfg, model, optimizer))
     if isinstance(model, XReID) and model.prototypes is not None:
-        tracklets, cpc = build_training_set(cfg).train, cfg.MODEL.CPC
-        loader = build_clip_loader(cfg, tracklets, "even", cpc.REFRESH_BATCH)
-        period = cfg.SOLVER.LOG_PERIOD
-        context = autocast(cfg)
-        built.append(
-            PrototypeRefresh(model, model.prototypes, loader, cpc.REFRESH_EPOCHS, period, context, interrupting)
-        )
+        built.append(PrototypeRefresh(cfg, model, model.prototypes))
     if comm.get_world_size() > 1:
         built.append(StatisticsHook())
     return built
@@ -65,33 +48,20 @@ def hooks_of_clips(
 class PrototypeRefresh(HookBase):
     """Refreshes the prototypes before an epoch and updates them after every backward pass (method: CPC)."""
 
-    def __init__(
-        self,
-        model: XReID,
-        memory: PrototypeMemory,
-        loader: DeviceLoader,
-        refresh_epochs: int,
-        log_period: int,
-        autocast: AbstractContextManager[Any],
-        interrupting: Callable[[], AbstractContextManager[Any]] = nullcontext,
-    ) -> None:
+    def __init__(self, cfg: Any, model: XReID, memory: PrototypeMemory) -> None:
         """
         Args:
+            cfg: complete.
             model: the X-ReID model, not wrapped.
             memory: its prototypes.
-            loader: one clip of every training tracklet.
-            refresh_epochs: epochs between two extractions of the prototypes; 0: one, before the first epoch.
-            log_period: iterations between two records of the similarities, which wait for the device.
-            autocast: entered around forward passes.
-            interrupting: entered around the whole pass.
         """
         self._model = model
         self._memory = memory
-        self._loader = loader
-        self._refresh_epochs = refresh_epochs
-        self._log_period = log_period
-        self._autocast = autocast
-        self._interrupting = interrupting
+        # One clip of every training tracklet.
+        self._loader = build_clip_loader(cfg, build_training_set(cfg).train, "even", cfg.MODEL.CPC.REFRESH_BATCH)
+        self._refresh_epochs = cfg.MODEL.CPC.REFRESH_EPOCHS
+        self._log_period = cfg.SOLVER.LOG_PERIOD
+        self._autocast = autocast(cfg)
 
     def before_epoch(self) -> None:
         """Extracts the prototypes from every training tracklet, but not where a run goes on in mid-epoch."""
@@ -100,19 +70,17 @@ class PrototypeRefresh(HookBase):
         if not due or self.trainer.iter % self.trainer.iters_per_epoch:
             return
         start = time.perf_counter()
-        with self._interrupting(), self._autocast:
+        with self._autocast:
             sequences, targets, modalities = extract_sequences(self._model, self._loader)
         self._model.extract_prototypes(sequences, targets, modalities, fit_neck=first)
         gap = (self._memory.of(Modality.INFRARED) * self._memory.of(Modality.VISIBLE)).sum(1).mean()
         # Between epochs the host's storage still stands at the last iteration, which is already written.
         self.trainer.storage.iter = self.trainer.iter
         self.trainer.storage.put_scalar("prototype/modality_cosine", gap.item(), smoothing_hint=False)
-        seconds = time.perf_counter() - start
-        if seconds >= TOLD_FROM_SECONDS:
-            logger.info(f"Prototypes: {len(sequences):,} tracklets refreshed in {seconds:.0f} s")
+        logger.info(f"Prototypes of {len(sequences):,} tracklets refreshed in {time.perf_counter() - start:.1f} s")
 
     def after_step(self) -> None:
-        """Blends in the batch that the model has just seen."""
+        """Blends in the batch that the model has just seen; once a period it waits for the similarities."""
         similarity = self._memory.update()
         if similarity is not None and (self.trainer.iter + 1) % self._log_period == 0:
             self.trainer.storage.put_scalars(
@@ -128,18 +96,15 @@ class FreezeHook(HookBase):
     step. The host's optimiser counts its steps for the parameters, anew in a run that is resumed.
     """
 
-    def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, freeze_layers: Iterable[str], freeze_iters: int
-    ) -> None:
+    def __init__(self, cfg: Any, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """
         Args:
+            cfg: MODEL.FREEZE_LAYERS, full dotted names of modules, are frozen for SOLVER.FREEZE_ITERS iterations.
             model: of the run.
             optimizer: its groups say by "freeze_status" which of them are of these layers.
-            freeze_layers: full dotted names of modules.
-            freeze_iters: for how many iterations.
         """
-        layers = list(freeze_layers)
-        self._iters = freeze_iters
+        layers: list[str] = list(cfg.MODEL.FREEZE_LAYERS)
+        self._iters: int = cfg.SOLVER.FREEZE_ITERS
         self._norms = [
             module
             for name, module in model.named_modules()
@@ -154,7 +119,7 @@ class FreezeHook(HookBase):
         optimizer.register_step_pre_hook(self._drop_gradients)
         logger.info(
             f"{', '.join(layers)}: {len(self._parameters)} parameters and {len(self._norms)} batch norms are frozen "
-            f"for {freeze_iters} iterations"
+            f"for {self._iters} iterations"
         )
 
     def before_step(self) -> None:
@@ -175,14 +140,6 @@ class StatisticsHook(HookBase):
     def after_epoch(self) -> None:
         """Waits for all ranks."""
         share_batch_statistics(self.trainer.model)
-
-
-class BadFramesHook(HookBase):
-    """Sums up the bad frames of every epoch of training."""
-
-    def after_epoch(self) -> None:
-        """Logs, and begins anew."""
-        log_bad_frames(f"Training, epoch {self.trainer.epoch + 1}", self.trainer.take_faults())
 
 
 class CheckpointHook(HookBase):
@@ -251,35 +208,11 @@ class EvaluationHook(HookBase):
         self.trainer.storage.put_scalars(**metrics, smoothing_hint=False)
 
     def _evaluate(self, label: str) -> dict[str, float]:
-        with self.trainer.stop.interrupting():
-            metrics: dict[str, float] = self.trainer.evaluate(label)
+        metrics: dict[str, float] = self.trainer.evaluate(label)
         # What ranking took is of another size than a step takes.
         torch.cuda.empty_cache()
         comm.synchronize()
         return metrics
-
-
-class ThroughputHook(HookBase):
-    """Records training clips a second, over all processes.
-
-    Only the step that reads the losses waits for the device: the mean over a period is the true time of a step, while
-    that of a single one may be the time to queue it.
-    """
-
-    def __init__(self, batch_size: int, period: int) -> None:
-        """
-        Args:
-            batch_size: clips in a global batch.
-            period: steps between two records, and between two readings of the losses.
-        """
-        self._batch_size = batch_size
-        self._period = period
-
-    def after_step(self) -> None:
-        """Divides by what the host's timer found; it leaves out the first few steps."""
-        histories = self.trainer.storage.histories()
-        if (self.trainer.iter + 1) % self._period == 0 and "time" in histories:
-            self.trainer.storage.put_scalar("clips_per_second", self._batch_size / histories["time"].avg(self._period))
 
 
 class ConsoleHook(HookBase):
@@ -289,14 +222,22 @@ class ConsoleHook(HookBase):
         """
         Args:
             batch_size: clips in a global batch.
-            period: iterations between two lines.
+            period: iterations between two lines, and between two readings of the losses.
         """
         self._batch_size = batch_size
         self._period = period
 
     def after_step(self) -> None:
-        """Logs a line once a period."""
+        """Records training clips a second over all processes, and logs a line, once a period.
+
+        Only the step that reads the losses waits for the device: the mean over a period is the true time of a step,
+        while that of a single one may be the time to queue it. The host's timer leaves out the first few steps.
+        """
         if (self.trainer.iter + 1) % self._period == 0:
+            storage = self.trainer.storage
+            if "time" in storage.histories():
+                rate = self._batch_size / storage.histories()["time"].avg(self._period)
+                storage.put_scalar("clips_per_second", rate)
             self._tell()
 
     def after_epoch(self) -> None:

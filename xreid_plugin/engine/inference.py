@@ -73,35 +73,20 @@ class Embedder(nn.Module):
         return embeddings
 
 
-class WholePass:
-    """A loader with a progress bar on the main process, which collects what was bad of its frames.
+def whole_pass(loader: DeviceLoader, what: str, faults: list[ClipFaults]) -> Iterator[dict[str, Any]]:
+    """A loader's batches, with a progress bar on the main process.
 
-    Attributes:
-        faults: of the clips read so far whose frames were bad.
+    Args:
+        loader: to iterate over.
+        what: shown before the bar.
+        faults: is added to, clips whose frames were bad.
     """
-
-    def __init__(self, loader: DeviceLoader, what: str) -> None:
-        """
-        Args:
-            loader: to iterate over.
-            what: shown before the bar.
-        """
-        self._loader = loader
-        self._what = what
-        self.faults: list[ClipFaults] = []
-
-    def __len__(self) -> int:
-        return len(self._loader)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        # Shown on a terminal alone.
-        hidden = None if comm.is_main_process() else True
-        with tqdm(desc=self._what, total=len(self), unit="batch", leave=False, disable=hidden) as bar:
-            for batch in self._loader:
-                poll()
-                self.faults += bad_clips(batch.pop(FAULTS, []))
-                yield batch
-                bar.update()
+    # Shown on a terminal alone.
+    hidden = None if comm.is_main_process() else True
+    for batch in tqdm(loader, desc=what, unit="batch", leave=False, disable=hidden):
+        poll()
+        faults += bad_clips(batch.pop(FAULTS, []))
+        yield batch
 
 
 def bad_clips(clips: Sequence[ClipFaults]) -> list[ClipFaults]:
@@ -146,13 +131,13 @@ def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityE
         bare = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
         evaluator.weights = weights_hash(bare, TRAINING_ONLY)
         evaluator.model = fingerprint(evaluator.weights, evaluator.cfg)
-    clips = WholePass(loader, "Evaluating")
+    faults: list[ClipFaults] = []
     evaluator.reset()
     with inference_context(embedder), torch.inference_mode():
-        for batch in clips:
+        for batch in whole_pass(loader, "Evaluating", faults):
             evaluator.process(batch, embedder(batch))
     metrics: dict[str, float] = evaluator.evaluate()
-    evaluator.substituted_frames = log_bad_frames("Evaluating", clips.faults)
+    evaluator.substituted_frames = log_bad_frames("Evaluating", faults)
     return metrics
 
 
@@ -168,13 +153,13 @@ def extract_sequences(model: XReID, loader: DeviceLoader) -> tuple[torch.Tensor,
         Over all ranks, on the CPU: sequences (n, F) float32, targets (n,) int64, modalities (n,) int64.
     """
     rows: list[tuple[torch.Tensor, ...]] = []
-    clips = WholePass(loader, "Refreshing prototypes")
+    faults: list[ClipFaults] = []
     with inference_context(model):
-        for batch in clips:
+        for batch in whole_pass(loader, "Refreshing prototypes", faults):
             # They stay on the device until the last is queued: nothing waits for one that is still computed.
             features = model.sequence_features(batch[IMAGES], batch.get(LENGTHS)).float()
             rows.append((features, batch[TARGETS], batch[MODALITIES]))
-    log_bad_frames("Refreshing prototypes", clips.faults)
+    log_bad_frames("Refreshing prototypes", faults)
     of_rank = [tuple(values.cpu() for values in row) for row in rows]
     gathered = itertools.chain.from_iterable(comm.all_gather(of_rank))
     features, targets, modalities = (torch.cat(column) for column in zip(*gathered, strict=True))

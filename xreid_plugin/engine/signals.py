@@ -3,8 +3,6 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
 from typing import Any, Self
@@ -24,11 +22,7 @@ class RunStopped(Exception):
     """
 
     def __init__(self, message: str, number: int) -> None:
-        """
-        Args:
-            message: where it stopped.
-            number: of the signal.
-        """
+        """Where it stopped, and the signal."""
         super().__init__(message)
         self.exit_code = 128 + number
 
@@ -39,16 +33,17 @@ class StopAtOnce(BaseException):
 
 _FIRST = "the run saves a checkpoint after this step, and ends"
 
-# The request that a signal may leave a pass for, if one runs: signals are of the whole process, and so is this.
-_leaving: list["StopRequest"] = []
+# Of the training that runs in this process, if one does: signals are of the whole process, and so is this.
+_entered: list["StopRequest"] = []
 
 
 def poll() -> None:
-    """Between two batches of a pass: raises :class:`StopAtOnce` if the pass may be left and a signal asks for it.
+    """Between two batches of a pass in a training: raises :class:`StopAtOnce` if a signal asks a single process to end.
 
-    A handler that raised by itself would do so anywhere, in a finalizer too, which drops what is raised.
+    Several processes finish the pass: one that left would be waited for by the others. A handler that raised by itself
+    would do so anywhere, in a finalizer too, which drops what is raised.
     """
-    if _leaving and _leaving[-1].number:
+    if _entered and _entered[-1].number and comm.get_world_size() == 1:
         raise StopAtOnce
 
 
@@ -71,6 +66,7 @@ class StopRequest:
         self._group: Any = None
 
     def __enter__(self) -> Self:
+        _entered.append(self)
         self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
         if comm.get_world_size() > 1:
             self._group = dist.new_group(backend="gloo", timeout=self._timeout)
@@ -81,6 +77,7 @@ class StopRequest:
             self._underway[1].wait()
         for number, handler in self._former.items():
             signal.signal(number, handler)
+        _entered.remove(self)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and number in self._received:
@@ -89,21 +86,6 @@ class StopRequest:
             # Not logged: the logger itself may be what was interrupted.
             os.write(sys.stderr.fileno(), f"{signal.Signals(number).name}: {_FIRST}\n".encode())
         self._received.append(number)
-
-    @contextmanager
-    def interrupting(self) -> Iterator[None]:
-        """Within it a single process leaves its pass between two batches: :func:`poll` raises :class:`StopAtOnce`.
-
-        Several processes finish it: one that left would be waited for by the others.
-        """
-        alone = comm.get_world_size() == 1
-        if alone:
-            _leaving.append(self)
-        try:
-            yield
-        finally:
-            if alone:
-                _leaving.remove(self)
 
     @property
     def number(self) -> int:

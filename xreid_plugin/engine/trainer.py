@@ -19,19 +19,10 @@ from fastreid.utils.events import EventStorage
 from torch import nn
 
 from xreid_plugin.data.build import build_dataset, build_train_loader
-from xreid_plugin.data.frame_reader import ClipFaults
 from xreid_plugin.engine.checkpoints import STOPPED, RunCheckpointer, random_state, restore_random_state, tell_changes
 from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
-from xreid_plugin.engine.hooks import (
-    BadFramesHook,
-    CheckpointHook,
-    ConsoleHook,
-    EvaluationHook,
-    ThroughputHook,
-    WriterHook,
-    hooks_of_clips,
-)
-from xreid_plugin.engine.inference import autocast
+from xreid_plugin.engine.hooks import CheckpointHook, ConsoleHook, EvaluationHook, WriterHook, hooks_of_clips
+from xreid_plugin.engine.inference import autocast, log_bad_frames
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.record import restore_storage, storage_state
 from xreid_plugin.engine.setup import complete_config, epoch_length
@@ -125,12 +116,11 @@ class XReIDTrainer(DefaultTrainer):
 
     def build_hooks(self) -> list[HookBase]:
         """The host's hooks in the host's order but for its PreciseBN, which knows no clips; the plugin's among them."""
-        cfg, period, batch_size = self.cfg, self.cfg.SOLVER.LOG_PERIOD, self.cfg.SOLVER.IMS_PER_BATCH
+        cfg = self.cfg
         built: list[HookBase] = [hooks.IterationTimer(), hooks.LRScheduler(self.optimizer, self.scheduler)]
-        of_clips = hooks_of_clips(cfg, self.bare_model, self.optimizer, self.stop.interrupting)
-        built += [ThroughputHook(batch_size, period), *of_clips, BadFramesHook()]
+        built += hooks_of_clips(cfg, self.bare_model, self.optimizer)
         if comm.is_main_process():
-            built.append(ConsoleHook(batch_size, period))
+            built.append(ConsoleHook(cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.LOG_PERIOD))
         # Before the evaluation: whatever happens there, the epoch is not lost.
         built.append(CheckpointHook(cfg.SOLVER.CHECKPOINT_PERIOD))
         record = Path(cfg.OUTPUT_DIR) / "metrics.json"
@@ -238,13 +228,10 @@ class XReIDTrainer(DefaultTrainer):
             self.after_train()
 
     def after_epoch(self) -> None:
-        """The losses are read before any hook saves, evaluates or writes."""
+        """The losses are read, and bad frames told, before any hook saves, evaluates or writes."""
         self._trainer.read_losses()
+        log_bad_frames(f"Training, epoch {self.epoch + 1}", self._trainer.take_faults())
         super().after_epoch()
-
-    def take_faults(self) -> list[ClipFaults]:
-        """This rank's training clips with bad frames since it was last asked."""
-        return self._trainer.take_faults()
 
     def save_checkpoint(self, name: str) -> None:
         """Saves the run as it stands between two steps; collective.
