@@ -76,6 +76,7 @@ def norms_in_training(model):
 
 def test_batch_norms_are_frozen_as_the_hosts_hook_freezes_a_host_model(freezing):
     cfg, model, host_cfg, host_model = freezing
+    cfg.SOLVER.FREEZE_ITERS = 2
     ours = FreezeHook(cfg, model, build_optimizer(cfg, model))
     hosts = LayerFreeze(host_model, host_cfg.MODEL.FREEZE_LAYERS, 2)
     before = norms_in_training(host_model)

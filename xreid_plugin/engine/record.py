@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from fastreid.engine import default_setup
+from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
 from fastreid.utils.collect_env import collect_env_info
-from fastreid.utils.events import EventStorage, EventWriter, get_event_storage
+from fastreid.utils.events import EventStorage, get_event_storage
 from fastreid.utils.logger import setup_logger
 
 from xreid_plugin.files import replace_atomically
@@ -61,15 +62,28 @@ def begin_log(cfg: Any, args: argparse.Namespace) -> None:
     logger.info(f"Environment and configuration: {folder}/log.txt and config.yaml; seed {cfg.SEED}")
 
 
-class RunWriter(EventWriter):
-    """metrics.json, a JSON object a line, and TensorBoard; a resumed run goes on where its checkpoint was made."""
+class RunWriter(HookBase):
+    """metrics.json, a JSON object a line, and TensorBoard; a resumed run goes on where its checkpoint was made.
 
-    def __init__(self, path: Path, start: int) -> None:
+    It writes once a period and after every epoch, but only once for the last step of an epoch: what arrives for an
+    iteration that is already written is dropped, and so would be the evaluation's metrics.
+    """
+
+    def __init__(self, path: Path, period: int) -> None:
         """
         Args:
-            path: of metrics.json, whose folder TensorBoard's file is for. Lines from ``start`` on are cut off, and
-                TensorBoard hides them; at 0 a file of an earlier run is renamed to ``NAME.previous``.
-            start: iteration that the run goes on with.
+            path: of metrics.json, whose folder TensorBoard's file is for.
+            period: iterations between two writings.
+        """
+        self._path = path
+        self._period = period
+        self._open: list[Any] = []
+
+    def before_train(self) -> None:
+        """Writes what the run that is resumed had not written of its last epoch.
+
+        Lines from the iteration on that the run goes on with are cut off, and TensorBoard hides them; at 0 a file of an
+        earlier run is renamed to ``NAME.previous``.
 
         Raises:
             OSError: the disk is full.
@@ -77,6 +91,7 @@ class RunWriter(EventWriter):
         # Here, since it takes a second that most programs can do without.
         from torch.utils.tensorboard import SummaryWriter
 
+        path, start = self._path, self.trainer.start_iter
         kept = lines_before(path, start)
         if start == 0 and path.is_file() and path.stat().st_size:
             path.replace(path.with_name(f"{path.name}.previous"))
@@ -84,7 +99,21 @@ class RunWriter(EventWriter):
             replace_atomically(path, lambda part: part.write_text("".join(kept.values()), encoding="utf-8"))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(path.parent), purge_step=start or None)
+        self._open = [self._file, self._board]
         self._written = max(kept, default=-1)
+        if start and start % self.trainer.iters_per_epoch == 0:
+            self.write()
+
+    def after_step(self) -> None:
+        """Writes once a period."""
+        done = self.trainer.iter + 1
+        if done % self._period == 0 and done % self.trainer.iters_per_epoch:
+            self.write()
+
+    def after_epoch(self) -> None:
+        """Writes, unless the epoch's evaluation was left to whoever resumes the run."""
+        if not self.trainer.stop.number:
+            self.write()
 
     def write(self) -> None:
         """Appends what is new, at once: a kill loses nothing of it.
@@ -104,9 +133,9 @@ class RunWriter(EventWriter):
         self._board.flush()
 
     def close(self) -> None:
-        """Closes both files."""
-        self._file.close()
-        self._board.close()
+        """Closes both files, if they are open."""
+        for file in self._open:
+            file.close()
 
 
 def lines_before(path: Path, start: int) -> dict[int, str]:

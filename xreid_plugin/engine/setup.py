@@ -6,7 +6,7 @@ import logging
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastreid.config import CfgNode
 from fastreid.utils import comm
@@ -22,25 +22,16 @@ from xreid_plugin.torch_files import WeightFileError
 logger = logging.getLogger(__name__)
 
 
-class Prepared(NamedTuple):
-    """What a job starts from.
-
-    Attributes:
-        cfg: frozen.
-        checkpoint: to be evaluated; None for training.
-    """
-
-    cfg: CfgNode
-    checkpoint: Checkpoint | None
-
-
-def setup(args: argparse.Namespace) -> Prepared:
+def setup(args: argparse.Namespace) -> tuple[CfgNode, Checkpoint | None]:
     """Reads, completes and checks the configuration, and begins the log.
 
     Training has the host's setup, with config.yaml; an evaluation writes nothing before its checkpoint is read.
 
     Args:
         args: of the host's ``default_argument_parser``.
+
+    Returns:
+        The configuration, frozen, and the checkpoint to be evaluated, None for training.
 
     Raises:
         ValueError: unknown keys, and keys that contradict one another, each named with a value that works; a
@@ -63,7 +54,7 @@ def setup(args: argparse.Namespace) -> Prepared:
     cfg.freeze()
     begin_log(cfg, args)
     seed_all_rng(cfg.SEED)
-    return Prepared(cfg, checkpoint)
+    return cfg, checkpoint
 
 
 def lock_folder(folder: Path) -> None:

@@ -62,7 +62,6 @@ class StopRequest:
         self._received: list[int] = []
         self._agreed = 0
         self._former: dict[int, Any] = {}
-        self._underway: tuple[torch.Tensor, Any] | None = None
         self._group: Any = None
 
     def __enter__(self) -> Self:
@@ -72,9 +71,7 @@ class StopRequest:
             self._group = dist.new_group(backend="gloo", timeout=self._timeout)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._underway is not None:
-            self._underway[1].wait()
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
         _entered.remove(self)
@@ -95,21 +92,9 @@ class StopRequest:
         return self._agreed
 
     def agreed(self) -> bool:
-        """Whether to end now; every rank calls it once after every step.
-
-        With several ranks the answer is that of the last call, exchanged meanwhile through the CPUs: a step later, and
-        neither the GPUs nor a fast rank wait for it.
-        """
-        if comm.get_world_size() > 1 and not self._agreed:
-            self._exchange()
+        """Whether to end now; every rank calls it once after every step, and through the CPUs, not the GPUs."""
+        if comm.get_world_size() > 1:
+            number = torch.tensor(self._received[0] if self._received else 0)
+            dist.all_reduce(number, dist.ReduceOp.MAX, self._group)
+            self._agreed = int(number.item())
         return bool(self.number)
-
-    def _exchange(self) -> None:
-        if self._underway is not None:
-            flag, work = self._underway
-            work.wait()
-            self._agreed = int(flag.item())
-            self._underway = None
-        if not self._agreed:
-            flag = torch.tensor(self._received[0] if self._received else 0)
-            self._underway = flag, dist.all_reduce(flag, dist.ReduceOp.MAX, self._group, async_op=True)

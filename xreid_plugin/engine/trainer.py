@@ -21,10 +21,10 @@ from torch import nn
 from xreid_plugin.data.build import build_dataset, build_train_loader
 from xreid_plugin.engine.checkpoints import STOPPED, RunCheckpointer, random_state, restore_random_state, tell_changes
 from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
-from xreid_plugin.engine.hooks import CheckpointHook, ConsoleHook, EvaluationHook, WriterHook, hooks_of_clips
+from xreid_plugin.engine.hooks import CheckpointHook, ConsoleHook, EvaluationHook, hooks_of_clips
 from xreid_plugin.engine.inference import autocast, log_bad_frames
 from xreid_plugin.engine.optimizer import build_optimizer
-from xreid_plugin.engine.record import restore_storage, storage_state
+from xreid_plugin.engine.record import RunWriter, restore_storage, storage_state
 from xreid_plugin.engine.setup import complete_config, epoch_length
 from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
 from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scaler
@@ -95,7 +95,7 @@ class XReIDTrainer(DefaultTrainer):
         self._saved_at = -1
         self._resumed = False
         self._restored: dict[str, Any] = {}
-        self._writer = WriterHook(Path(cfg.OUTPUT_DIR) / "metrics.json", cfg.SOLVER.LOG_PERIOD)
+        self._writer = RunWriter(Path(cfg.OUTPUT_DIR) / "metrics.json", cfg.SOLVER.LOG_PERIOD)
         self.register_hooks(self.build_hooks())
 
     @property
