@@ -1,12 +1,10 @@
 import json
 import logging
-from pathlib import Path
 
 import pytest
 import torch
 
 from tests.data.small_set import TEST_IDENTITIES, TRAIN_IDENTITIES, small_config
-from tests.ranks import run_on_two_ranks
 from xreid_plugin.engine.hooks import BEFORE_TRAINING
 from xreid_plugin.engine.trainer import XReIDTrainer
 
@@ -145,21 +143,3 @@ def test_the_seed_is_that_of_the_weights(small_set, tmp_path):
         weights.append(torch.cat([parameter.flatten() for parameter in trainer.model.parameters()]))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
-
-
-def resumed_on_rank(rank, folder):
-    given = json.loads((folder / "given.json").read_text())
-    trainer = XReIDTrainer(small_config(Path(given["root"]), Path(given["outputs"][rank]), "MODEL.DEVICE", "cpu"))
-    try:
-        trainer.resume_or_load(resume=True)
-    except ValueError as error:
-        return str(error)
-
-
-@pytest.mark.slow
-def test_machines_that_share_no_folder_do_not_resume(small_set, finished, tmp_path):
-    given = {"root": str(small_set), "outputs": [str(finished[1]), str(tmp_path / "empty")]}
-    (tmp_path / "given.json").write_text(json.dumps(given))
-    for message in run_on_two_ranks(resumed_on_rank, tmp_path):
-        assert "OUTPUT_DIR" in message
-        assert "[6, 0]" in message

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import yaml
 from fastreid.config import CfgNode
+from fastreid.utils import comm
 from torch import nn
 
 from xreid_plugin.files import replace_atomically
@@ -41,14 +42,7 @@ class RunCheckpointer(Checkpointer):
     def __init__(
         self, model: nn.Module, save_dir: str, *, keep: int, save_to_disk: bool, **checkpointables: Any
     ) -> None:
-        """
-        Args:
-            model: of the run.
-            save_dir: its folder.
-            keep: how many checkpoints stay, not counting ``model_final``; 0 for all.
-            save_to_disk: whether this process is the one that saves.
-            **checkpointables: what has a state beside the model.
-        """
+        """As the host's; ``keep`` is how many checkpoints stay, not counting ``model_final``; 0 for all."""
         super().__init__(model, save_dir, save_to_disk=save_to_disk, **checkpointables)
         self._folder = Path(save_dir)
         self._keep = keep
@@ -95,22 +89,18 @@ class RunCheckpointer(Checkpointer):
         found = run_checkpoints(self._folder) if resume else []
         if not found:
             return self.load(path, checkpointables=[])
-        refused = []
+        # What is refused is not on the list any more, or a run with few to keep would keep it.
+        self._saved = found
         while found:
             try:
                 content = self.load(str(found[-1]))
             except WeightFileError as error:
                 logger.warning(f"{error} Trying the one before it.")
-                refused.append(found.pop().name)
+                found.pop()
                 continue
             logger.info(f"Resuming from {found[-1]}")
-            # What is refused is not on the list any more, or a run with few to keep would keep it.
-            self._saved = found
             return content
-        raise WeightFileError(
-            f"None of the checkpoints in {self._folder} can be read: {', '.join(refused)}. Start anew without "
-            "--resume, or restore one of them."
-        )
+        raise WeightFileError(f"None of the checkpoints in {self._folder} can be read: start anew without --resume.")
 
     def forget_earlier_run(self) -> None:
         """Begins a run that goes on from nothing: what is in the folder is not to be resumed, even if it saves nothing.
@@ -120,10 +110,6 @@ class RunCheckpointer(Checkpointer):
         """
         if self.save_to_disk and run_checkpoints(self._folder):
             self._write_list()
-
-    def has_checkpoint(self) -> bool:
-        """Whether there is anything to resume."""
-        return bool(run_checkpoints(self._folder))
 
     def _load_file(self, f: str) -> Any:
         return load_whole_checkpoint(Path(f))
@@ -262,31 +248,18 @@ def tell_changes(content: dict[str, Any], cfg: Any) -> None:
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    """Where this process's random numbers stand, by kind of device: uint8 tensors on the CPU.
-
-    Args:
-        device: of the model.
-    """
+    """Where this process's random numbers stand, by kind of device: uint8 tensors on the CPU."""
     state = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
     return state
 
 
-def restore_random_state(
-    states: Sequence[dict[str, torch.Tensor]], rank: int, world_size: int, device: torch.device
-) -> None:
-    """Takes up what the process of the same rank left, if there were as many processes.
-
-    Args:
-        states: of all ranks, from :func:`random_state`.
-        rank: of this process.
-        world_size: number of processes now.
-        device: of the model.
-    """
-    if len(states) != world_size:
+def restore_random_state(states: Sequence[dict[str, torch.Tensor]], device: torch.device) -> None:
+    """Takes up what :func:`random_state` gave the process of the same rank, if there were as many processes."""
+    if len(states) != comm.get_world_size():
         return
-    state = states[rank]
+    state = states[comm.get_rank()]
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)

@@ -53,13 +53,7 @@ def show_test_sets(cfg: Any) -> None:
 def evaluate_test_set(cfg: Any, model: nn.Module, name: str) -> tuple[CrossModalityEvaluator, dict[str, float]]:
     """Embeds and ranks one test set, and saves its features if TEST.SAVE_FEATURES says so; collective.
 
-    Args:
-        cfg: complete.
-        model: maps a batch of clips to embeddings in eval mode.
-        name: of the dataset.
-
-    Returns:
-        The evaluator, and the metrics in percent, such as "I2V/mAP"; none on all but the main process.
+    Returns the evaluator, and the metrics in percent, such as "I2V/mAP"; none on all but the main process.
     """
     evaluator = CrossModalityEvaluator(cfg, build_dataset(cfg, name))
     tracklets = as_the_model_knows_them(cfg, name, evaluator.tracklets)

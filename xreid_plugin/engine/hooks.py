@@ -164,17 +164,12 @@ class CheckpointHook(HookBase):
 class EvaluationHook(HookBase):
     """Evaluates every so many epochs and after the last, and what an interrupted run was about to evaluate."""
 
-    def __init__(self, period: int, at_start: bool, record: Path) -> None:
-        """
-        Args:
-            period: epochs between two evaluations; 0 or less for none.
-            at_start: whether a fresh run is evaluated before its first step, so that the last table has something to
-                compare with.
-            record: metrics.json, which tells what has been evaluated.
-        """
-        self._period = period
-        self._at_start = at_start
-        self._record = record
+    def __init__(self, cfg: Any) -> None:
+        """With TEST.EVAL_PERIOD, 0 or less for never, and EVAL_AT_START, which the last table compares with."""
+        self._period: int = cfg.TEST.EVAL_PERIOD
+        self._at_start: bool = cfg.TEST.EVAL_AT_START
+        # It tells what has been evaluated.
+        self._record = Path(cfg.OUTPUT_DIR) / "metrics.json"
 
     def _is_due_after(self, epoch: int) -> bool:
         done = epoch + 1
@@ -205,7 +200,9 @@ class EvaluationHook(HookBase):
         self.trainer.storage.put_scalars(**metrics, smoothing_hint=False)
 
     def _evaluate(self, label: str) -> dict[str, float]:
-        metrics: dict[str, float] = self.trainer.evaluate(label)
+        metrics: dict[str, float] = self.trainer.test(self.trainer.cfg, self.trainer.model, label)
+        if comm.is_main_process():
+            self.trainer.evaluations[label] = metrics
         # What ranking took is of another size than a step takes.
         torch.cuda.empty_cache()
         comm.synchronize()
@@ -216,11 +213,7 @@ class ConsoleHook(HookBase):
     """Tells once a period and after every epoch, before what then takes long: a checkpoint, an evaluation."""
 
     def __init__(self, batch_size: int, period: int) -> None:
-        """
-        Args:
-            batch_size: clips in a global batch.
-            period: iterations between two lines, and between two readings of the losses.
-        """
+        """Clips in a global batch; iterations between two lines, and between two readings of the losses."""
         self._batch_size = batch_size
         self._period = period
 

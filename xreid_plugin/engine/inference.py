@@ -33,11 +33,7 @@ _NAMED = 5
 
 
 def autocast(cfg: Any) -> AbstractContextManager[Any]:
-    """What forward passes run in, in training as in inference; may be entered again and again.
-
-    Args:
-        cfg: with SOLVER.AMP and MODEL.DEVICE.
-    """
+    """What forward passes run in by SOLVER.AMP, in training as in inference; may be entered again and again."""
     if not cfg.SOLVER.AMP.ENABLED:
         return nullcontext()
     return torch.autocast(resolve_device(cfg.MODEL.DEVICE).type, getattr(torch, cfg.SOLVER.AMP.DTYPE))
@@ -74,13 +70,7 @@ class Embedder(nn.Module):
 
 
 def whole_pass(loader: DeviceLoader, what: str, faults: list[ClipFaults]) -> Iterator[dict[str, Any]]:
-    """A loader's batches, with a progress bar on the main process.
-
-    Args:
-        loader: to iterate over.
-        what: shown before the bar.
-        faults: is added to, clips whose frames were bad.
-    """
+    """A loader's batches, with a progress bar on the main process; clips with bad frames are added to ``faults``."""
     # Shown on a terminal alone.
     hidden = None if comm.is_main_process() else True
     for batch in tqdm(loader, desc=what, unit="batch", leave=False, disable=hidden):
@@ -118,13 +108,7 @@ def log_bad_frames(what: str, clips: Sequence[ClipFaults]) -> int:
 def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityEvaluator) -> dict[str, float]:
     """Embeds and ranks the test clips; unlike the host's loop it waits for no batch, so that a GPU has always work.
 
-    Args:
-        embedder: of clips.
-        loader: of the test clips.
-        evaluator: collects and ranks them.
-
-    Returns:
-        The evaluator's metrics; empty on all but the main process.
+    Returns the evaluator's metrics; none on all but the main process.
     """
     if comm.is_main_process():
         model = embedder.model

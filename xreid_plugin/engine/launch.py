@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from types import FrameType
-from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import torch
 from torch import distributed as dist
@@ -24,26 +24,6 @@ Main = Callable[[argparse.Namespace], None]
 
 # For the other processes to end by themselves, with what they have to say and to write.
 _GRACE_SECONDS = 5.0
-
-
-class _Machine(NamedTuple):
-    """The processes of this machine among those of the job.
-
-    Attributes:
-        first_rank: of the first of them.
-        processes: how many they are; the same on every machine.
-        world_size: number of all processes.
-        url: where all meet.
-        on_cuda: a GPU each, and NCCL; otherwise gloo.
-        timeout: of whoever waits for another.
-    """
-
-    first_rank: int
-    processes: int
-    world_size: int
-    url: str
-    on_cuda: bool
-    timeout: timedelta
 
 
 def check_processes(arguments: argparse.Namespace, on_cuda: bool) -> None:
@@ -76,21 +56,23 @@ def launch(main: Main, arguments: argparse.Namespace, on_cuda: bool, timeout: ti
         timeout: after which a process that waits for one that answers no more ends the run. One that is gone is noticed
             at once, by its broken connection.
     """
-    processes, machines, url = arguments.num_gpus, arguments.num_machines, arguments.dist_url
+    processes, machines = arguments.num_gpus, arguments.num_machines
     if "LOCAL_WORLD_SIZE" in os.environ:
-        names = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE")
-        rank, local_rank, local_size, world_size = (int(os.environ[name]) for name in names)
-        _run_rank(
-            local_rank, _Machine(rank - local_rank, local_size, world_size, "env://", on_cuda, timeout), main, arguments
-        )
+        _run_rank(main, arguments, on_cuda, timeout)
     elif processes * machines == 1:
         main(arguments)
     else:
-        url = f"tcp://127.0.0.1:{_free_port()}" if url == "auto" else url
-        machine = _Machine(arguments.machine_rank * processes, processes, processes * machines, url, on_cuda, timeout)
-        context = mp.spawn(_spawned, (machine, main, arguments), nprocs=processes, join=False)
+        first_rank, url = arguments.machine_rank * processes, urlsplit(arguments.dist_url)
+        meeting = {
+            "MASTER_ADDR": url.hostname or "127.0.0.1",
+            "MASTER_PORT": str(url.port or _free_port()),
+            "WORLD_SIZE": str(processes * machines),
+            "LOCAL_WORLD_SIZE": str(processes),
+        }
+        given = (first_rank, meeting, main, arguments, on_cuda, timeout)
+        context = mp.spawn(_spawned, given, nprocs=processes, join=False)
         assert context is not None
-        _wait(context, machine.first_rank)
+        _wait(context, first_rank)
 
 
 def _wait(context: mp.ProcessContext, first_rank: int) -> None:
@@ -122,35 +104,40 @@ def _wait(context: mp.ProcessContext, first_rank: int) -> None:
             signal.signal(number, handler)
 
 
-def _spawned(local_rank: int, machine: _Machine, main: Main, arguments: argparse.Namespace) -> None:
+def _spawned(
+    local_rank: int,
+    first_rank: int,
+    meeting: dict[str, str],
+    main: Main,
+    arguments: argparse.Namespace,
+    on_cuda: bool,
+    timeout: timedelta,
+) -> None:
+    """Makes of a fresh process one of those that torchrun starts."""
+    os.environ.update(meeting, RANK=str(first_rank + local_rank), LOCAL_RANK=str(local_rank))
     # A rank's loaders would start their workers as it was started itself, as fresh interpreters that import everything.
     mp.set_start_method(mp.get_all_start_methods()[0], force=True)
-    _run_rank(local_rank, machine, main, arguments)
+    _run_rank(main, arguments, on_cuda, timeout)
 
 
-def _run_rank(local_rank: int, machine: _Machine, main: Main, arguments: argparse.Namespace) -> None:
-    device = torch.device("cuda", local_rank) if machine.on_cuda else None
+def _run_rank(main: Main, arguments: argparse.Namespace, on_cuda: bool, timeout: timedelta) -> None:
+    """Meets the other ranks, by torchrun's variables, and runs."""
+    local_rank, processes = (int(os.environ[name]) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+    device = torch.device("cuda", local_rank) if on_cuda else None
     if device is not None:
         torch.cuda.set_device(device)
     elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, torch.get_num_threads() // machine.processes))
-    dist.init_process_group(
-        "nccl" if machine.on_cuda else "gloo",
-        init_method=machine.url,
-        rank=machine.first_rank + local_rank,
-        world_size=machine.world_size,
-        timeout=machine.timeout,
-        # NCCL connects now, where a fault belongs to the start and not to the first step, and need not guess the GPU.
-        device_id=device,
-    )
-    set_local_group(machine.processes, machine.timeout)
+        torch.set_num_threads(max(1, torch.get_num_threads() // processes))
+    # With its GPU named NCCL connects now, where a fault belongs to the start and not to the first step.
+    dist.init_process_group("nccl" if on_cuda else "gloo", timeout=timeout, device_id=device)
+    set_local_group(processes, timeout)
     try:
         main(arguments)
     except RuntimeError as error:
         if "imed out" not in str(error):
             raise
         sys.exit(
-            f"Rank {dist.get_rank()} has waited {machine.timeout.total_seconds():g} s (PROCESS_TIMEOUT) for another "
+            f"Rank {dist.get_rank()} has waited {timeout.total_seconds():g} s (PROCESS_TIMEOUT) for another "
             "process, which was stopped or hangs: it is the one whose log, log.txt.rankN, ends first. --resume goes on "
             "from the last checkpoint."
         )

@@ -33,13 +33,6 @@ def begin_log(cfg: Any, args: argparse.Namespace) -> None:
 
     An evaluation is added to ``log_evaluation.txt``: the run's own files may be of one that is training, or is to be
     resumed. Its configuration lies beside its results.
-
-    Args:
-        cfg: complete.
-        args: of the command line.
-
-    Raises:
-        OSError: they cannot be written.
     """
     # The host's report on the environment imports what complains of a compiler for CUDA without a GPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
@@ -179,13 +172,13 @@ def restore_storage(storage: EventStorage, state: Mapping[str, Any]) -> None:
 
 
 def console_line(storage: EventStorage, max_iter: int, batch_size: int, device: torch.device) -> str:
-    """A line about the latest iteration: losses, rates and time left.
+    """A line about the latest iteration: losses, rates, time left, and of a GPU the peak of memory.
 
     Args:
         storage: the run's record.
         max_iter: iterations of the whole run.
         batch_size: clips in a global batch.
-        device: of the model; of a GPU the peak memory is shown.
+        device: of the model.
     """
     histories = storage.histories()
     parts = [f"epoch {storage.epoch + 1}", f"iteration {storage.iter + 1}/{max_iter}"]

@@ -13,8 +13,6 @@ from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_eval
 from xreid_plugin.host import build_model
 from xreid_plugin.torch_files import WeightFileError
 
-CONFIG_SUFFIXES = (".yml", ".yaml")
-
 
 class RestoredModel(NamedTuple):
     """A model with its weights.
@@ -55,8 +53,14 @@ def restore(source: str | Path | CfgNode, device: str, settings: Sequence[str] =
     path = checkpoint_to_evaluate(cfg)
     if checkpoint is None or checkpoint.path != path:
         checkpoint = read_checkpoint(path)
-    cfg.MODEL.DEVICE = device
-    _complete_for_inference(cfg, checkpoint)
+    adopt_checkpoint_facts(cfg, checkpoint)
+    cfg.merge_from_list(["MODEL.DEVICE", device, "MODEL.WEIGHTS", str(path), "MODEL.BACKBONE.PRETRAIN", False])
+    # What evaluation would take from the data, which is not needed here. Classifiers are built and not used.
+    cfg.MODEL.BACKBONE.UNSEEN_CAMERA = "none"
+    cfg.MODEL.HEADS.NUM_CLASSES = max(1, cfg.MODEL.HEADS.NUM_CLASSES)
+    if device == "cpu" and cfg.SOLVER.AMP.DTYPE == "float16":
+        # The CPU's kernels lack float16.
+        cfg.SOLVER.AMP.ENABLED = False
     cfg.freeze()
     model = build_model(cfg).eval()
     load_for_evaluation(model, checkpoint)
@@ -69,7 +73,7 @@ def _configuration(source: str | Path | CfgNode) -> tuple[CfgNode, Checkpoint | 
         cfg.defrost()
         return cfg, None
     cfg, path = get_cfg(), Path(source)
-    if path.suffix in CONFIG_SUFFIXES:
+    if path.suffix in (".yml", ".yaml"):
         cfg.merge_from_file(str(path))
         return cfg, None
     checkpoint = read_checkpoint(path)
@@ -81,17 +85,3 @@ def _configuration(source: str | Path | CfgNode) -> tuple[CfgNode, Checkpoint | 
         ) from error
     cfg.MODEL.WEIGHTS = str(path)
     return cfg, checkpoint
-
-
-def _complete_for_inference(cfg: CfgNode, checkpoint: Checkpoint) -> None:
-    """Sets, in place, what evaluation would take from the checkpoint or from the data, which is not needed here."""
-    adopt_checkpoint_facts(cfg, checkpoint)
-    cfg.MODEL.WEIGHTS = str(checkpoint.path)
-    cfg.MODEL.BACKBONE.PRETRAIN = False
-    cfg.MODEL.BACKBONE.UNSEEN_CAMERA = "none"
-    if not cfg.MODEL.HEADS.NUM_CLASSES:
-        # Classifiers are built and not used.
-        cfg.MODEL.HEADS.NUM_CLASSES = 1
-    if cfg.MODEL.DEVICE == "cpu" and cfg.SOLVER.AMP.DTYPE == "float16":
-        # The CPU's kernels lack float16.
-        cfg.SOLVER.AMP.ENABLED = False

@@ -26,11 +26,7 @@ NUMBERS_REMEDY = (
 
 
 def gradient_scaler(cfg: Any) -> torch.amp.GradScaler:
-    """Keeps gradients within float16, whose range is the only one that is too small for them; else it does nothing.
-
-    Args:
-        cfg: with SOLVER.AMP and MODEL.DEVICE.
-    """
+    """Keeps gradients within float16, whose range is the only one that is too small for them; else it does nothing."""
     scaled = cfg.SOLVER.AMP.ENABLED and cfg.SOLVER.AMP.DTYPE == "float16"
     return torch.amp.GradScaler(resolve_device(cfg.MODEL.DEVICE).type, enabled=scaled)
 

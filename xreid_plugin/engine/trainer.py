@@ -19,7 +19,14 @@ from fastreid.utils.events import EventStorage
 from torch import nn
 
 from xreid_plugin.data.build import build_dataset, build_train_loader
-from xreid_plugin.engine.checkpoints import STOPPED, RunCheckpointer, random_state, restore_random_state, tell_changes
+from xreid_plugin.engine.checkpoints import (
+    STOPPED,
+    RunCheckpointer,
+    random_state,
+    restore_random_state,
+    run_checkpoints,
+    tell_changes,
+)
 from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
 from xreid_plugin.engine.hooks import CheckpointHook, ConsoleHook, EvaluationHook, hooks_of_clips
 from xreid_plugin.engine.inference import autocast, log_bad_frames
@@ -123,46 +130,36 @@ class XReIDTrainer(DefaultTrainer):
             built.append(ConsoleHook(cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.LOG_PERIOD))
         # Before the evaluation: whatever happens there, the epoch is not lost.
         built.append(CheckpointHook(cfg.SOLVER.CHECKPOINT_PERIOD))
-        record = Path(cfg.OUTPUT_DIR) / "metrics.json"
-        built.append(EvaluationHook(cfg.TEST.EVAL_PERIOD, cfg.TEST.EVAL_AT_START, record))
+        built.append(EvaluationHook(cfg))
         return [*built, self._writer] if comm.is_main_process() else built
 
     def resume_or_load(self, resume: bool = True) -> None:
         """The newest whole checkpoint of the run, where that is wanted and there is one, or else MODEL.WEIGHTS.
 
         Raises:
-            ValueError: no checkpoint can be read, it stands beyond the end of an epoch, or processes would go on from
-                different places.
+            ValueError: no checkpoint can be read, or it stands beyond the end of an epoch.
         """
         folder = Path(self.cfg.OUTPUT_DIR)
         if comm.is_main_process():
             for file in remove_leftovers(folder):
                 logger.info(f"Removed {file}, which a killed run had not finished")
         comm.synchronize()
-        self._resumed = resume and self.checkpointer.has_checkpoint()
+        self._resumed = resume and bool(run_checkpoints(folder))
         if resume and not self._resumed:
             logger.info(f"The latest run in {folder} has saved no checkpoint to resume: this one starts from scratch.")
         content = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if self._resumed:
             self._restored = content
             tell_changes(content, self.cfg)
-            self._go_on_from(content.get("epoch", -1) + 1, content.get("step_in_epoch", 0))
-        places = comm.all_gather(self.start_iter)
-        if len(set(places)) > 1:
-            raise ValueError(
-                f"OUTPUT_DIR is {folder}, where processes find checkpoints of different iterations, {places}: with "
-                "several machines it must be a folder that all of them share."
-            )
+            self.start_epoch = content.get("epoch", -1) + 1
+            step = content.get("step_in_epoch", 0)
+            if step >= self.iters_per_epoch:
+                raise ValueError(
+                    f"The checkpoint was made after {step} iterations of an epoch, and an epoch has "
+                    f"{self.iters_per_epoch}: set SOLVER.ITERS_PER_EPOCH and SOLVER.IMS_PER_BATCH as they were."
+                )
+            self.start_iter = self.start_epoch * self.iters_per_epoch + step
         self.data_loader.batch_sampler.sampler.start = self.start_iter
-
-    def _go_on_from(self, epoch: int, step: int) -> None:
-        if step >= self.iters_per_epoch:
-            raise ValueError(
-                f"The checkpoint was made after {step} iterations of an epoch, and an epoch has "
-                f"{self.iters_per_epoch}: set SOLVER.ITERS_PER_EPOCH and SOLVER.IMS_PER_BATCH as they were."
-            )
-        self.start_epoch = epoch
-        self.start_iter = epoch * self.iters_per_epoch + step
 
     def train(self) -> dict[str, float]:
         """Runs training from where it stands; at its end the main process logs the first and the last evaluation.
@@ -203,7 +200,7 @@ class XReIDTrainer(DefaultTrainer):
         if "metrics" in self._restored:
             restore_storage(self.storage, self._restored["metrics"])
         if "random" in self._restored:
-            restore_random_state(self._restored["random"], comm.get_rank(), comm.get_world_size(), self.device)
+            restore_random_state(self._restored["random"], self.device)
         # What is recorded before the next step belongs to the last.
         self.storage.iter = max(self.start_iter - 1, 0)
         self._restored = {}
@@ -272,13 +269,6 @@ class XReIDTrainer(DefaultTrainer):
         message = f"Stopped after iteration {self.iter} of {self.max_iter}; --resume goes on from there."
         logger.info(message)
         raise RunStopped(message, self.stop.number)
-
-    def evaluate(self, label: str) -> dict[str, float]:
-        """Evaluates the model as it is, and keeps the metrics under the label; empty on all but the main process."""
-        metrics = self.test(self.cfg, self.model, label)
-        if comm.is_main_process():
-            self.evaluations[label] = metrics
-        return metrics
 
     @classmethod
     def build_train_loader(cls, cfg: Any) -> DeviceLoader:
