@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,16 +85,11 @@ def dataset_class(args: argparse.Namespace) -> "Callable[..., VideoCrossModality
     Raises:
         UsageError: there is none of that name.
     """
-    if not args.imports and args.dataset not in DATASETS:
-        raise UsageError(_unknown_dataset(args.dataset, DATASETS))
     from xreid_plugin.data.datasets.base import tracklet_dataset
 
     found = tracklet_dataset(args.dataset)
     if found is None:
-        raise UsageError(_unknown_dataset(args.dataset, DATASETS))
+        # As argparse, whose choices are fixed before anything is imported.
+        known = ", ".join(map(repr, DATASETS))
+        raise UsageError(f"argument --dataset: invalid choice: {args.dataset!r} (choose from {known})")
     return found
-
-
-def _unknown_dataset(name: str, known: Sequence[str]) -> str:
-    # As argparse, whose choices are fixed before anything is imported.
-    return f"argument --dataset: invalid choice: {name!r} (choose from {', '.join(map(repr, known))})"

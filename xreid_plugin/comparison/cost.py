@@ -1,13 +1,14 @@
 """What a model costs: parameters, arithmetic and time of an embedding."""
 
 import json
+import statistics
+import timeit
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from xreid_plugin.config import get_cfg
@@ -16,8 +17,9 @@ from xreid_plugin.engine.inference import autocast
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import build_model
 
-# Enough for a steady number for a small model; of a large one on a CPU this is a pass.
-_SECONDS = 3.0
+_REPEATS = 4
+# Seconds: of a pass of a large model on a CPU there is one.
+_LONG = 5.0
 
 
 class Cost(NamedTuple):
@@ -76,6 +78,15 @@ def flops_of(model: nn.Module, batch: Any) -> int:
 
 @torch.inference_mode()
 def clips_per_second(model: nn.Module, batch: dict[str, torch.Tensor]) -> float:
-    """By the median over the passes of a few seconds, after one that does not count."""
-    timer = Timer("model(batch)", globals={"model": model, "batch": batch}, num_threads=torch.get_num_threads())
-    return len(batch[IMAGES]) / timer.blocked_autorange(min_run_time=_SECONDS).median
+    """By the median over a few passes, or groups of short ones, after one that does not count."""
+
+    def embed() -> None:
+        model(batch)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    embed()
+    timer = timeit.Timer(embed)
+    passes, first = timer.autorange()
+    times = [first, *timer.repeat(_REPEATS if first < _LONG else 0, passes)]
+    return passes * len(batch[IMAGES]) / statistics.median(times)
