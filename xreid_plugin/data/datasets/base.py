@@ -1,6 +1,7 @@
-"""What both datasets share: the length filter, training labels, the two retrieval tasks, and the counts of a run."""
+"""What both datasets share: finding and reading a copy, the length filter, labels, the two tasks and the counts."""
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -16,7 +17,9 @@ logger = logging.getLogger(__name__)
 TRAIN = "train"
 # A set of drawn people has this file in its folder: its layout and how it was drawn.
 DRAWN = "synthetic.json"
-_NAMES_SHOWN = 3
+
+# Who is seen, and by what: identity, modality and camera.
+Source = tuple[int, Modality, int]
 
 
 class ListedTracklets(NamedTuple):
@@ -81,17 +84,13 @@ class VideoCrossModalityDataset(Dataset):
             **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
 
         Raises:
-            ValueError: ``min_length`` leaves a set empty, an identity is in both training and test, or the
-                subclass has not set what it must.
+            ValueError: ``min_length`` leaves a set empty, or an identity is in both training and test.
         """
-        missing = [name for name in ("default_min_length", "home") if not hasattr(self, name)]
-        if missing:
-            raise ValueError(f"{type(self).__name__} must set {' and '.join(missing)}; see docs/extending.md.")
         shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
         if shared:
             raise ValueError(
-                f"{type(self).__name__}: identities are in both training and test, such as {_some(shared)}: no result "
-                "on them would mean anything. Take the lists of both from the same release of the dataset."
+                f"{type(self).__name__}: identities are in both training and test, such as {shared[0]}: no result on "
+                "them would mean anything. Take the lists of both from the same release of the dataset."
             )
         min_length = min_length or self.default_min_length
         train = [tracklet for tracklet in listed.train if len(tracklet.paths) >= min_length]
@@ -183,5 +182,62 @@ def _counts(listed: Sequence[Tracklet], kept: Sequence[Tracklet], modality: Moda
     )
 
 
-def _some(names: Sequence[object]) -> str:
-    return ", ".join(map(str, names[:_NAMES_SHOWN]))
+def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str) -> Path:
+    """Finds a copy of a dataset: ``root`` itself, or the folder of that name inside it.
+
+    Args:
+        root: the dataset's own folder, or the one that holds it (the host's convention).
+        folder: the dataset's folder name below ``root``.
+        markers: files relative to the dataset's folder; a folder that has one of them is the dataset's.
+        origin: where to get the dataset, for the message.
+
+    Raises:
+        FileNotFoundError: neither folder holds a marker; the message says what was looked for, where, and what to do.
+    """
+    base = Path(root).expanduser()
+    candidates = (base, base / folder)
+    for candidate in candidates:
+        if any((candidate / marker).is_file() for marker in markers):
+            return candidate
+    raise FileNotFoundError(
+        f"{folder} was not found: looked for {' or '.join(markers)} in {' and in '.join(map(str, candidates))} "
+        f"(working folder {Path.cwd()}). {origin} Then name its folder, or the folder that holds {folder}, in the "
+        "config key DATASETS.ROOT or in the environment variable FASTREID_DATASETS. "
+        "To try the code without it, `make demo` runs on synthetic data."
+    )
+
+
+def resolve_below(root: Path, relative: str) -> Path:
+    """The place of a folder that a list names, without links and without "..".
+
+    Args:
+        root: the dataset's folder of frames; it may be a link, the owner's own choice.
+        relative: what the list names below it; it need not exist.
+
+    Raises:
+        ValueError: it leads out of ``root``.
+    """
+    place = Path(os.path.realpath(root / relative))
+    if not place.is_relative_to(os.path.realpath(root)):
+        raise ValueError(f"{root / relative} leads to {place}, out of {root}: put the frames themselves there")
+    return place
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a list, without surrounding blanks and without blank lines at the end.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is empty or not text.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is missing: this copy of the dataset is incomplete; copy the file again.")
+    lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().splitlines()]
+    if not lines:
+        raise ValueError(f"{file}: the file is empty; expected one entry a line. Copy the file again.")
+    return lines
+
+
+def line_error(file: Path, number: int, text: str, expected: str) -> ValueError:
+    """The error for line ``number``, from 1, of a list: its text, and what should be there."""
+    return ValueError(f"{file}, line {number}: {text!r}: {expected}")

@@ -9,8 +9,14 @@ from typing import Any
 
 from fastreid.data.datasets import DATASET_REGISTRY
 
-from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset
-from xreid_plugin.data.datasets.lists import Source, find_root, line_error, read_lines, resolve_below
+from xreid_plugin.data.datasets.base import (
+    ListedTracklets,
+    VideoCrossModalityDataset,
+    find_root,
+    line_error,
+    read_lines,
+    resolve_below,
+)
 from xreid_plugin.data.tracklet import (
     INFRARED_TO_VISIBLE,
     VISIBLE_TO_INFRARED,
@@ -92,12 +98,15 @@ class BUPTCampus(VideoCrossModalityDataset):
         self.home = find_root(root, _FOLDER, (_PATHS_FILE,), _ORIGIN)
         if packed is None and not (self.home / _FRAMES_FOLDER).is_dir():
             raise FileNotFoundError(f"{self.home / _FRAMES_FOLDER} is missing: unpack the frames of BUPTCampus there.")
-        lists = _Lists(self.home)
-        train = lists.read("train.txt", _PAIR)
+        try:
+            frames = json.loads((self.home / _PATHS_FILE).read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise ValueError(f"{self.home / _PATHS_FILE}: expected JSON ({error}); copy the file again.") from error
+        train = _read_list(self.home / "train.txt", frames, _PAIR)
         if auxiliary:
-            train |= lists.read("train_auxiliary.txt", _PAIR)
-        query = lists.read("query.txt", _SINGLE)
-        gallery = lists.read("gallery.txt", _SINGLE)
+            train |= _read_list(self.home / "train_auxiliary.txt", frames, _PAIR)
+        query = _read_list(self.home / "query.txt", frames, _SINGLE)
+        gallery = _read_list(self.home / "gallery.txt", frames, _SINGLE)
         test = query | gallery
         position = {key: index for index, key in enumerate(test)}
 
@@ -113,64 +122,30 @@ class BUPTCampus(VideoCrossModalityDataset):
         super().__init__(listed, min_length=min_length, options={"auxiliary": auxiliary}, **kwargs)
 
 
-class _Lists:
-    """Turns the lines of lists into tracklets, with the help of data_paths.json."""
+def _read_list(file: Path, frames: Any, modalities: Mapping[str, tuple[str, ...]]) -> dict[_Key, Tracklet]:
+    """The tracklets of one list, in its order, by their place in data_paths.json.
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        try:
-            self._paths = json.loads((home / _PATHS_FILE).read_text(encoding="utf-8-sig"))
-        except ValueError as error:
-            raise ValueError(f"{home / _PATHS_FILE}: expected JSON ({error}); copy the file again.") from error
-
-    def read(self, name: str, modalities: Mapping[str, tuple[str, ...]]) -> dict[_Key, Tracklet]:
-        """Reads one list.
-
-        Args:
-            name: the list's file name.
-            modalities: the words it may use, and the modalities of data_paths.json that each stands for.
-
-        Returns:
-            Tracklets in the order of the list, by their place in data_paths.json.
-        """
-        file = self._home / name
-        tracklets: dict[_Key, Tracklet] = {}
-        for number, text in enumerate(read_lines(file), start=1):
-            fields = text.split()
-            if len(fields) != 4 or fields[1] not in modalities or fields[2] not in _CAMERAS:
-                form = f"'identity modality camera tracklet', modality {' or '.join(modalities)}"
-                raise line_error(file, number, text, f"expected {form}, camera {', '.join(_CAMERAS)}")
-            for modality in modalities[fields[1]]:
-                key = (fields[0], modality, fields[2], fields[3])
-                if key in tracklets:
-                    raise line_error(file, number, text, f"the {modality} tracklet is listed already")
-                try:
-                    tracklets[key] = self._tracklet(key)
-                except (AttributeError, KeyError, TypeError, ValueError) as error:
-                    problem = f"{_PATHS_FILE} has no frames of {' > '.join(key)} ({error})"
-                    raise line_error(file, number, text, problem) from error
-        return tracklets
-
-    def _tracklet(self, key: _Key) -> Tracklet:
-        frames = reduce(getitem, key, self._paths)
-        if not isinstance(frames, list) or not frames:
-            raise ValueError("expected a list of paths")
-        split = [path.rpartition("/") for path in frames]
-        if {"", ".", ".."} & {file for _, _, file in split}:
-            raise ValueError("expected paths of files")
-        folders = {folder for folder, _, _ in split}
-        for folder in folders:
-            resolve_below(self._home / _FRAMES_FOLDER, folder)
-        pid, modality, camera = source = int(key[0]), _MODALITIES[key[1]], _CAMERAS[key[2]]
-        # A few stray frames are kept, as in all public loaders.
-        if source not in map(_source, folders):
-            raise ValueError(f"all are of another identity, modality or camera, such as {frames[0]}")
-        paths = FramePaths(f"{self._home / _FRAMES_FOLDER}/{frame}" for frame in frames)
-        return Tracklet(paths, pid, camera, modality, "_".join(key))
-
-
-def _source(folder: str) -> Source | None:
-    """What a folder <pid>/<modality>/<camera> says; None for one that names something unknown."""
-    pid, modality, camera = folder.split("/") if folder.count("/") == 2 else ("", "", "")
-    known = pid.isdecimal() and modality in _MODALITIES and camera in _CAMERAS
-    return (int(pid), _MODALITIES[modality], _CAMERAS[camera]) if known else None
+    Args:
+        file: the list.
+        frames: what data_paths.json holds.
+        modalities: the words that the list may use, and the modalities of data_paths.json that each stands for.
+    """
+    folder = file.parent / _FRAMES_FOLDER
+    tracklets: dict[_Key, Tracklet] = {}
+    for number, text in enumerate(read_lines(file), start=1):
+        pid, modality, camera, track, *more = [*text.split(), "", "", "", ""]
+        if modality not in modalities or camera not in _CAMERAS or not track or any(more):
+            form = f"'identity modality camera tracklet', modality {' or '.join(modalities)}"
+            raise line_error(file, number, text, f"expected {form}, camera {', '.join(_CAMERAS)}")
+        for key in [(pid, single, camera, track) for single in modalities[modality]]:
+            try:
+                # A few stray frames are of others; they are kept, as in all public loaders.
+                names = [str(name) for name in reduce(getitem, key, frames)]
+                for below in {name.rpartition("/")[0] for name in names}:
+                    resolve_below(folder, below)
+                paths = FramePaths(f"{folder}/{name}" for name in names)
+                tracklets[key] = Tracklet(paths, int(pid), _CAMERAS[camera], _MODALITIES[key[1]], "_".join(key))
+            except (KeyError, TypeError, ValueError) as error:
+                problem = f"{_PATHS_FILE} has no good frames of {' > '.join(key)} ({error})"
+                raise line_error(file, number, text, problem) from error
+    return tracklets

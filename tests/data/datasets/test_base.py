@@ -1,6 +1,6 @@
 import pytest
 
-from xreid_plugin.data.datasets.lists import resolve_below
+from xreid_plugin.data.datasets.base import resolve_below
 
 
 def test_what_a_list_names_stays_below_its_folder(tmp_path):
