@@ -152,9 +152,7 @@ class TrackletPredictor:
 
     def _frames(self, length: int) -> NDArray[np.int64]:
         """(C, T) frames of the clips of a tracklet of this length."""
-        if self.cfg.TEST.FRAMES == "dense":
-            return frames.dense(length, self.cfg.INPUT.CLIP.FRAMES)
-        return frames.even(length, self.cfg.INPUT.CLIP.FRAMES)[None]
+        return frames.of_test(length, self.cfg.INPUT.CLIP.FRAMES, self.cfg.TEST.FRAMES)
 
     def _means(
         self,

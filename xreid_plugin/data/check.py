@@ -5,14 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from tabulate import tabulate
 from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.frame_reader import decode, read_content
+from xreid_plugin.data.frame_reader import LooseFrames
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, Tracklet
 
 _EXAMPLES = 5
@@ -156,9 +155,11 @@ def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: in
         A line for each frame that cannot be decoded, in order: path and reason.
     """
 
+    reader = LooseFrames()
+
     def fault(path: str) -> str:
         try:
-            decode(read_content(Path(path)))
+            reader.picture(path)
         except (OSError, ValueError) as error:
             return f"{path}: {error}"
         return ""

@@ -7,7 +7,8 @@ bad frames are substituted, FAULTS lists which were bad in each clip.
 
 import math
 from collections.abc import Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,35 +35,33 @@ class ClipRequest(NamedTuple):
     seed: int
 
 
-Request = TypeVar("Request")
+@dataclass(eq=False)
+class _Clips(Dataset[dict[str, Any]]):
+    """What both kinds of clips share: the shape of a clip, its labels, and batches in one block.
 
+    Attributes:
+        tracklets: the tracklets whose clips are wanted; identities of a training set are labelled 0..N-1.
+        size: (H, W) in pixels.
+        num_frames: T.
+        reader: source of the frames.
+        substitute: go on without bad frames, as INPUT.BAD_FRAMES says; else they are an error.
+    """
 
-class _Clips(Dataset[dict[str, Any]], Generic[Request]):
-    """What both kinds of clips share: the shape of a clip, its labels, and batches in one block."""
+    tracklets: Sequence[Tracklet]
+    size: tuple[int, int]
+    num_frames: int
+    reader: FrameReader = field(default_factory=LooseFrames, kw_only=True)
+    substitute: bool = field(default=False, kw_only=True)
 
-    def __init__(
-        self,
-        tracklets: Sequence[Tracklet],
-        size: tuple[int, int],
-        num_frames: int,
-        reader: FrameReader | None,
-        substitute: bool,
-    ) -> None:
-        self.tracklets = tracklets
-        self.size = size
-        self.num_frames = num_frames
-        self.reader = LooseFrames() if reader is None else reader
-        self.substitute = substitute
-
-    def __getitem__(self, request: Request) -> dict[str, Any]:
+    def __getitem__(self, request: Any) -> dict[str, Any]:
         """The only row of a batch of one: images (T, 3, H, W), and scalars."""
         return {key: rows[0] for key, rows in self.__getitems__([request]).items()}
 
-    def __getitems__(self, requests: Sequence[Request]) -> dict[str, Any]:
+    def __getitems__(self, requests: Sequence[Any]) -> dict[str, Any]:
         """A batch of the clips that were asked for; torch's loaders prefer this method."""
         block = _block((len(requests), self.num_frames, 3, *self.size))
-        bad = [self._write(clip, request) for clip, request in zip(block, requests, strict=True)]
-        indices = [self._position(request) for request in requests]
+        written = [self._write(clip, request) for clip, request in zip(block, requests, strict=True)]
+        indices = [index for index, _ in written]
         shown = [self.tracklets[index] for index in indices]
         batch: dict[str, Any] = {
             IMAGES: block,
@@ -72,7 +71,7 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
             INDICES: torch.tensor(indices),
         }
         if self.substitute:
-            batch[FAULTS] = [ClipFaults(tracklet.name, paths) for tracklet, paths in zip(shown, bad, strict=True)]
+            batch[FAULTS] = [ClipFaults(self.tracklets[index].name, bad) for index, bad in written]
         return batch
 
     @staticmethod
@@ -80,12 +79,12 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
         """The batch as it is; the loader takes this function in place of its own, which joins items."""
         return batch
 
-    def _position(self, request: Request) -> int:
-        """Where the tracklet of a clip is among the tracklets."""
-        raise NotImplementedError
+    def _write(self, clip: torch.Tensor, request: Any) -> tuple[int, list[str]]:
+        """Writes the clip asked for, (T, 3, H, W) uint8.
 
-    def _write(self, clip: torch.Tensor, request: Request) -> list[str]:
-        """Writes the clip asked for, (T, 3, H, W) uint8; returns the paths of its bad frames that others replace."""
+        Returns:
+            The position of its tracklet, and the paths of its bad frames that others replace.
+        """
         raise NotImplementedError
 
     def _read(self, tracklet: Tracklet, chosen: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -94,29 +93,15 @@ class _Clips(Dataset[dict[str, Any]], Generic[Request]):
         return self.reader.read(tracklet, chosen, self.size), []
 
 
-class TrainClips(_Clips[ClipRequest]):
-    """Training clips: frames at random within T chunks, augmented."""
+@dataclass(eq=False)
+class TrainClips(_Clips):
+    """Training clips, one for each :class:`ClipRequest`: frames at random within T chunks, augmented.
 
-    def __init__(
-        self,
-        tracklets: Sequence[Tracklet],
-        size: tuple[int, int],
-        num_frames: int,
-        augmentation: ClipAugmentation,
-        reader: FrameReader | None = None,
-        substitute: bool = False,
-    ) -> None:
-        """
-        Args:
-            tracklets: the training tracklets, with identities labelled 0..N-1.
-            size: (H, W) in pixels.
-            num_frames: T.
-            augmentation: the random changes that are applied to every clip.
-            reader: source of the frames; None reads the tracklets' files.
-            substitute: go on without bad frames, as INPUT.BAD_FRAMES says; else they are an error.
-        """
-        super().__init__(tracklets, size, num_frames, reader, substitute)
-        self.augmentation = augmentation
+    Attributes:
+        augmentation: the random changes that are applied to every clip.
+    """
+
+    augmentation: ClipAugmentation
 
     @property
     def num_classes(self) -> int:
@@ -126,65 +111,44 @@ class TrainClips(_Clips[ClipRequest]):
     def __len__(self) -> int:
         return len(self.tracklets)
 
-    def _position(self, request: ClipRequest) -> int:
-        return request.position
-
-    def _write(self, clip: torch.Tensor, request: ClipRequest) -> list[str]:
+    def _write(self, clip: torch.Tensor, request: ClipRequest) -> tuple[int, list[str]]:
         tracklet, rng = self.tracklets[request.position], np.random.default_rng(request.seed)
         pixels, bad = self._read(tracklet, frames.random_in_chunks(len(tracklet.paths), self.num_frames, rng))
         self.augmentation(pixels, clip, rng)
-        return bad
+        return request.position, bad
 
 
-class TestClips(_Clips[int]):
-    """Test clips, without a random draw: one per tracklet (``even``), or as many as cover every frame (``dense``).
+@dataclass(eq=False)
+class TestClips(_Clips):
+    """Test clips by number, without a random draw: of each tracklet in turn those of :func:`frames.of_test`.
 
     LENGTHS says how many frames a clip has before it repeats its last, for models to skip.
+
+    Attributes:
+        mode: "even" or "dense", as TEST.FRAMES.
     """
 
-    def __init__(
-        self,
-        tracklets: Sequence[Tracklet],
-        size: tuple[int, int],
-        num_frames: int,
-        mode: str,
-        reader: FrameReader | None = None,
-        substitute: bool = False,
-    ) -> None:
-        """
-        Args:
-            tracklets: the tracklets whose clips are wanted; size, num_frames, reader and substitute: as in training.
-            mode: "even" or "dense", as TEST.FRAMES.
-        """
-        super().__init__(tracklets, size, num_frames, reader, substitute)
-        self.mode = mode
-        lengths = [len(tracklet.paths) for tracklet in tracklets]
-        counts = [frames.num_dense_clips(length, num_frames) if mode == "dense" else 1 for length in lengths]
-        self._first_clip = np.concatenate([[0], np.cumsum(counts)])
+    mode: str
+
+    def __post_init__(self) -> None:
+        clips = [frames.of_test(len(tracklet.paths), self.num_frames, self.mode) for tracklet in self.tracklets]
+        # Of each clip, (T,) frames, and the tracklet whose they are.
+        self._frames = np.concatenate(clips)
+        self._positions = np.repeat(np.arange(len(clips)), [len(of_one) for of_one in clips]).tolist()
 
     def __len__(self) -> int:
-        return int(self._first_clip[-1])
+        return len(self._positions)
 
     def __getitems__(self, requests: Sequence[int]) -> dict[str, Any]:
-        """See :class:`_Clips`; with LENGTHS, which stay where the sizes that depend on them have to be known."""
-        lengths = [frames.frames_before_repeats(self._chosen(clip_number)) for clip_number in requests]
+        """See the base class; with LENGTHS, which stay where the sizes that depend on them have to be known."""
+        lengths = [frames.frames_before_repeats(self._frames[request]) for request in requests]
         return {**super().__getitems__(requests), LENGTHS: lengths}
 
-    def _chosen(self, clip_number: int) -> np.ndarray:
-        """(T,) indices of the clip's frames in its tracklet."""
-        index = self._position(clip_number)
-        length = len(self.tracklets[index].paths)
-        if self.mode == "even":
-            return frames.even(length, self.num_frames)
-        return frames.dense(length, self.num_frames)[clip_number - int(self._first_clip[index])]
-
-    def _position(self, request: int) -> int:
-        return int(np.searchsorted(self._first_clip, request, side="right")) - 1
-
-    def _write(self, clip: torch.Tensor, request: int) -> list[str]:
-        pixels, bad = self._read(self.tracklets[self._position(request)], self._chosen(request))
+    def _write(self, clip: torch.Tensor, request: int) -> tuple[int, list[str]]:
+        index = self._positions[request]
+        pixels, bad = self._read(self.tracklets[index], self._frames[request])
         to_planes(pixels, clip)
-        return bad
+        return index, bad
 
 
 def _block(shape: tuple[int, ...]) -> torch.Tensor:

@@ -5,10 +5,11 @@ looked up, CMYK is converted, an alpha channel is dropped, and of sixteen bits t
 is applied. A file that was cut off does not count as a picture, whatever its decoder would make of it.
 """
 
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +21,6 @@ cv2.setNumThreads(0)
 
 _JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _PNG, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
-_MOST_BYTES = 64 << 20
 
 
 class FrameError(RuntimeError):
@@ -31,71 +31,61 @@ class BadFrameError(FrameError):
     """One frame that is missing, damaged or not a picture, while others of its tracklet may be sound."""
 
 
-class FrameReader(Protocol):
+class FrameReader(ABC):
     """A source of frames: loose files, or a pack.
 
     A reader is pickled into the workers of a loader, so it opens its files lazily, in the process that reads.
     """
 
+    @abstractmethod
+    def picture(self, path: str) -> np.ndarray:
+        """Decodes the frame that a tracklet names by this path.
+
+        Returns:
+            (h, w, 3) uint8, RGB, of any size.
+
+        Raises:
+            OSError or ValueError: it is missing, cut off or not a picture; the message says which.
+        """
+
     def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Decodes and resizes frames of one tracklet; a repeated index is decoded once.
+        """Decodes and resizes frames of one tracklet; a repeated index is decoded once (method: Recipe).
 
         Args:
             tracklet: the tracklet whose frames are wanted.
             indices: T positions in ``tracklet.paths``, each 0..L-1, in any order and repeated at will.
-            size: (H, W) in pixels; frames of another size are resized to it.
+            size: (H, W) in pixels; frames of another size are resized to it as :func:`resized` says.
 
         Returns:
             (T, H, W, 3) uint8, RGB, 0 to 255, C-contiguous, and the caller's own to write to.
 
         Raises:
             BadFrameError: one of these frames is missing, cut off or not a picture.
-            FrameError: no frame can be read, whichever is asked for.
         """
-        ...
+        clip = np.empty((len(indices), *size, 3), np.uint8)
+        first_place: dict[int, int] = {}
+        for place, index in enumerate(map(int, indices)):
+            if index in first_place:
+                clip[place] = clip[first_place[index]]
+                continue
+            first_place[index] = place
+            try:
+                clip[place] = resized(self.picture(tracklet.paths[index]), size)
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise BadFrameError(
+                    f"Frame {tracklet.paths[index]} of tracklet {tracklet.name} is not usable: {reason}. "
+                    "tools/check_dataset.py --deep looks for such frames before training."
+                ) from error
+        return clip
 
 
-class LooseFrames:
-    """Reads the picture files that ``Tracklet.paths`` name (a :class:`FrameReader`)."""
+class LooseFrames(FrameReader):
+    """Reads the picture files that ``Tracklet.paths`` name."""
 
-    def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """See :class:`FrameReader`; :func:`resized` says how frames of another size are resized (method: Recipe)."""
-        return read_clip(tracklet, indices, size, lambda index: decode(read_content(Path(tracklet.paths[index]))))
-
-
-def read_clip(
-    tracklet: Tracklet,
-    indices: Sequence[int] | np.ndarray,
-    size: tuple[int, int],
-    picture: Callable[[int], np.ndarray],
-) -> np.ndarray:
-    """What :meth:`FrameReader.read` returns, from single pictures.
-
-    Args:
-        tracklet: the tracklet whose frames are wanted.
-        indices: T positions in ``tracklet.paths``.
-        size: (H, W) in pixels.
-        picture: gives the frame at a position, (h, w, 3) uint8, RGB; an OSError or ValueError says why it cannot.
-
-    Raises:
-        BadFrameError: a frame cannot be read.
-    """
-    clip = np.empty((len(indices), *size, 3), np.uint8)
-    first_place: dict[int, int] = {}
-    for place, index in enumerate(map(int, indices)):
-        if index in first_place:
-            clip[place] = clip[first_place[index]]
-            continue
-        first_place[index] = place
-        try:
-            clip[place] = resized(picture(index), size)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise BadFrameError(
-                f"Frame {tracklet.paths[index]} of tracklet {tracklet.name} is not usable: {reason}. "
-                "tools/check_dataset.py --deep looks for such frames before training."
-            ) from error
-    return clip
+    def picture(self, path: str) -> np.ndarray:
+        """See the base class."""
+        return decode(Path(path).read_bytes())
 
 
 class ClipFaults(NamedTuple):
@@ -115,17 +105,10 @@ def read_substituting(
 ) -> tuple[np.ndarray, list[str]]:
     """Reads frames; the nearest readable frame of its tracklet replaces a bad one, the earlier of two equally near.
 
-    Costs nothing where no frame is bad. Keeps nothing between two clips, so that a clip depends on the files and on
-    what was asked for alone, not on which worker reads it after which other.
-
-    Args:
-        reader: the source of the frames.
-        tracklet: the tracklet whose frames are wanted.
-        indices: T positions in ``tracklet.paths``.
-        size: (H, W) in pixels.
+    Keeps nothing between two clips, so that a clip does not depend on which worker reads it after which other.
 
     Returns:
-        (T, H, W, 3) uint8, RGB, 0 to 255, as from ``reader``; and the paths of the bad frames, in the order asked for.
+        What ``reader.read`` returns of these arguments; and the paths of the bad frames, in the order asked for.
 
     Raises:
         FrameError: no frame of the tracklet can be read.
@@ -146,25 +129,12 @@ def read_substituting(
     stand_ins: dict[int, int] = {}
     for wanted in map(int, indices):
         distances = np.abs(np.arange(len(tracklet.paths)) - wanted)
-        nearest_first = np.argsort(distances, kind="stable").tolist()
-        found = next(filter(is_readable, nearest_first), None)
+        found = next(filter(is_readable, np.argsort(distances, kind="stable").tolist()), None)
         if found is None:
             raise FrameError(f"No frame of tracklet {tracklet.name} can be read. {first_fault}")
         stand_ins[wanted] = found
     bad = [tracklet.paths[wanted] for wanted, found in stand_ins.items() if wanted != found]
     return reader.read(tracklet, [stand_ins[int(index)] for index in indices], size), bad
-
-
-def read_content(path: Path) -> bytes:
-    """The bytes of a frame's file.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is larger than 64 MiB, which no frame of a person is.
-    """
-    if (size := path.stat().st_size) > _MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes, and a frame at most {_MOST_BYTES:,}")
-    return path.read_bytes()
 
 
 def decode(content: bytes | memoryview) -> np.ndarray:
@@ -186,7 +156,7 @@ def decode(content: bytes | memoryview) -> np.ndarray:
         raise ValueError("it was cut off")
     try:
         picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error as error:
+    except cv2.error as error:  # as of one with too many pixels
         raise ValueError(f"its decoder failed ({error.err or error})") from error
     if picture is None:
         raise ValueError("it is no readable picture")

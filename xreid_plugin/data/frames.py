@@ -47,15 +47,15 @@ def dense(length: int, frames: int) -> np.ndarray:
     Returns:
         (ceil(L / T), T) indices.
     """
-    clips = num_dense_clips(length, frames)
+    clips = -(-length // frames)
     last = (clips - 1) * frames
     filled = last + np.arange(frames) % (length - last)
     return np.concatenate([np.arange(last), filled]).reshape(clips, frames)
 
 
-def num_dense_clips(length: int, frames: int) -> int:
-    """How many clips :func:`dense` makes: ceil(L / T)."""
-    return -(-length // frames)
+def of_test(length: int, frames: int, mode: str) -> np.ndarray:
+    """(C, T) indices of the clips of a test tracklet: one, :func:`even`, or all, :func:`dense`, as TEST.FRAMES says."""
+    return dense(length, frames) if mode == "dense" else even(length, frames)[None]
 
 
 def frames_before_repeats(chosen: np.ndarray) -> int:

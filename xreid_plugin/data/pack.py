@@ -16,7 +16,7 @@ import json
 import os
 import struct
 import zlib
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,7 +27,7 @@ import lmdb
 import numpy as np
 from tqdm import tqdm
 
-from xreid_plugin.data.frame_reader import LooseFrames, decode, read_clip
+from xreid_plugin.data.frame_reader import FrameReader, LooseFrames, decode
 from xreid_plugin.data.tracklet import Tracklet
 
 _INFO_KEY = b"\0pack"  # no path holds a NUL
@@ -110,8 +110,8 @@ def open_pack(file: Path) -> Pack:
     return pack
 
 
-class PackedFrames:
-    """Reads frames out of a pack (a :class:`~xreid_plugin.data.frame_reader.FrameReader`)."""
+class PackedFrames(FrameReader):
+    """Reads the frames of a pack, the same pixels as :class:`LooseFrames`."""
 
     def __init__(self, file: Path, home: Path) -> None:
         """
@@ -122,19 +122,15 @@ class PackedFrames:
         self.pack = open_pack(file)
         self.home = home
 
-    def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """See :class:`~xreid_plugin.data.frame_reader.FrameReader`."""
-        packed = self.pack.info.size
+    def picture(self, path: str) -> np.ndarray:
+        """See the base class; a decoded frame has the pack's size."""
+        size = self.pack.info.size
         with self.pack.reading() as transaction:
-
-            def picture(index: int) -> np.ndarray:
-                value = transaction.get(_key(tracklet.paths[index], self.home))
-                if value is None:
-                    raise ValueError(f"it is not in the pack {self.pack.file}, which is of other lists: pack again")
-                payload = value[_HEADER.size :]
-                return decode(payload) if packed is None else np.frombuffer(payload, np.uint8).reshape(*packed, 3)
-
-            return read_clip(tracklet, indices, size, picture)
+            value = transaction.get(_key(path, self.home))
+            if value is None:
+                raise ValueError(f"it is not in the pack {self.pack.file}, which is of other lists: pack again")
+            payload = value[_HEADER.size :]
+            return decode(payload) if size is None else np.frombuffer(bytes(payload), np.uint8).reshape(*size, 3)
 
 
 def pack_tracklets(
