@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _gallery_answers import as_csv, as_json, as_table, printable, search_page, verdict
 from _gallery_export import export as export  # one of the commands
 from _gallery_sources import (
     embedded,
@@ -24,7 +25,7 @@ from xreid_plugin.data.datasets.base import DRAWN
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.gallery import store
-from xreid_plugin.gallery.answers import answer, as_csv, as_json, as_table, printable, search_page, verdict
+from xreid_plugin.gallery.answers import answer
 from xreid_plugin.gallery.calibration import Calibration, calibrate
 from xreid_plugin.gallery.records import Manifest, Selection
 from xreid_plugin.gallery.store import Batch, Gallery
@@ -158,8 +159,7 @@ def remove(args: argparse.Namespace) -> str:
 
 def info(args: argparse.Namespace) -> str:
     """The facts about a gallery, one per line."""
-    gallery = Gallery(args.gallery)
-    manifest = gallery.manifest
+    manifest = Gallery(args.gallery).manifest
     index, calibration, search, threshold = manifest.index, manifest.calibration, "exact", "none: calibrate sets one"
     if index is not None:
         search = f"{index.kind}, effort {index.effort}, over {index.rows:,} (recall@10 {index.recall:.3f}), else exact"
@@ -168,9 +168,10 @@ def info(args: argparse.Namespace) -> str:
             f"similarity {calibration.threshold:.4f}, which {calibration.false_match_rate:.3g} of "
             f"{calibration.different:,} pairs of different people reach; asked for: {calibration.asked:g}"
         )
+    size = sum((args.gallery / name).stat().st_size for name in manifest.files)
     lines = [
         ("gallery", args.gallery),
-        ("tracklets", f"{manifest.rows:,} of {manifest.dimensions} dimensions, {gallery.size / 2**20:,.1f} MiB"),
+        ("tracklets", f"{manifest.rows:,} of {manifest.dimensions} dimensions, {size / 2**20:,.1f} MiB"),
         ("model", _model(manifest)),
         ("search", search if manifest.kind == search else f"{search}; asked for: {manifest.kind}"),
         ("threshold", threshold),

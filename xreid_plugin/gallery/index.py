@@ -36,7 +36,7 @@ RECALL_AT, SAMPLE = 10, 200
 _TRAINING_ROWS_PER_LIST = 48
 # Of the graph, per row. For 50,000 rows, 200 candidates took six times as long, and found no more.
 _LINKS, _CANDIDATES_FOR_LINKS = 32, 40
-_ROWS_PER_STEP = 1 << 14
+ROWS_PER_STEP = 1 << 14
 
 Rows: TypeAlias = NDArray[np.float32]
 
@@ -76,7 +76,7 @@ def search_exactly(queries: Rows, rows: Rows, k: int, first: int = 0, among: NDA
     step = max(1, BLOCK // len(queries))
     if among is not None:
         # These are copied, not mapped.
-        step = min(step, _ROWS_PER_STEP)
+        step = min(step, ROWS_PER_STEP)
     for start in range(first, len(rows) if among is None else len(among), step):
         part = rows[start : start + step] if among is None else rows[among[start : start + step]]
         # Not torch's product, which would warn about read-only memory.
@@ -123,8 +123,8 @@ def build_index(folder: Path, kind: str, rows: Rows, recall: float) -> IndexEntr
     else:
         index.hnsw.efConstruction = _CANDIDATES_FOR_LINKS
     index.train(rows[np.sort(rng.choice(count, min(count, _TRAINING_ROWS_PER_LIST * lists), replace=False))])
-    for start in tqdm(range(0, count, _ROWS_PER_STEP), f"Indexing ({kind})", leave=False, disable=None):
-        index.add(rows[start : start + _ROWS_PER_STEP])
+    for start in tqdm(range(0, count, ROWS_PER_STEP), f"Indexing ({kind})", leave=False, disable=None):
+        index.add(rows[start : start + ROWS_PER_STEP])
     sample, half = rng.choice(count, min(2 * SAMPLE, count), replace=False), min(SAMPLE, count // 2)
     truth = _others(search_exactly(rows[sample], rows, RECALL_AT + 1), sample)
     effort, most = 4, lists if kind == "ivf" else 4096

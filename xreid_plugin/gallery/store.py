@@ -13,7 +13,6 @@ Shapes: n rows, F dimensions, Q queries, k neighbours.
 """
 
 import json
-import math
 import os
 import sqlite3
 import time
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from xreid_plugin.gallery.calibration import Calibration
 from xreid_plugin.gallery.index import (
+    ROWS_PER_STEP,
     Found,
     IndexEntry,
     build_index,
@@ -49,7 +49,6 @@ _SCHEMA = (
 )
 # How long one waits for those who hold the database for moments only, in seconds.
 _MOMENTS = 60.0
-_ROWS_A_STEP = 1 << 14
 
 Batch = tuple[NDArray[np.float32], list[Record]]
 
@@ -71,7 +70,6 @@ class Gallery:
             self.embeddings = _mapped(folder, self.manifest)
             entry = self.manifest.index
             self._index = open_index(folder, entry) if entry else None
-            self.size = sum((folder / name).stat().st_size for name in self.manifest.files)
 
     def __len__(self) -> int:
         return self.manifest.rows
@@ -192,8 +190,8 @@ def remove(folder: Path, selection: Selection, wait: float = 0.0) -> int:
         after = replace(before, rows=len(stay), index=None, generation=before.generation + 1)
         old = _mapped(folder, before)
         with (folder / after.files[1]).open("wb") as file:
-            for start in range(0, len(stay), _ROWS_A_STEP):
-                file.write(old[stay[start : start + _ROWS_A_STEP]].data)
+            for start in range(0, len(stay), ROWS_PER_STEP):
+                file.write(old[stay[start : start + ROWS_PER_STEP]].data)
             file.flush()
             os.fsync(file.fileno())
         # Overwritten, and not merely forgotten.
@@ -269,12 +267,12 @@ def _lock(database: sqlite3.Connection, folder: Path, wait: float) -> None:
     database.execute("PRAGMA cache_spill = OFF")
     # Short, and again and again, so that Ctrl-C is heard.
     database.execute("PRAGMA busy_timeout = 100")
-    until = time.monotonic() + wait if wait >= 0 else math.inf
+    start = time.monotonic()
     while not database.in_transaction:
         try:
             database.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or 0 <= wait <= time.monotonic() - start:
                 raise ValueError(f"{folder}: {error}. If another process writes to it, --wait waits for it.") from error
     database.execute(f"PRAGMA busy_timeout = {_MOMENTS * 1000:.0f}")
 
