@@ -128,7 +128,7 @@ def test_every_fault_of_an_input_is_named(predictor, video, tmp_path):
         (7, "is a int"),
         (VideoTracklet(tmp_path / "none.mp4", boxes), "none.mp4"),
         (VideoTracklet(tmp_path / "no.mp4", boxes), "no.mp4"),
-        (VideoTracklet(video, tmp_path / "none.csv"), "none.csv"),
+        (VideoTracklet(video, [[1, 2, 3, 4]]), "boxes"),
         (VideoTracklet(video, [[0, 5, 2, 5, 4]]), "row 0"),
         (VideoTracklet(video, [[1, 1, 2, 3, 4], [1, 1, 2, 3, 4]]), "row 1"),
         (VideoTracklet(video, [[0, 500, 1, 600, 4]]), "frame 0"),

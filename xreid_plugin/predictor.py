@@ -1,7 +1,7 @@
 """A trained checkpoint, for videos of people: tracklets to embeddings, as evaluation makes them.
 
     predictor = TrackletPredictor("logs/xreid/vcm/model_final.pth")
-    embeddings = predictor.embed(["tracklets/0001", VideoTracklet("a.mp4", "a.csv")])
+    embeddings = predictor.embed(["tracklets/0001", VideoTracklet("a.mp4", boxes)])
     similarity = embeddings @ embeddings.T        # cosines, -1 to 1; 1 is the same
     of_all_tracks, _ = predictor.embed_tracks(read_tracks(Path("a.mp4"), Path("mot.txt")))
 
@@ -24,10 +24,10 @@ from PIL import Image
 from torch.nn import functional as F
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.footage import FrameSource, TrackClips, TrackletInput, VideoTracklet, open_tracklet
+from xreid_plugin.data.footage import FrameSource, TrackletInput, VideoTracklet, open_tracklet
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, Tracklet
-from xreid_plugin.data.tracks import VideoTracks
+from xreid_plugin.data.tracks import TrackClips, VideoTracks
 from xreid_plugin.data.transforms import to_planes
 from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.evaluation import NO_CAMERA

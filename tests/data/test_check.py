@@ -24,7 +24,7 @@ def notes(report):
 
 def test_counts_are_compared_with_a_full_copy_unless_the_filter_is_another(tree):
     home = tree.write()
-    counts = {name: (found, full) for name, found, full in count_copy(HITSZVCM(home), compare=True)}
+    counts = {name: (found, full) for name, found, full in count_copy(HITSZVCM(home))}
     assert counts["identities of training"] == (2, 500)
     assert counts["identities of test"] == (2, 427)
     assert counts["train infrared frames"] == (24, 98_214)

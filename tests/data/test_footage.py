@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.footage import boxes_of, folder_tracklet, image_footage, video_footage
+from xreid_plugin.data.footage import folder_tracklet, image_footage, video_footage
 
 LENGTH = 9
 SIZE = (16, 32)
@@ -22,7 +22,7 @@ def video(tmp_path_factory):
 
 
 def whole_frames(*numbers):
-    return boxes_of([(number, 0, 0, SIZE[1], SIZE[0]) for number in numbers])
+    return [(number, 0, 0, SIZE[1], SIZE[0]) for number in numbers]
 
 
 def levels(clip):
@@ -39,32 +39,8 @@ def test_clips_come_before_the_video_has_been_read_on(video):
 
 
 def test_a_part_of_a_pixel_counts_as_the_pixel(video):
-    boxes = boxes_of([(3, 30.2, 14.9, 30.3, 15.1)])
+    boxes = [(3, 30.2, 14.9, 30.3, 15.1)]
     assert [levels(clip) for clip in video_footage(video, boxes).clips(np.zeros((1, 1), np.int64), (1, 1))] == [[3]]
-
-
-def test_a_file_and_numbers_are_the_same_boxes(tmp_path):
-    path = tmp_path / "boxes.csv"
-    path.write_text("\ufeffname,x2,y2,frame,x1,y1\na,3.5,4,0,1,2\nb,7,8,5,5,6\n")
-    numbers = [[0, 1, 2, 3.5, 4], [5, 5, 6, 7, 8]]
-    assert boxes_of(path).tolist() == boxes_of(numbers).tolist() == numbers
-    assert boxes_of([(1, 2, 3, 4)] * 3)[:, 0].tolist() == [0, 1, 2]
-
-
-@pytest.mark.parametrize("rows", [[[1, 2, 3]], [[0.5, 1, 2, 3, 4]], [[0, 1, float("nan"), 3, 4]], [[0, 5, 2, 5, 4]]])
-def test_rows_that_are_no_boxes_are_refused(rows):
-    with pytest.raises(ValueError, match="boxes"):
-        boxes_of(rows)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "0,1,2,3,4\n", "frame,x1,y1,x2\n0,1,2,3", "frame,x1,y1,x2,y2\n0,1,2,3,4\n1,2,3\n"]
-)
-def test_what_is_no_list_of_boxes_is_refused(tmp_path, text):
-    path = tmp_path / "boxes.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=r"boxes\.csv"):
-        boxes_of(path)
 
 
 def test_a_folder_is_read_in_the_order_of_its_numbers(tmp_path):

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.footage import TrackClips, image_footage
-from xreid_plugin.data.tracks import read_tracks
+from xreid_plugin.data.footage import image_footage
+from xreid_plugin.data.tracks import TrackClips, read_tracks
 
 LENGTH, HEIGHT, WIDTH = 20, 24, 32
 

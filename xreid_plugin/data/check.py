@@ -21,13 +21,7 @@ Count = tuple[str, int, int | None]
 
 
 class Finding(NamedTuple):
-    """Something that a user should know before training.
-
-    Attributes:
-        what: what was found.
-        cases: where, in words.
-        failure: whether the copy is at fault; False for a fact of the protocol.
-    """
+    """Something that a user should know before training: what, where, and whether it is a fault of the copy."""
 
     what: str
     cases: Sequence[str]
@@ -39,17 +33,10 @@ class Finding(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The outcome of a check.
-
-    Attributes:
-        counts: what was counted.
-        findings: what was found, failures first.
-        compared: whether counts were compared with a full copy's.
-    """
+    """The outcome of a check: what was counted, and what was found, failures first."""
 
     counts: Sequence[Count]
     findings: Sequence[Finding]
-    compared: bool
 
     @property
     def failed(self) -> bool:
@@ -63,9 +50,9 @@ class Report(NamedTuple):
 
     def __str__(self) -> str:
         table = tabulate(self.counts, headers=["counted", "found", "full copy"], tablefmt="simple", intfmt=",")
-        clean = "The copy is clean." if self.compared else "No failures; counts were not compared with a full copy's."
-        verdict = "The copy has failures." if self.failed else clean
-        return "\n\n".join([table, *map(str, self.findings), verdict])
+        compared = any(full is not None for _, _, full in self.counts)
+        clean = "The copy is clean." if compared else "No failures; counts were not compared with a full copy's."
+        return "\n\n".join([table, *map(str, self.findings), "The copy has failures." if self.failed else clean])
 
 
 def check_dataset(
@@ -80,20 +67,20 @@ def check_dataset(
         compare_counts: whether a count that differs from a full copy is a failure; else counts are not compared. Under
             another length filter than the dataset's own they never are.
     """
-    compare_counts &= _has_full_filter(dataset)
     counts = count_copy(dataset, compare_counts)
     tracklets = [*dataset.train, *dataset.test]
-    missing = missing_frames(tracklets)
+    missing = _missing_frames(tracklets)
     unseen = [f"{t.name}: camera {t.camid}" for t in dataset.test if t.camid not in dataset.cameras]
     findings = [
         Finding("counts that differ from a full copy (see --no-counts)", _differing(counts)),
         Finding("frames missing", missing),
-        Finding("frames that cannot be decoded", unreadable_frames(tracklets, set(missing), workers) if deep else []),
+        Finding("frames that cannot be decoded", _unreadable_frames(tracklets, set(missing), workers) if deep else []),
         Finding("training identities in one modality only", _one_sided_identities(dataset)),
         Finding("test tracklets from cameras that training never shows", unseen, failure=False),
-        *(finding for name in dataset.tasks for finding in _task_findings(dataset, name)),
     ]
-    return Report(counts, sorted((f for f in findings if f.cases), key=lambda f: not f.failure), compare_counts)
+    for task in dataset.tasks:
+        findings += [_misplaced(dataset, task), *_unmatched(dataset, task)]
+    return Report(counts, sorted((f for f in findings if f.cases), key=lambda f: not f.failure))
 
 
 def doubts(dataset: VideoCrossModalityDataset) -> list[str]:
@@ -103,21 +90,17 @@ def doubts(dataset: VideoCrossModalityDataset) -> list[str]:
     """
     if dataset.protocol["drawn"]:
         return []
-    differing = _differing(count_copy(dataset, compare=True)) if _has_full_filter(dataset) else []
-    misplaced = [finding for name in dataset.tasks for finding in _task_findings(dataset, name)[:1] if finding.cases]
-    return differing + [f"{finding.what}: {len(finding.cases):,}, such as {finding.cases[0]}" for finding in misplaced]
+    misplaced = [finding for finding in (_misplaced(dataset, task) for task in dataset.tasks) if finding.cases]
+    lines = [f"{what}: {len(cases):,}, such as {cases[0]}" for what, cases, _ in misplaced]
+    return _differing(count_copy(dataset)) + lines
 
 
-def _has_full_filter(dataset: VideoCrossModalityDataset) -> bool:
-    return bool(dataset.protocol["min_length"] == dataset.default_min_length)
+def count_copy(dataset: VideoCrossModalityDataset, compare: bool = True) -> list[Count]:
+    """Counts a copy's identities, and the kept tracklets and frames of every set, beside those of a full copy.
 
-
-def _differing(counts: Sequence[Count]) -> list[str]:
-    return [f"{name}: {found}, not {full}" for name, found, full in counts if full not in (None, found)]
-
-
-def count_copy(dataset: VideoCrossModalityDataset, compare: bool) -> list[Count]:
-    """Counts a copy's identities, and the kept tracklets and frames of every set."""
+    There is nothing to compare with under another length filter than the dataset's own.
+    """
+    compare &= bool(dataset.protocol["min_length"] == dataset.default_min_length)
     found = {"identities": (dataset.num_train_pids, len({tracklet.pid for tracklet in dataset.test}))}
     for name, by_modality in dataset.counts.items():
         for modality, counts in by_modality.items():
@@ -131,7 +114,11 @@ def count_copy(dataset: VideoCrossModalityDataset, compare: bool) -> list[Count]
     return rows
 
 
-def missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
+def _differing(counts: Sequence[Count]) -> list[str]:
+    return [f"{name}: {found}, not {full}" for name, found, full in counts if full not in (None, found)]
+
+
+def _missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
     """The frames that are not on disk, in order; each folder is listed once, far cheaper than asking for each file."""
 
     @cache
@@ -143,29 +130,19 @@ def missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
     return [path for path, folder, name in split if name not in names_in(folder)]
 
 
-def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: int = 0) -> list[str]:
-    """Decodes every frame as training does: what it finds is what training would stumble over.
-
-    Args:
-        tracklets: the tracklets whose frames are decoded.
-        skip: paths to leave out.
-        workers: number of threads, which decode and read in parallel. 0: one for each core.
-
-    Returns:
-        A line for each frame that cannot be decoded, in order: path and reason.
-    """
-
+def _unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: int) -> list[str]:
+    """Decodes every frame but some as training does; path and reason of each that cannot be decoded, in order."""
     reader = LooseFrames()
 
-    def fault(path: str) -> str:
-        try:
-            reader.picture(path)
-        except (OSError, ValueError) as error:
-            return f"{path}: {error}"
-        return ""
-
     def faults_of(tracklet: Tracklet) -> list[str]:
-        return [line for path in tracklet.paths if path not in skip and (line := fault(path))]
+        faults = []
+        for path in tracklet.paths:
+            try:
+                if path not in skip:
+                    reader.picture(path)
+            except (OSError, ValueError) as error:
+                faults.append(f"{path}: {error}")
+        return faults
 
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         faults = pool.map(faults_of, tracklets)
@@ -173,23 +150,29 @@ def unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: in
 
 
 def _one_sided_identities(dataset: VideoCrossModalityDataset) -> list[str]:
-    """By the dataset's own number; these have no match."""
+    """Those that have no match in training, by the dataset's own number."""
     seen = sorted({(tracklet.pid, tracklet.modality) for tracklet in dataset.train})
     both = Counter(pid for pid, _ in seen)
     number = dataset.train_identities
     return [f"identity {number[pid]}: {modality.name.lower()} only" for pid, modality in seen if both[pid] == 1]
 
 
-def _task_findings(dataset: VideoCrossModalityDataset, name: str) -> list[Finding]:
-    queries, gallery = ([dataset.test[index] for index in indices] for indices in dataset.tasks[name])
-    asking = Modality.INFRARED if name == INFRARED_TO_VISIBLE else Modality.VISIBLE
-    misplaced = [t.name for t in queries if t.modality != asking] + [t.name for t in gallery if t.modality == asking]
+def _misplaced(dataset: VideoCrossModalityDataset, task: str) -> Finding:
+    asking = Modality.INFRARED if task == INFRARED_TO_VISIBLE else Modality.VISIBLE
+    queries, gallery = ([dataset.test[index] for index in side] for side in dataset.tasks[task])
+    names = [t.name for t in queries if t.modality != asking] + [t.name for t in gallery if t.modality == asking]
+    return Finding(f"{task} tracklets on the side of the other modality", names)
+
+
+def _unmatched(dataset: VideoCrossModalityDataset, task: str) -> list[Finding]:
+    """The queries without a match in the gallery, and, as a note, those with matches in their own camera only."""
+    queries, gallery = ([dataset.test[index] for index in side] for side in dataset.tasks[task])
     matches = Counter(tracklet.pid for tracklet in gallery)
     beside = Counter((tracklet.pid, tracklet.camid) for tracklet in gallery)
     unmatched = [query.name for query in queries if not matches[query.pid]]
     alone = [query.name for query in queries if 0 < matches[query.pid] == beside[query.pid, query.camid]]
+    left_out = f"{task} queries left out by 'exclude', with matches in their own camera only"
     return [
-        Finding(f"{name} tracklets on the side of the other modality", misplaced),
-        Finding(f"{name} queries without a match in the gallery", unmatched),
-        Finding(f"{name} queries left out by 'exclude', with matches in their own camera only", alone, failure=False),
+        Finding(f"{task} queries without a match in the gallery", unmatched),
+        Finding(left_out, alone, failure=False),
     ]

@@ -4,27 +4,22 @@ All give the same: clips of the frames asked for, at the size asked for. Shapes:
 T frames a clip, H×W pixels.
 """
 
-import csv
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from xreid_plugin.data.frame_reader import FrameReader, LooseFrames, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
+from xreid_plugin.data.tracks import TrackClips, by_value, opened_video
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-BOX_COLUMNS = ("frame", "x1", "y1", "x2", "y2")
 
 Picture: TypeAlias = Image.Image | NDArray[np.uint8]
-
 
 # (C, T) frames of each clip, 0..L-1, and (H, W) in pixels -> clips (T, H, W, 3) uint8, RGB, one after another.
 Clips: TypeAlias = Callable[[NDArray[np.int64], tuple[int, int]], Iterator[NDArray[np.uint8]]]
@@ -53,11 +48,12 @@ class VideoTracklet:
 
     Attributes:
         video: a video file of any kind that OpenCV reads.
-        boxes: where the person is, as :func:`boxes_of` takes it: a CSV file or numbers.
+        boxes: where the person is: (L, 5) of frame, x1, y1, x2, y2 in pixels: left, top, right, bottom; frames count
+            from 0 and increase, x1 < x2, y1 < y2. ``read_tracks`` and ``embed_tracks`` take files of tracks.
     """
 
     video: str | Path
-    boxes: str | Path | ArrayLike
+    boxes: ArrayLike
 
 
 # A folder of frames; images, or one (L, H, W, 3) uint8 RGB array of them; or boxes in a video.
@@ -105,7 +101,7 @@ def open_tracklet(
 
 def _footage(source: FrameSource, name: str) -> Footage:
     if isinstance(source, VideoTracklet):
-        return video_footage(Path(source.video), boxes_of(source.boxes))
+        return video_footage(Path(source.video), source.boxes)
     if isinstance(source, str | Path):
         return file_footage(folder_tracklet(Path(source)))
     if isinstance(source, np.ndarray | list | tuple):
@@ -115,7 +111,7 @@ def _footage(source: FrameSource, name: str) -> Footage:
 
 def file_footage(tracklet: Tracklet, reader: FrameReader | None = None) -> Footage:
     """Frames in picture files, read exactly as evaluation reads them; by ``reader``, None for loose files."""
-    source = LooseFrames() if reader is None else reader
+    source = reader or LooseFrames()
     return Footage(
         tracklet.name, len(tracklet.paths), lambda rows, size: (source.read(tracklet, row, size) for row in rows)
     )
@@ -132,8 +128,7 @@ def folder_tracklet(folder: Path) -> Tracklet:
     paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
     if not paths:
         raise ValueError(f"{folder} holds no picture; expected frames such as 0001.jpg.")
-    # Every second part is a number.
-    paths.sort(key=lambda path: [int(p) if i % 2 else p for i, p in enumerate(re.split(r"([0-9]+)", path.name))])
+    paths.sort(key=lambda path: by_value(path.name))
     # Neither identity nor modality is known, and reading needs neither.
     return Tracklet([str(path) for path in paths], 0, 0, Modality.VISIBLE, str(folder))
 
@@ -173,154 +168,37 @@ def _as_rgb(image: Picture, what: str) -> NDArray[np.uint8]:
     raise ValueError(f"{what}: expected a PIL image of eight bits, or uint8 of (H, W, 3) in RGB or (H, W).")
 
 
-def boxes_of(source: str | Path | ArrayLike) -> NDArray[np.float64]:
-    """One box in each of L frames of a video.
-
-    Args:
-        source: (L, 5) of frame, x1, y1, x2, y2 in pixels: left, top, right, bottom; (L, 4) of x1, y1, x2, y2 in frames
-            0..L-1; or a CSV file that begins with a line of the columns' names, of which further ones are skipped.
-
-    Returns:
-        (L, 5) float64; frames are counted from 0 and increase, x1 < x2, y1 < y2.
-
-    Raises:
-        ValueError: there is no such file, or a row is not a box; the message gives its number, from 0.
-    """
-    name = str(source) if isinstance(source, str | Path) else "boxes"
-    try:
-        table = np.asarray(_read_boxes(Path(source)) if isinstance(source, str | Path) else source, np.float64)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{name}: {error}; expected {','.join(BOX_COLUMNS)}, numbers in each row.") from error
-    if table.ndim != 2 or table.shape[1] not in (4, 5) or not len(table):
-        raise ValueError(f"{name}: the shape is {table.shape}; expected (frames, 4) or (frames, 5).")
-    if table.shape[1] == 4:
-        table = np.column_stack([np.arange(len(table)), table])
-    frames = table[:, 0]
-    good = np.isfinite(table).all(1) & (frames >= 0) & (frames == np.floor(frames))
-    good &= (table[:, 1:3] < table[:, 3:5]).all(1)
-    good[1:] &= frames[1:] > frames[:-1]
-    if not good.all():
-        row = int(np.argmin(good))
-        raise ValueError(
-            f"{name}, row {row}: {table[row].tolist()} is no box; expected the whole number of a frame, after that of "
-            "the row before, and x1 < x2, y1 < y2."
-        )
-    return table
-
-
-def _read_boxes(path: Path) -> list[list[float]]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return [[float(row[column]) for column in BOX_COLUMNS] for row in csv.DictReader(file)]
-
-
-def video_footage(video: Path, boxes: NDArray[np.float64]) -> Footage:
+def video_footage(video: Path, boxes: ArrayLike) -> Footage:
     """Boxes in a video file, read as :class:`TrackClips` reads them.
 
     Args:
         video: a file of any kind that OpenCV reads.
-        boxes: (L, 5) as of :func:`boxes_of`; what lies outside a frame is cut off.
+        boxes: (L, 5) as of :class:`VideoTracklet`; what lies outside a frame is cut off.
 
     Raises:
-        ValueError: there is no such file, or it is not a video.
+        ValueError: a row is not a box, or there is no such video; the message gives the row, from 0.
     """
+    table = np.asarray(boxes, np.float64)
+    if table.ndim != 2 or table.shape[1] != 5 or not len(table):
+        raise ValueError(f"the shape of the boxes is {table.shape}; expected (frames, 5).")
+    good = np.isfinite(table).all(1) & (table[:, 0] == np.floor(table[:, 0]))
+    good &= np.diff(table[:, 0], prepend=-1) > 0
+    good &= (table[:, 1:3] < table[:, 3:5]).all(1)
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ValueError(
+            f"boxes, row {row}: {table[row].tolist()} is no box; expected the whole number of a frame, after that of "
+            "the row before, and x1 < x2, y1 < y2."
+        )
     with opened_video(video):
         pass
 
     def clips(rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-        one = TrackClips(video, [boxes], [rows], size)
+        one = TrackClips(video, [table], [rows], size)
         for _, clip in one:
             if one.ended is None:
                 yield clip
         if one.ended is not None:
             raise ValueError(f"{video}: frame {one.ended}, from 0, cannot be read, though a box is in it.")
 
-    return Footage(str(video), len(boxes), clips)
-
-
-class TrackClips:
-    """Clips of any number of tracks of one video, each (T, H, W, 3) uint8, RGB, with the number of its track.
-
-    The video is read once, front to back, and only the frames of each track's current clip are held. Seeking would be
-    quicker, but in many files it does not land on the frame asked for.
-
-    Attributes:
-        ended: after a pass, the first wanted frame that could not be read, and there it ended; None if it read all.
-            What a track then lacks of a clip is filled up with the last frame that was read of it.
-    """
-
-    def __init__(
-        self,
-        video: Path,
-        tracks: Sequence[NDArray[np.float64]],
-        rows: Sequence[NDArray[np.int64]],
-        size: tuple[int, int],
-        progress: Callable[[int], object] = lambda frames: None,
-    ) -> None:
-        """
-        Args:
-            video: a file of any kind that OpenCV reads.
-            tracks: (L, 5) boxes of each, as of :func:`boxes_of`; what lies outside a frame is cut off.
-            rows: for each track (C, T), which of its boxes make its clips; as of :class:`Footage`.
-            size: (H, W) of clips, in pixels.
-            progress: is told how many frames more were read.
-        """
-        self.ended: int | None = None
-        self._video, self._tracks, self._rows = video, tracks, rows
-        self._size, self._progress = size, progress
-
-    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        needed = [np.unique(rows) for rows in self._rows]
-        numbers = np.repeat(np.arange(len(needed)), [len(boxes) for boxes in needed])
-        boxes = np.concatenate(needed)
-        frames = np.concatenate([track[chosen, 0] for track, chosen in zip(self._tracks, needed, strict=True)])
-        order = np.argsort(frames, kind="stable")
-        held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in needed]
-        done = [0] * len(needed)
-        with opened_video(self._video) as capture:
-            position, picture = 0, None
-            for number, box, wanted in zip(*(part[order].tolist() for part in (numbers, boxes, frames)), strict=True):
-                if position <= wanted:
-                    before, picture = position, None
-                    while position <= wanted and capture.grab():
-                        position += 1
-                    self._progress(position - before)
-                    picture = capture.retrieve()[1] if position > wanted else None
-                if picture is None:
-                    self.ended = int(wanted)
-                    break
-                held[number][box] = self._cut(np.asarray(picture, np.uint8), self._tracks[number][box])
-                rows = self._rows[number]
-                while done[number] < len(rows) and rows[done[number]].max() <= box:
-                    yield number, np.stack([held[number][index] for index in rows[done[number]].tolist()])
-                    done[number] += 1
-                    first = rows[done[number]].min() if done[number] < len(rows) else box + 1
-                    held[number] = {index: part for index, part in held[number].items() if index >= first}
-        for number, parts in enumerate(held):
-            if parts:
-                wanted_boxes = self._rows[number][done[number]].tolist()
-                yield number, np.stack([parts.get(index, parts[max(parts)]) for index in wanted_boxes])
-
-    def _cut(self, picture: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """What a box, (5,), cuts out of its frame, (H, W, 3) RGB."""
-        limits = picture.shape[1::-1]
-        x1, y1 = np.clip(np.floor(box[1:3]), 0, limits).astype(int)
-        x2, y2 = np.clip(np.ceil(box[3:]), 0, limits).astype(int)
-        if x1 == x2 or y1 == y2:
-            raise ValueError(
-                f"{self._video}, frame {box[0]:.0f}: the box {box[1:].tolist()} lies outside the picture of "
-                f"{limits[0]}x{limits[1]} pixels; boxes are x1,y1,x2,y2 in pixels."
-            )
-        person = cv2.cvtColor(picture[y1:y2, x1:x2], cv2.COLOR_BGR2RGB)
-        return np.asarray(resized(np.asarray(person, np.uint8), self._size))
-
-
-@contextmanager
-def opened_video(video: Path) -> Iterator[cv2.VideoCapture]:
-    """A video while it is read; ValueError where there is none that OpenCV reads."""
-    capture = cv2.VideoCapture(str(video))
-    try:
-        if not capture.isOpened():
-            raise ValueError(f"{video} is not there, or not a video that OpenCV can read; convert it, to MP4 for one.")
-        yield capture
-    finally:
-        capture.release()
+    return Footage(str(video), len(table), clips)

@@ -1,4 +1,4 @@
-"""The tracks of a video, as a tracker or an annotator leaves them in a file of their own.
+"""The tracks of a video: read from the file that a tracker or an annotator leaves, and cut out of the video.
 
 Two formats are told apart by the first line:
 
@@ -8,12 +8,13 @@ Two formats are told apart by the first line:
 - CSV with a header that names ``frame, x1, y1, x2, y2`` in any order, and ``id`` unless all are of one track. Frames
   count from 0; boxes are left, top, right and bottom edges in pixels, 0 being the edge of the picture.
 
-Shapes: L boxes of a track, n boxes of a file.
+Shapes: L boxes of a track, n boxes of a file, C clips, T frames a clip, H×W pixels.
 """
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,8 +22,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xreid_plugin.data.footage import BOX_COLUMNS, opened_video
+from xreid_plugin.data.frame_reader import resized
 
+BOX_COLUMNS = ("frame", "x1", "y1", "x2", "y2")
 MOT, CSV = "MOTChallenge (frames and pixels count from 1)", "CSV with a header (frames and pixels count from 0)"
 _MOT_COLUMNS = "frame,id,x,y,width,height"
 # How many tracks a note names.
@@ -92,7 +94,7 @@ def read_tracks(video: Path, file: Path, wanted: Sequence[str] = ()) -> VideoTra
         raise ValueError(f"{file}: no box is left. {' '.join(notes)}")
     begins = np.flatnonzero(names[kept][1:] != names[kept][:-1]) + 1
     found = {str(names[rows[0]]): boxes[rows] for rows in np.split(kept, begins)}
-    tracks = {name: found[name] for name in sorted(found, key=_by_value)}
+    tracks = {name: found[name] for name in sorted(found, key=by_value)}
     notes += _note(np.array([name for name, own in tracks.items() if len(own) == 1]), "tracks of a single box")
     return VideoTracks(video, list(tracks), list(tracks.values()), rate, notes)
 
@@ -159,13 +161,103 @@ def _csv_lines(file: Path, lines: Iterator[str]) -> Iterator[_Line]:
 
 def _note(ids: NDArray[np.str_], what: str) -> list[str]:
     """How many there are, and of which tracks; nothing where there are none."""
-    names = sorted(set(ids.tolist()), key=_by_value)
+    names = sorted(set(ids.tolist()), key=by_value)
     if not names:
         return []
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return [f"{len(ids):,} {what}: {', '.join(names[:_NAMED])}{more}."]
 
 
-def _by_value(name: str) -> list[int | str]:
+def by_value(name: str) -> list[int | str]:
     """Numbers in a name are compared by value; every second part is one."""
     return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
+
+
+class TrackClips:
+    """Clips of any number of tracks of one video, each (T, H, W, 3) uint8, RGB, with the number of its track.
+
+    The video is read once, front to back, and only the frames of each track's current clip are held. Seeking would be
+    quicker, but in many files it does not land on the frame asked for.
+
+    Attributes:
+        ended: after a pass, the first wanted frame that could not be read, and there it ended; None if it read all.
+            What a track then lacks of a clip is filled up with the last frame that was read of it.
+    """
+
+    def __init__(
+        self,
+        video: Path,
+        tracks: Sequence[NDArray[np.float64]],
+        rows: Sequence[NDArray[np.int64]],
+        size: tuple[int, int],
+        progress: Callable[[int], object] = lambda frames: None,
+    ) -> None:
+        """
+        Args:
+            video: a file of any kind that OpenCV reads.
+            tracks: (L, 5) boxes of each, as in :class:`VideoTracks`; what lies outside a frame is cut off.
+            rows: for each track (C, T), which of its boxes make its clips; a clip's earliest is not before that of the
+                clip before it.
+            size: (H, W) of clips, in pixels.
+            progress: is told how many frames more were read.
+        """
+        self.ended: int | None = None
+        self._video, self._tracks, self._rows = video, tracks, rows
+        self._size, self._progress = size, progress
+
+    def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        needed = [np.unique(rows) for rows in self._rows]
+        numbers = np.repeat(np.arange(len(needed)), [len(boxes) for boxes in needed])
+        boxes = np.concatenate(needed)
+        frames = np.concatenate([track[chosen, 0] for track, chosen in zip(self._tracks, needed, strict=True)])
+        order = np.argsort(frames, kind="stable")
+        held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in needed]
+        done = [0] * len(needed)
+        with opened_video(self._video) as capture:
+            position, picture = 0, None
+            for number, box, wanted in zip(*(part[order].tolist() for part in (numbers, boxes, frames)), strict=True):
+                if position <= wanted:
+                    before, picture = position, None
+                    while position <= wanted and capture.grab():
+                        position += 1
+                    self._progress(position - before)
+                    picture = capture.retrieve()[1] if position > wanted else None
+                if picture is None:
+                    self.ended = int(wanted)
+                    break
+                held[number][box] = self._cut(np.asarray(picture, np.uint8), self._tracks[number][box])
+                rows = self._rows[number]
+                while done[number] < len(rows) and rows[done[number]].max() <= box:
+                    yield number, np.stack([held[number][index] for index in rows[done[number]].tolist()])
+                    done[number] += 1
+                    first = rows[done[number]].min() if done[number] < len(rows) else box + 1
+                    held[number] = {index: part for index, part in held[number].items() if index >= first}
+        for number, parts in enumerate(held):
+            if parts:
+                wanted_boxes = self._rows[number][done[number]].tolist()
+                yield number, np.stack([parts.get(index, parts[max(parts)]) for index in wanted_boxes])
+
+    def _cut(self, picture: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """What a box, (5,), cuts out of its frame, (H, W, 3) RGB."""
+        limits = picture.shape[1::-1]
+        x1, y1 = np.clip(np.floor(box[1:3]), 0, limits).astype(int)
+        x2, y2 = np.clip(np.ceil(box[3:]), 0, limits).astype(int)
+        if x1 == x2 or y1 == y2:
+            raise ValueError(
+                f"{self._video}, frame {box[0]:.0f}: the box {box[1:].tolist()} lies outside the picture of "
+                f"{limits[0]}x{limits[1]} pixels; boxes are x1,y1,x2,y2 in pixels."
+            )
+        person = cv2.cvtColor(picture[y1:y2, x1:x2], cv2.COLOR_BGR2RGB)
+        return np.asarray(resized(np.asarray(person, np.uint8), self._size))
+
+
+@contextmanager
+def opened_video(video: Path) -> Iterator[cv2.VideoCapture]:
+    """A video while it is read; ValueError where there is none that OpenCV reads."""
+    capture = cv2.VideoCapture(str(video))
+    try:
+        if not capture.isOpened():
+            raise ValueError(f"{video} is not there, or not a video that OpenCV can read; convert it, to MP4 for one.")
+        yield capture
+    finally:
+        capture.release()

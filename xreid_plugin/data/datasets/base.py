@@ -105,7 +105,17 @@ class VideoCrossModalityDataset(Dataset):
             for name, task in listed.tasks.items()
         }
         self.cameras = tuple(sorted({tracklet.camid for tracklet in train}))
-        self.counts = self._count(listed, train, min_length)
+        self.counts = {TRAIN: _counts(listed.train, train)}
+        for name, task in self.tasks.items():
+            for role, before, now in zip(task._fields, listed.tasks[name], task, strict=True):
+                kept = [self.test[i] for i in now]
+                self.counts[f"{name} {role}"] = _counts([listed.test[i] for i in before], kept)
+        for name, by_modality in self.counts.items():
+            if not any(counts.kept for counts in by_modality.values()):
+                raise ValueError(
+                    f"{type(self).__name__}: no tracklet of {min_length} frames or more is left in '{name}'; "
+                    "lower DATASETS.MIN_TRACKLET_LENGTH or complete the copy of the dataset."
+                )
         self.protocol = {
             "dataset": type(self).__name__,
             "drawn": (self.home / DRAWN).is_file(),
@@ -145,22 +155,6 @@ class VideoCrossModalityDataset(Dataset):
         drawn = " layout, drawn people" if self.protocol["drawn"] else ""
         logger.info(f"=> Loaded {type(self).__name__}{drawn}:\n{table}")
 
-    def _count(
-        self, listed: ListedTracklets, train: Sequence[Tracklet], min_length: int
-    ) -> dict[str, dict[Modality, SetCounts]]:
-        """Counts every set, and refuses one in which nothing is left."""
-        sets: dict[str, tuple[Sequence[Tracklet], Sequence[Tracklet]]] = {TRAIN: (listed.train, train)}
-        for name, task in self.tasks.items():
-            for role, after, before in zip(RetrievalTask._fields, task, listed.tasks[name], strict=True):
-                sets[f"{name} {role}"] = ([listed.test[i] for i in before], [self.test[i] for i in after])
-        for name, (_, kept) in sets.items():
-            if not kept:
-                raise ValueError(
-                    f"{type(self).__name__}: no tracklet of {min_length} frames or more is left in '{name}'; "
-                    "lower DATASETS.MIN_TRACKLET_LENGTH or complete the copy of the dataset."
-                )
-        return {name: {m: _counts(before, kept, m) for m in Modality} for name, (before, kept) in sets.items()}
-
 
 def tracklet_dataset(name: str) -> type[VideoCrossModalityDataset] | None:
     """The dataset of tracklets that is registered with the host under this name, a user's own among them; or None."""
@@ -171,15 +165,18 @@ def tracklet_dataset(name: str) -> type[VideoCrossModalityDataset] | None:
     return kind if isinstance(kind, type) and issubclass(kind, VideoCrossModalityDataset) else None
 
 
-def _counts(listed: Sequence[Tracklet], kept: Sequence[Tracklet], modality: Modality) -> SetCounts:
-    ours = [tracklet for tracklet in kept if tracklet.modality == modality]
-    return SetCounts(
-        listed=sum(tracklet.modality == modality for tracklet in listed),
-        kept=len(ours),
-        identities=len({tracklet.pid for tracklet in ours}),
-        frames=sum(len(tracklet.paths) for tracklet in ours),
-        cameras=len({tracklet.camid for tracklet in ours}),
-    )
+def _counts(listed: Sequence[Tracklet], kept: Sequence[Tracklet]) -> dict[Modality, SetCounts]:
+    def count(modality: Modality) -> SetCounts:
+        ours = [tracklet for tracklet in kept if tracklet.modality == modality]
+        return SetCounts(
+            listed=sum(tracklet.modality == modality for tracklet in listed),
+            kept=len(ours),
+            identities=len({tracklet.pid for tracklet in ours}),
+            frames=sum(len(tracklet.paths) for tracklet in ours),
+            cameras=len({tracklet.camid for tracklet in ours}),
+        )
+
+    return {modality: count(modality) for modality in Modality}
 
 
 def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str) -> Path:
