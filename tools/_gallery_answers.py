@@ -97,7 +97,7 @@ def search_page(gallery: Gallery, answers: Sequence[Answer], searched: int, filt
         filters: by which they were chosen, in words.
     """
     # It brings matplotlib along.
-    from xreid_plugin.visualization.page import render_page
+    from xreid_plugin.visualization.panels import render_page
 
     calibration = gallery.manifest.calibration
     shown = [
@@ -118,7 +118,7 @@ def search_page(gallery: Gallery, answers: Sequence[Answer], searched: int, filt
 
 def _tracklet(record: Record) -> dict[str, Any]:
     """A tracklet's title, what else is known of it as pairs of words, and its strip."""
-    from xreid_plugin.visualization.page import data_uri
+    from xreid_plugin.visualization.panels import data_uri
 
     facts = {"camera": record.camera, "modality": record.modality, "time": record.when}
     if record.identity:

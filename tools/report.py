@@ -34,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _write(args: argparse.Namespace) -> int:
     if args.features is not None and not args.features.is_file():
         raise FileNotFoundError(f"--features: there is no {args.features}")
+    from _report_page import page_content, page_text
     from tqdm import tqdm
 
     import xreid_plugin  # noqa: F401  (fixes the host)
     from xreid_plugin.files import replace_atomically
-    from xreid_plugin.visualization.page import page_content, page_text
 
     output = args.output or args.run / "report.html"
     if args.output:

@@ -26,3 +26,13 @@ def load_tool():
     sys.path.insert(0, str(TOOLS))
     yield load
     sys.path.remove(str(TOOLS))
+
+
+@pytest.fixture(scope="session")
+def report_page(load_tool):
+    return load_tool("_report_page")
+
+
+@pytest.fixture(scope="session")
+def small_content(report_page, small_run):  # noqa: F811
+    return report_page.page_content(small_run, [], queries=2, depth=4, people=1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.gallery.galleries import EMPTY, batch, unit_rows
-from tests.visualization.test_page_in_browser import measured, needs_browser
+from tests.tools.test_report_in_browser import measured, needs_browser
 from xreid_plugin.gallery.answers import answer
 from xreid_plugin.gallery.calibration import Calibration
 from xreid_plugin.gallery.records import Record

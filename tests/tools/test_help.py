@@ -15,7 +15,6 @@ from xreid_plugin.data.synthetic import SyntheticSettings
 from xreid_plugin.evaluation.features import DIRECTIONS
 from xreid_plugin.export.check import TOLERANCE
 from xreid_plugin.gallery.index import IndexKind
-from xreid_plugin.visualization.page import page_content
 from xreid_plugin.visualization.rank_lists import PICKS
 
 NAMES = sorted(file.stem for file in TOOLS.glob("[a-z]*.py"))
@@ -63,7 +62,9 @@ def test_choices_and_defaults_that_the_help_tells_are_the_packages(load_tool):
     assert load_tool("visualize").PICKS == PICKS
     assert parsed(load_tool("export"), "export", ["model.pth", "--output", "model.onnx"])["tolerance"] == TOLERANCE
     report = parsed(load_tool("report"), "report", ["RUN"])
-    usual = {name: value for name, value in page_content.__kwdefaults__.items() if name != "tell"}
+    usual = {
+        name: value for name, value in load_tool("_report_page").page_content.__kwdefaults__.items() if name != "tell"
+    }
     assert {name: report[name] for name in usual} == usual
     synthetic = parsed(load_tool("make_synthetic_vcm"), "make_synthetic_vcm", ["--output", "set"])
     known = {name: synthetic[name] for name in SyntheticSettings.__dataclass_fields__ if name in synthetic}

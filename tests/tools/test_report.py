@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.visualization.html_page import HtmlPage
+from tests.tools.html_page import HtmlPage
 
 pytestmark = pytest.mark.slow
 

@@ -1,13 +1,15 @@
-"""Pictures as parts that draw themselves in light and in dark colours, and the sheets that they are combined into."""
+"""Pictures as parts that draw themselves in light and in dark colours, and what shows them: sheets and pages."""
 
+import base64
 import io
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
@@ -123,3 +125,22 @@ def write_sheet(panels: Sequence[Panel], path: Path, columns: int = 2, width: fl
     """Writes what :func:`render` draws to a PNG or an SVG, by the file's suffix, whole or not at all."""
     content = render(panels, path.suffix.lower().removeprefix("."), columns=columns, width=width)
     replace_atomically(path, lambda part: part.write_bytes(content))
+
+
+def render_page(template: str, **content: Any) -> str:
+    """A template of this package with its content, and the colours of light and dark paper."""
+    environment = Environment(
+        loader=PackageLoader("xreid_plugin.visualization"),
+        # Names of tracklets, files and datasets may hold anything.
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    colours = {"light": asdict(LIGHT), "dark": asdict(DARK)}
+    return environment.get_template(template).render(**content, **colours)
+
+
+def data_uri(content: bytes, mime: str) -> str:
+    """A picture within a page; its kind as in "jpeg" or "svg+xml"."""
+    return f"data:image/{mime};base64,{base64.b64encode(content).decode()}"

@@ -7,8 +7,6 @@ import subprocess
 
 import pytest
 
-from xreid_plugin.visualization.page import page_text
-
 pytestmark = pytest.mark.slow
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -25,8 +23,8 @@ needs_browser = pytest.mark.skipif(BROWSER is None, reason="no browser is instal
 
 @needs_browser
 @pytest.mark.parametrize(("width", "scheme", "back"), [(500, 1, "rgb(243, 245, 247)"), (1280, 0, "rgb(15, 18, 22)")])
-def test_the_page_fits_the_window_and_shows_all_pictures(small_content, tmp_path, width, scheme, back):
-    wide, window, narrowest, shown = measured(page_text(small_content), tmp_path, width, scheme)
+def test_the_page_fits_the_window_and_shows_all_pictures(report_page, small_content, tmp_path, width, scheme, back):
+    wide, window, narrowest, shown = measured(report_page.page_text(small_content), tmp_path, width, scheme)
     # Nothing is wider than the window, but for what scrolls by itself.
     assert wide <= window
     assert narrowest > 0

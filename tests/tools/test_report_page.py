@@ -1,0 +1,147 @@
+import itertools
+import re
+import shutil
+
+import pytest
+
+from tests.tools.html_page import HtmlPage
+from tests.visualization.test_run_folder import evaluated
+from xreid_plugin.engine.setup import checkpoint_to_evaluate
+from xreid_plugin.evaluation.features import load_features, save_features
+from xreid_plugin.evaluation.results import ALONE, Results
+from xreid_plugin.predictor import TrackletPredictor
+from xreid_plugin.visualization.run_folder import Evaluation, ends_of, read_evaluations, read_history
+
+pytestmark = pytest.mark.slow
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=https://evil.example onerror=x>{{ 7*7 }}&amp;\u202e人"
+
+
+@pytest.fixture(scope="module")
+def page(report_page, small_content):
+    return HtmlPage(report_page.page_text(small_content))
+
+
+def spoilt(value):
+    """The same content with every text, at any depth, ended by the hostile one."""
+    if isinstance(value, str):
+        return value if value.startswith("data:") else value + HOSTILE
+    if isinstance(value, tuple | list):
+        return type(value)(map(spoilt, value))
+    if isinstance(value, dict):
+        return {key: spoilt(part) for key, part in value.items()}
+    return value
+
+
+def test_a_whole_run_leaves_nothing_out(small_content):
+    assert small_content["missing"] == []
+    assert len(small_content["attention"]) == 2
+    assert [len(direction["lists"]) for direction in small_content["ranks"]] == [2, 2]
+
+
+def test_the_page_is_well_formed_and_made_for_all(page):
+    assert page.faults == []
+    assert [attributes["lang"] for attributes in page.all("html")] == ["en"]
+    assert len(page.all("h1")) == len(page.all("main")) == 1
+    assert len(page.all("img")) > 20
+    assert all(len(image["alt"]) > 10 for image in page.all("img"))
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch(r"h[1-6]", tag)]
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert all(header.get("scope") for header in page.all("th"))
+    assert len(page.all("caption")) == len(page.all("table")) >= 3
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    named = [attributes["aria-labelledby"] for _, attributes in page.elements if "aria-labelledby" in attributes]
+    assert {link["href"].removeprefix("#") for link in page.all("a")} | set(named) <= set(ids)
+    assert "MODEL.<wbr>" in page.source
+
+
+def test_the_page_needs_nothing_else(page):
+    assert not re.search(r"https?:|@import|url\(", page.source)
+    assert page.all("script") == []
+    sources = [attributes.get("src") or attributes.get("srcset") for _, attributes in page.elements]
+    assert all(source.startswith("data:image/") for source in sources if source)
+
+
+def test_hostile_texts_stay_texts(report_page, small_content, page):
+    protocol = {HOSTILE: HOSTILE, "a": [HOSTILE], "dataset": HOSTILE}
+    results = Results({f"{HOSTILE}/mAP": 1.0}, protocol, {}, {"checkpoint": HOSTILE, "time": HOSTILE})
+    odd = Evaluation("epoch 1" + HOSTILE, 1, HOSTILE, results)
+    content = {name: spoilt(part) for name, part in small_content.items() if name not in ("tables", "ends")}
+    content |= {"missing": [HOSTILE], "tables": [(HOSTILE, [odd])], "ends": {HOSTILE: (odd, odd)}}
+    hostile = HtmlPage(report_page.page_text(content))
+    assert hostile.faults == []
+    assert {tag for tag, _ in hostile.elements} <= {tag for tag, _ in page.elements} | {"li"}
+    assert len(hostile.all("img")) == len(page.all("img"))
+    assert not any(name.startswith("on") for _, attributes in hostile.elements for name in attributes)
+    assert "https://evil.example" in hostile.text
+    assert "{{ 7*7 }}" in hostile.all("img")[-1]["alt"]
+
+
+@pytest.fixture
+def run(small_run, tmp_path):
+    return shutil.copytree(small_run, tmp_path / "run")
+
+
+def test_a_run_is_read_as_it_was_trained(report_page, run):
+    with pytest.raises(FileNotFoundError, match=r"config\.yaml"):
+        report_page.read_config(run.parent, [])
+    # Where the configuration leaves the length of an epoch to the data, evaluations tell it.
+    keys = ["MODEL.CPC.MOMENTUM", "0.7", "SOLVER.MAX_EPOCH", "9", "SOLVER.ITERS_PER_EPOCH", "0"]
+    (cfg, _), evaluations, history = report_page.read_config(run, keys), read_evaluations(run), read_history(run)
+    assert report_page.length(cfg, evaluations, history) == "2 of 9 epochs"
+    assert [evaluation.label for evaluation in evaluations] == ["before training", "epoch 1", "epoch 2"]
+    assert max(history["lr"][0]) == 6
+    assert dict(report_page.read_environment(run))["GPU available"]
+    assert str(run) == cfg.OUTPUT_DIR
+    found = dict(report_page.highlights(cfg))
+    assert found["MODEL.CPC.MOMENTUM"] == "0.7"
+    assert "48, 24" in found["INPUT.SIZE_TRAIN"]
+    assert "MODEL.CPC.ENABLED" not in found
+
+
+def test_the_checkpoint_is_the_runs_last_unless_another_is_asked_for(report_page, run):
+    # As a run is that began with weights, or whose early checkpoint was evaluated.
+    (run / "config.yaml").write_text(report_page.read_config(run, ["MODEL.WEIGHTS", "began_with.pth"])[1])
+    cfg, configuration = report_page.read_config(run, [])
+    assert checkpoint_to_evaluate(cfg) == run / "model_final.pth"
+    assert "began_with.pth" in configuration
+    assert report_page.read_config(run, ["MODEL.WEIGHTS", "a.pth"])[0].MODEL.WEIGHTS == "a.pth"
+
+
+def test_metrics_stand_side_by_side_under_one_protocol_and_of_one_run_alone(report_page, run, tmp_path):
+    before = report_page.tables_of(read_evaluations(run))
+    assert [len(group) for _, group in before] == [3]
+    assert "drawn people" in before[0][0]
+    evaluated(run, ALONE, 1, checkpoint="model_final.pth", frames="dense")
+    evaluated(run, ALONE, 2, checkpoint="model_final.pth", frames="dense", same_camera="keep")
+    evaluated(run, ALONE, 3, checkpoint=str(tmp_path / "elsewhere.pth"), frames="dense")
+    tables = report_page.tables_of(read_evaluations(run))
+    assert tables[0] == before[0]
+    assert [[one.results.metrics["I2V/mAP"] for one in group] for _, group in tables[1:]] == [[1.0], [2.0], [3.0]]
+    assert all("dense frames" in title for title, _ in tables[1:])
+    assert "other models" in tables[3][0]
+    # The last row of the run is still its own.
+    found = read_evaluations(run)
+    assert ends_of(found)[""][1].label == "epoch 2"
+    # Also where training made none, since other models' metrics are not the run's.
+    assert ends_of([one for one in found if one.epoch is None])[""][1].results.metrics["I2V/mAP"] == 2.0
+
+
+def test_features_are_of_the_checkpoint_that_is_shown(report_page, run):
+    told = []
+
+    def features(*overrides):
+        return report_page.run_features(report_page.read_config(run, list(overrides))[0], None, True, told.append)
+
+    saved = load_features(run / "features.npz")
+    assert saved.protocol["model"] == TrackletPredictor(run / "model_final.pth", "cpu").fingerprint
+    assert features().protocol == saved.protocol
+    assert told == []
+    # Newer than the checkpoint, but of another model.
+    save_features(run / "features.npz", features("MODEL.WEIGHTS", str(run / "model_0000.pth")))
+    assert len(told) == 1
+    assert load_features(run / "features.npz").protocol["model"] != saved.protocol["model"]
+    assert features().protocol["model"] == saved.protocol["model"]
+    assert len(told) == 2
+    assert (run / "features_model_final.npz").is_file()
