@@ -4,43 +4,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from fastreid.data.transforms import functional, transforms
 from fastreid.evaluation import ReidEvaluator
 from fastreid.utils import comm
 from fastreid.utils.compute_dist import build_dist
-from PIL import Image
 
 from tests.ranks import run_on_two_ranks
 from xreid_plugin.config import get_cfg
 from xreid_plugin.evaluation.rerank import jaccard_distance
-
-
-def test_euclidean_distance_is_that_of_a_plain_loop():
-    generator = torch.Generator().manual_seed(0)
-    features, others = (torch.randn(size, 5, generator=generator, dtype=torch.float64) for size in (3, 4))
-    expected = [[sum((a - b) ** 2 for a, b in zip(x, y, strict=True)) for y in others.tolist()] for x in features]
-    distances = build_dist(features.requires_grad_(), others, "euclidean")
-    assert distances.shape == (3, 4)
-    np.testing.assert_allclose(distances, np.array(expected, dtype=float), rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("mode", "pixels", "expected"),
-    [
-        ("RGB", [[[1, 2, 3], [4, 5, 6]]], [[[1, 4]], [[2, 5]], [[3, 6]]]),
-        ("RGBA", [[[1, 2, 3, 255], [4, 5, 6, 0]]], [[[1, 4]], [[2, 5]], [[3, 6]], [[255, 0]]]),
-        ("L", [[7, 8], [9, 255]], [[[7, 8], [9, 255]]]),
-        ("LA", [[[7, 1], [8, 2]]], [[[7, 8]], [[1, 2]]]),
-    ],
-)
-def test_pictures_become_channels_first_floats(mode, pixels, expected):
-    picture = Image.fromarray(np.array(pixels, dtype=np.uint8))
-    assert picture.mode == mode
-    # Both the name in the host's function module and the one that its transforms call.
-    for tensor in (functional.to_tensor(picture), transforms.ToTensor()(picture)):
-        assert tensor.dtype == torch.float32
-        assert tensor.is_contiguous()
-        assert tensor.tolist() == expected
 
 
 def test_the_evaluator_neither_compiles_nor_exits(monkeypatch):

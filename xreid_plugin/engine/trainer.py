@@ -36,7 +36,6 @@ from xreid_plugin.engine.setup import complete_config, epoch_length
 from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
 from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scaler
 from xreid_plugin.evaluation.results import ALONE, dataset_title, results_table, set_results_aside
-from xreid_plugin.files import remove_leftovers
 from xreid_plugin.host import DeviceLoader, build_model, compress_gradients, distributed, resolve_device
 from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks
 from xreid_plugin.modeling.gather import share_batch_statistics
@@ -140,10 +139,6 @@ class XReIDTrainer(DefaultTrainer):
             ValueError: no checkpoint can be read, or it stands beyond the end of an epoch.
         """
         folder = Path(self.cfg.OUTPUT_DIR)
-        if comm.is_main_process():
-            for file in remove_leftovers(folder):
-                logger.info(f"Removed {file}, which a killed run had not finished")
-        comm.synchronize()
         self._resumed = resume and bool(run_checkpoints(folder))
         if resume and not self._resumed:
             logger.info(f"The latest run in {folder} has saved no checkpoint to resume: this one starts from scratch.")

@@ -1,7 +1,6 @@
 """Checkpoints that are whole or absent, and run no code."""
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
             with part.open("wb") as file:
                 torch.save({**data, **kwargs}, file)
 
-        replace_atomically(target, write, needed=sum(tensor.nbytes for tensor in _tensors(data)))
+        replace_atomically(target, write)
         self.tag_last_checkpoint(target.name)
         logger.info(f"Saved {target}")
 
@@ -47,11 +46,3 @@ class Checkpointer(fastreid.utils.checkpoint.Checkpointer):
 
     def _load_file(self, f: str) -> Any:
         return load_checkpoint(Path(f))
-
-
-def _tensors(state: Any) -> Iterator[torch.Tensor]:
-    if isinstance(state, torch.Tensor):
-        yield state
-    elif isinstance(state, dict | list | tuple):
-        for value in state.values() if isinstance(state, dict) else state:
-            yield from _tensors(value)

@@ -4,31 +4,13 @@ import copy
 import difflib
 from ast import literal_eval
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 from fastreid.config import CfgNode
 
-BASE_KEY = "_BASE_"
-
+_load_yaml_with_base = CfgNode.load_yaml_with_base
 _merge_from_list = CfgNode.merge_from_list
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The nested keys of one YAML file, without what it builds on.
-
-    Raises:
-        OSError: it cannot be opened.
-        ValueError: it is no YAML mapping of plain values.
-    """
-    try:
-        keys = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no YAML of plain values: {' '.join(str(error).split())}") from error
-    if not isinstance(keys, dict):
-        raise ValueError(f"{path} holds no configuration keys; expected YAML such as 'SEED: 0'.")
-    return keys
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -44,14 +26,16 @@ def load_yaml_with_base(filename: str, allow_unsafe: bool = False) -> dict[str, 
     """Replaces ``CfgNode.load_yaml_with_base``, which runs code from a file where ``allow_unsafe`` says so.
 
     Raises:
-        OSError, ValueError: see :func:`read_yaml`.
+        OSError: it cannot be opened.
+        ValueError: it is no YAML mapping of plain values.
     """
-    keys = read_yaml(Path(filename))
-    if BASE_KEY not in keys:
-        return keys
-    base = load_yaml_with_base(str(Path(filename).parent / Path(keys.pop(BASE_KEY)).expanduser()))
-    _lay_over(base, keys)
-    return base
+    try:
+        keys = _load_yaml_with_base(filename)
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
+        raise ValueError(f"{filename} is no YAML of plain values: {' '.join(str(error).split())}") from error
+    if not isinstance(keys, dict):
+        raise ValueError(f"{filename} holds no configuration keys; expected YAML such as 'SEED: 0'.")
+    return keys
 
 
 def merge_from_file(cfg: CfgNode, cfg_filename: str, allow_unsafe: bool = False) -> None:
@@ -69,14 +53,6 @@ def merge_from_list(cfg: CfgNode, cfg_list: list[Any]) -> None:
     if len(cfg_list) % 2:
         raise ValueError(f"Keys and values do not pair up: {cfg_list[-1]} is left over; expected KEY VALUE ...")
     _merge(cfg, zip(map(str, cfg_list[::2]), cfg_list[1::2], strict=True))
-
-
-def _lay_over(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    for key, value in above.items():
-        if isinstance(value, dict) and isinstance(below.get(key), dict):
-            _lay_over(below[key], value)
-        else:
-            below[key] = value
 
 
 def _merge(cfg: CfgNode, pairs: Iterable[tuple[str, Any]], where: str = "") -> None:

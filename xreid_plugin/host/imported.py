@@ -92,8 +92,6 @@ with legacy_names(), deferred(*LATE), warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="Cython (rank|roc) evaluation", category=UserWarning)
     # Everything that is fixed, and what it imports.
     import fastreid.data.build
-    import fastreid.data.transforms.functional
-    import fastreid.data.transforms.transforms
     import fastreid.engine.defaults
     import fastreid.engine.hooks
     import fastreid.engine.train_loop
@@ -105,4 +103,3 @@ with legacy_names(), deferred(*LATE), warnings.catch_warnings():
     import fastreid.utils.checkpoint
     import fastreid.utils.comm
     import fastreid.utils.compute_dist
-    import fastreid.utils.events

@@ -1,4 +1,4 @@
-"""Binds every replacement to the host's names."""
+"""Binds every replacement to the host's names; those of ranking, which are short, are here."""
 
 import collections
 import sys
@@ -8,9 +8,12 @@ import fastreid.data.build
 import fastreid.engine.defaults
 import fastreid.evaluation.reid_evaluation
 import fastreid.utils.comm
+import fastreid.utils.compute_dist
+import numpy as np
+import torch
 from fastreid.config import CfgNode
 from fastreid.config.defaults import _C as HOST_DEFAULTS
-from fastreid.engine.train_loop import SimpleTrainer
+from numpy.typing import NDArray
 
 from xreid_plugin.host.checkpoints import Checkpointer
 from xreid_plugin.host.configuration import (
@@ -18,12 +21,6 @@ from xreid_plugin.host.configuration import (
     merge_from_file,
     merge_from_list,
     merge_from_other_cfg,
-)
-from xreid_plugin.host.evaluation import (
-    compute_euclidean_distance,
-    compute_jaccard_distance,
-    no_compilation,
-    to_tensor,
 )
 from xreid_plugin.host.loaders import DeviceLoader, build_reid_test_loader, build_reid_train_loader
 from xreid_plugin.host.training import (
@@ -33,8 +30,33 @@ from xreid_plugin.host.training import (
     build_optimizer,
     distributed,
     serialize_to_tensor,
-    write_metrics,
 )
+
+_compute_jaccard_distance = fastreid.utils.compute_dist.compute_jaccard_distance
+
+
+def compute_jaccard_distance(features: torch.Tensor, k1: int = 20, k2: int = 6, **_: Any) -> NDArray[np.float32]:
+    """Replaces the host's function, which searches neighbours by a name that faiss has dropped (host issue 515).
+
+    Its search on the CPU has the same result, and needs neither that name nor CUDA.
+
+    Args:
+        features: (n, d) float.
+        k1: neighbours that make an encoding.
+        k2: neighbours over which encodings are averaged.
+
+    Returns:
+        (n, n) distances, 0 to 1.
+    """
+    distances: NDArray[np.float32] = _compute_jaccard_distance(features.cpu(), k1, k2, search_option=3)
+    return distances
+
+
+def no_compilation(*_: object) -> None:
+    """Replaces ``ReidEvaluator._compile_dependencies``, which runs make in site-packages and exits if that fails.
+
+    The host's evaluator then ranks in Python, with the same metrics.
+    """
 
 
 def patch() -> None:
@@ -49,15 +71,12 @@ def patch() -> None:
     fastreid.evaluation.reid_evaluation.ReidEvaluator._compile_dependencies = no_compilation
     fastreid.data.build.DataLoaderX = DeviceLoader
     fastreid.utils.comm._serialize_to_tensor = serialize_to_tensor
-    SimpleTrainer._write_metrics = write_metrics
     for replacement in (
         build_model,
         build_reid_train_loader,
         build_reid_test_loader,
         build_optimizer,
-        compute_euclidean_distance,
         compute_jaccard_distance,
-        to_tensor,
         AMPTrainer,
         EvalHook,
         Checkpointer,

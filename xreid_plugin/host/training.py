@@ -1,6 +1,5 @@
 """Where a model runs and in how many processes, and the steps, optimisers and hooks of the host's own trainer."""
 
-import inspect
 import pickle
 import time
 from datetime import timedelta
@@ -10,16 +9,11 @@ import fastreid.engine.hooks
 import fastreid.modeling.meta_arch.build
 import fastreid.solver.build
 import fastreid.utils.comm
-import fastreid.utils.events
 import torch
 from fastreid.engine.train_loop import SimpleTrainer
 from torch import distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
-
-# Torch has renamed it, and warns of the older name.
-_NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
-_SYNC_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
 
 def resolve_device(name: str) -> torch.device:
@@ -46,11 +40,10 @@ def distributed(model: torch.nn.Module, device_ids: list[int], broadcast_buffers
     single process.
     """
     on_cuda = next(model.parameters()).device.type == "cuda"
-    options: Any = {_SYNC_BUFFERS: broadcast_buffers}
     return DistributedDataParallel(
         model,
         device_ids=device_ids if on_cuda else None,
-        **options,
+        forward_sync_buffers=broadcast_buffers,
         static_graph=True,
         # Gradients lie where they are sent from; without this each is copied there.
         gradient_as_bucket_view=True,
@@ -107,31 +100,9 @@ class AMPTrainer(SimpleTrainer):
             loss_dict = self.model(data)
         self.optimizer.zero_grad()
         self.grad_scaler.scale(sum(loss_dict.values())).backward()
-        write_metrics(self, loss_dict, data_time)
+        self._write_metrics(loss_dict, data_time)
         self.grad_scaler.step(self.optimizer)
         self.grad_scaler.update()
-
-
-def write_metrics(trainer: SimpleTrainer, loss_dict: dict[str, torch.Tensor], data_time: float) -> None:
-    """Replaces ``SimpleTrainer._write_metrics``, which reads the losses on a CUDA stream that waits for nothing.
-
-    There a loss may be read before it is computed. Here all are copied at once, after what computes them.
-
-    Raises:
-        FloatingPointError: the losses' sum is not finite; names them and the iteration.
-    """
-    values = torch.stack([value.detach().float() for value in loss_dict.values()]).tolist()
-    gathered = fastreid.utils.comm.gather({**dict(zip(loss_dict, values, strict=True)), "data_time": data_time})
-    if not fastreid.utils.comm.is_main_process():
-        return
-    means = {name: sum(metrics[name] for metrics in gathered) / len(gathered) for name in loss_dict}
-    total = sum(means.values())
-    if not torch.isfinite(torch.tensor(total)):
-        raise FloatingPointError(f"Loss became infinite or NaN at iteration {trainer.iter}: {means}")
-    # The slowest process is the one that all wait for.
-    slowest = max(metrics["data_time"] for metrics in gathered)
-    parts = means if len(means) > 1 else {}
-    fastreid.utils.events.get_event_storage().put_scalars(data_time=slowest, total_loss=total, **parts)
 
 
 _host_build_optimizer = fastreid.solver.build.build_optimizer
