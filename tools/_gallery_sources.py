@@ -225,7 +225,7 @@ def _of_list(path: Path, predictor: TrackletPredictor, tell: Tell) -> Iterator[S
 
 
 def _check_camera(predictor: TrackletPredictor, number: int | None) -> None:
-    if number is not None and not predictor.knows_camera(number):
+    if number is not None and number not in predictor.cameras:
         known = ", ".join(map(str, predictor.cameras)) or "none"
         raise ValueError(f"The model's training knew the cameras {known}, not {number}: leave --model-camera out.")
 

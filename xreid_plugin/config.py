@@ -148,13 +148,7 @@ KEYS: dict[str, tuple[Key, ...]] = {
             "P",
             ZERO_OR_MORE,
         ),
-        Key(
-            "MODEL.CPC.REFRESH_BATCH",
-            32,
-            "Clips in a batch of the refresh, over all processes.",
-            "D",
-            ONE_OR_MORE,
-        ),
+        Key("MODEL.CPC.REFRESH_BATCH", 32, "Clips in a batch of the refresh, over all processes.", "D", ONE_OR_MORE),
         Key(
             "MODEL.CPC.UPDATE",
             "swap",

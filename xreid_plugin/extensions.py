@@ -21,21 +21,18 @@ def import_extensions(names: Sequence[str]) -> None:
         names: files, which end in ".py", and dotted names of modules.
 
     Raises:
-        ValueError: a module is not there, has the name of another, or fails; tells where.
+        ValueError: a module is not there or fails; tells where.
     """
     for name in names:
         file = Path(name).resolve() if name.endswith(".py") else None
         _extend_path(file)
         try:
-            module = importlib.import_module(file.stem if file is not None else name)
+            importlib.import_module(file.stem if file is not None else name)
         # Whatever the user's code raises.
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             what = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
             raise ValueError(f"--import {name}: {what}") from error
-        origin = getattr(module, "__file__", None)
-        if file is not None and (origin is None or not file.samefile(origin)):
-            raise ValueError(f"--import {name}: '{file.stem}' is the name of another module; rename the file.")
 
 
 def _extend_path(file: Path | None) -> None:

@@ -6,8 +6,6 @@ does not know it takes for a Prescott of 2004, without AVX, and then searches al
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 
 import torch
@@ -18,24 +16,19 @@ KERNELS = {"AVX2": "Haswell", "AVX512": "SkylakeX"}
 
 
 def import_faiss() -> ModuleType:
-    """FAISS; at its first import OpenBLAS is told the processor's instruction set, unless the user has set it."""
-    if "faiss" in sys.modules:
-        return sys.modules["faiss"]
-    with _core_type(KERNELS.get(torch.backends.cpu.get_cpu_capability())):
+    """FAISS; at its first import OpenBLAS is told the processor's instruction set, unless the user has set it.
+
+    The variable is read once, as the library is loaded; other processes and libraries choose for themselves.
+    """
+    kernels = KERNELS.get(torch.backends.cpu.get_cpu_capability())
+    told = kernels is not None and CORE_TYPE not in os.environ and "faiss" not in sys.modules
+    if told:
+        os.environ[CORE_TYPE] = str(kernels)
+    try:
         # Imported here: faiss takes longer to import than all the rest of this package.
         import faiss
+    finally:
+        if told:
+            del os.environ[CORE_TYPE]
     module: ModuleType = faiss
     return module
-
-
-@contextmanager
-def _core_type(kernels: str | None) -> Iterator[None]:
-    """The variable is read once, as the library is loaded; other processes and libraries choose for themselves."""
-    if kernels is None or CORE_TYPE in os.environ:
-        yield
-        return
-    os.environ[CORE_TYPE] = kernels
-    try:
-        yield
-    finally:
-        del os.environ[CORE_TYPE]

@@ -50,23 +50,18 @@ def _of_clips(name: str) -> Callable[..., Any]:
         # The host's own logger shows the host's messages alone.
         setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="xreid_plugin", abbrev_name="xreid")
         # On first use: the engine imports what few users of the package need.
+        from xreid_plugin.checks import check_config
         from xreid_plugin.engine.trainer import XReIDTrainer
 
         if name == "build_train_loader":
-            _begin(cfg)
+            # What the plugin's own program does before it makes a trainer.
+            check_config(cfg)
+            seed_all_rng(cfg.SEED)
         else:
             cfg = _complete(cfg)
         return getattr(XReIDTrainer, name)(cfg, *args, **kwargs)
 
     return method
-
-
-def _begin(cfg: CfgNode) -> None:
-    """What ``tools/train_net.py`` of the plugin does before it makes a trainer."""
-    from xreid_plugin.checks import check_config
-
-    check_config(cfg)
-    seed_all_rng(cfg.SEED)
 
 
 def _complete(cfg: CfgNode) -> CfgNode:

@@ -14,13 +14,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from fastreid.config import CfgNode
 from numpy.typing import NDArray
-from PIL import Image
 from torch.nn import functional as F
 
 from xreid_plugin.data import frames
@@ -35,6 +34,8 @@ from xreid_plugin.engine.inference import Embedder, autocast
 from xreid_plugin.engine.restore import restore
 from xreid_plugin.host import resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
+
+__all__ = ["TrackletInput", "TrackletPredictor", "VideoTracklet", "Watch"]
 
 # Shown every clip that the model sees: the tracklet's number, the clip's among its clips, from 0, how many clips the
 # tracklet has, and the clip, (T, H, W, 3) uint8, RGB, which is not to be kept. A tracklet's clips come in their order.
@@ -73,8 +74,6 @@ class TrackletPredictor:
         restored = restore(source, str(self.device), settings)
         self.cfg, self._model, self.checkpoint = restored
         self.cameras, cfg = restored.cameras, restored.cfg
-        if cfg.TEST.FRAMES not in ("even", "dense"):
-            raise ValueError(f'TEST.FRAMES is "{cfg.TEST.FRAMES}"; it must be "even" or "dense".')
         self._embedder = Embedder(self._model, cfg.TEST.FLIP.ENABLED, autocast(cfg))
         self._one_at_a_time = threading.Lock()
         self._size: tuple[int, int] = tuple(cfg.INPUT.SIZE_TEST)
@@ -85,10 +84,6 @@ class TrackletPredictor:
     def fingerprint(self) -> str:
         """64 hexadecimal digits that say which model this is: its weights, and what else its embeddings depend on."""
         return fingerprint(weights_hash(self._model, TRAINING_ONLY), self.cfg)
-
-    def knows_camera(self, camera: int | None) -> bool:
-        """Whether training knew a camera of this number, so that it has an embedding."""
-        return camera in self.cameras
 
     def embed(
         self,
@@ -111,7 +106,6 @@ class TrackletPredictor:
             FrameError: a file is missing or is not a picture.
             ValueError: a tracklet's frames cannot be read, with its number, or an embedding is not finite.
         """
-        _refuse_a_single_one(tracklets)
         inputs = [open_tracklet(tracklet, number, reader) for number, tracklet in enumerate(tracklets)]
         rows = [self._frames(footage.length) for footage, _ in inputs]
         clips = (
@@ -189,17 +183,3 @@ class TrackletPredictor:
         with self._one_at_a_time, torch.inference_mode():
             batch = {IMAGES: clips.to(self.device), CAMIDS: numbers.to(self.device)}
             return self._embedder(batch).cpu()
-
-
-def _refuse_a_single_one(tracklets: Any) -> None:
-    """ValueError with a hint where somebody gives one tracklet, or its frames, in place of a list of tracklets."""
-    alone = isinstance(tracklets, str | Path | VideoTracklet | VideoTracks | TrackletInput | Tracklet)
-    if isinstance(tracklets, np.ndarray):
-        alone = tracklets.ndim < 5
-    elif not alone:
-        alone = any(isinstance(one, Image.Image) or (isinstance(one, np.ndarray) and one.ndim < 4) for one in tracklets)
-    if alone:
-        raise ValueError(
-            "embed takes a list of tracklets; put a single one into a list: embed([frames]), where frames is a folder, "
-            "a list of pictures or an array of (frames, H, W, 3)."
-        )

@@ -54,13 +54,8 @@ def load_torch_file(path: Path, mapped: bool = False) -> Any:
 def load_checkpoint(path: Path, mapped: bool = False) -> dict[str, Any]:
     """A checkpoint of the host: its weights under "model", and what else was saved with them.
 
-    Args:
-        path: the file.
-        mapped: see :func:`load_torch_file`.
-
     Raises:
-        OSError: see :func:`load_torch_file`.
-        WeightFileError: see :func:`load_torch_file`, or there are no weights under "model".
+        OSError, WeightFileError: see :func:`load_torch_file`; or there are no weights under "model".
     """
     content = load_torch_file(path, mapped)
     model = content.get("model") if isinstance(content, dict) else None
