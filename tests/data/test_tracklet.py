@@ -15,8 +15,7 @@ def test_paths_behave_as_the_list_of_the_same_paths(plain, start, stop, step):
     paths = FramePaths(plain)
     assert len(paths) == len(plain)
     assert list(paths) == plain
-    assert paths == plain == pickle.loads(pickle.dumps(paths))
-    assert paths != [*plain, "more"]
+    assert list(pickle.loads(pickle.dumps(paths))) == plain
     assert [paths[np.int64(index)] for index in range(-len(plain), len(plain))] == plain + plain
     assert paths[start:stop:step] == plain[start:stop:step]
     with pytest.raises(IndexError):

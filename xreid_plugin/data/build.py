@@ -14,7 +14,6 @@ from xreid_plugin.data.clips import TestClips, TrainClips
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset, tracklet_dataset
 from xreid_plugin.data.frame_reader import FrameReader, LooseFrames
 from xreid_plugin.data.pack import PackedFrames, open_pack
-from xreid_plugin.data.samplers import ShardedSampler
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
 from xreid_plugin.host import DeviceLoader
@@ -44,9 +43,7 @@ def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool, pack: 
     if pack:
         options["packed"] = packed = open_pack(Path(pack))
         if packed.info.dataset != name:
-            raise ValueError(
-                f"DATASETS.PACK is {pack}, which holds {packed.info.dataset}; DATASETS.NAMES or TESTS asks for {name}."
-            )
+            raise ValueError(f"DATASETS.PACK is {pack}, which holds {packed.info.dataset}; DATASETS asks for {name}.")
     dataset: VideoCrossModalityDataset = kind(root=root, min_length=min_length, **options)
     return dataset
 
@@ -81,11 +78,7 @@ def build_frame_reader(cfg: Any, size_key: str) -> FrameReader:
 
 
 def build_train_loader(cfg: Any) -> DeviceLoader:
-    """Endless training batches, chosen by DATALOADER.SAMPLER_TRAIN.
-
-    Raises:
-        ValueError: a sampler that can neither share its batches among processes nor go on in the middle.
-    """
+    """Endless training batches, chosen by DATALOADER.SAMPLER_TRAIN."""
     dataset = build_training_set(cfg)
     if comm.is_main_process():
         dataset.show_train()
@@ -99,11 +92,6 @@ def build_train_loader(cfg: Any) -> DeviceLoader:
     )
     logger.info(f"Using training sampler {cfg.DATALOADER.SAMPLER_TRAIN}")
     sampler = SAMPLER_REGISTRY.get(cfg.DATALOADER.SAMPLER_TRAIN)(cfg, dataset.train)
-    if not isinstance(sampler, ShardedSampler):
-        raise ValueError(
-            f"DATALOADER.SAMPLER_TRAIN is {cfg.DATALOADER.SAMPLER_TRAIN}, which is not a subclass of "
-            "xreid_plugin.data.samplers.ShardedSampler: a run that is resumed would begin with its first batch again."
-        )
     return build_reid_train_loader(cfg, train_set=train_set, sampler=sampler)
 
 

@@ -2,13 +2,12 @@
 
     key                                   value
     NUL "pack"                            PackInfo as JSON
-    frame's path below the dataset's      CRC-32 of the payload, and size and time of the file (ns), 4 + 8 + 8 bytes,
-    folder, with slashes                  little-endian; then the payload: the file as it was, or its decoded pixels,
-                                          (H, W, 3) uint8 RGB
+    frame's path below the dataset's      CRC-32 of the payload, little-endian; then the payload: the file as it was,
+    folder, with slashes                  or its decoded pixels, (H, W, 3) uint8 RGB
 
 A pack is written beside its place, as ``FILE.part``, and gets its name when it is complete. LMDB's transactions make
-what was written before an interruption whole, so that the next call goes on from there. Checksums, sizes and times are
-for :func:`verify_pack`: reading trusts the disk.
+what was written before an interruption whole, so that the next call goes on from there. Checksums are for
+:func:`verify_pack`: reading trusts the disk.
 """
 
 import hashlib
@@ -31,8 +30,8 @@ from xreid_plugin.data.frame_reader import FrameReader, LooseFrames, decode
 from xreid_plugin.data.tracklet import Tracklet
 
 _INFO_KEY = b"\0pack"  # no path holds a NUL
-_FORMAT = "xreid-pack 3"
-_HEADER = struct.Struct("<Iqq")
+_FORMAT = "xreid-pack 4"
+_HEADER = struct.Struct("<I")
 _BATCH = 512  # frames per transaction: what an interruption costs, and, decoded, some 64 MB of memory
 _MAP_BYTES = 1 << 40  # address space, not memory or disk; no pack outgrows it
 
@@ -192,9 +191,8 @@ def _fill(
         tracklet, index = frames[key]
         # Decoded in either case: a pack holds no frame that training would stumble over.
         pixels = LooseFrames().read(tracklet, [index], info.size or (1, 1))
-        file = Path(tracklet.paths[index])
-        payload = pixels.tobytes() if info.size else file.read_bytes()
-        return key, _HEADER.pack(zlib.crc32(payload), *_state(file)) + payload
+        payload = pixels.tobytes() if info.size else Path(tracklet.paths[index]).read_bytes()
+        return key, _HEADER.pack(zlib.crc32(payload)) + payload
 
     progress = tqdm(desc="Packing", total=len(missing), unit="frame", leave=False, disable=None)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress as bar:
@@ -211,11 +209,10 @@ def verify_pack(file: Path, home: Path) -> list[str]:
 
     Args:
         file: the pack.
-        home: the dataset's folder, whose frames may be gone.
+        home: the dataset's folder, whose frames may be gone; a pack of decoded frames is not compared with them.
 
     Returns:
-        What is wrong, a line each: frames whose checksum does not agree, whose file has changed since, or that are not
-        there.
+        What is wrong, a line each: frames whose checksum does not agree, whose file is another, or that are not there.
     """
     pack = open_pack(file)
     names, problems = [], []
@@ -224,11 +221,10 @@ def verify_pack(file: Path, home: Path) -> list[str]:
         for key, value in transaction.cursor():
             if key != _INFO_KEY:
                 names.append(bytes(key))
-                checksum, *state = _HEADER.unpack_from(value)
-                frame = os.fsdecode(names[-1])
-                if zlib.crc32(value[_HEADER.size :]) != checksum:
+                (checksum,), frame, payload = _HEADER.unpack_from(value), os.fsdecode(names[-1]), value[_HEADER.size :]
+                if zlib.crc32(payload) != checksum:
                     problems.append(f"frame {frame}: its checksum does not agree with its bytes")
-                if _has_changed(home / frame, tuple(state), checksum if pack.info.size is None else None):
+                if pack.info.size is None and (home / frame).is_file() and (home / frame).read_bytes() != payload:
                     problems.append(f"frame {frame}: its file has changed since")
                 bar.update()
     if _digest(names) != pack.info.names:
@@ -238,19 +234,6 @@ def verify_pack(file: Path, home: Path) -> list[str]:
 
 def _key(path: str, home: Path) -> bytes:
     return os.fsencode(path.removeprefix(f"{home}/"))
-
-
-def _has_changed(file: Path, state: tuple[int, ...], checksum: int | None) -> bool:
-    """Whether a frame's file is another than was packed; a checksum of its content tells that from a mere copy."""
-    if not file.is_file() or _state(file) == state:
-        return False
-    return checksum is None or zlib.crc32(file.read_bytes()) != checksum
-
-
-def _state(file: Path) -> tuple[int, int]:
-    """What changes when a file does: its size and its time."""
-    found = file.stat()
-    return found.st_size, found.st_mtime_ns
 
 
 def _digest(keys: Iterable[bytes]) -> str:

@@ -39,7 +39,7 @@ class Tracklet(NamedTuple):
 
 
 class FramePaths(Sequence[str]):
-    """The paths of a tracklet in one string; equal to the list of the same paths.
+    """The paths of a tracklet in one string.
 
     As strings of their own, half a million paths fill tens of megabytes, and every forked worker comes to own a copy of
     them, since counting references writes to each.
@@ -68,14 +68,6 @@ class FramePaths(Sequence[str]):
 
     def __iter__(self) -> Iterator[str]:
         return (self._prefix + name for name in (self._names.split("\0") if self._count else ()))
-
-    def __eq__(self, other: object) -> bool:
-        return list(self) == list(other) if isinstance(other, list | tuple | FramePaths) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # as a list, to which it may be equal
-
-    def __repr__(self) -> str:
-        return repr(list(self))
 
 
 class RetrievalTask(NamedTuple):
