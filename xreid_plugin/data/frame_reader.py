@@ -1,5 +1,7 @@
 """Sources of frames: what each provides, the one for picture files, and what stands in for a bad frame.
 
+Shapes: T frames a clip, L frames a tracklet, H×W pixels of a clip, h×w those of a picture. All are uint8, RGB.
+
 A frame is a JPEG or a PNG. Whatever it holds, it comes as three channels of eight bits: grey is repeated, a palette is
 looked up, CMYK is converted, an alpha channel is dropped, and of sixteen bits the upper eight count. EXIF orientation
 is applied. A file that was cut off does not count as a picture, whatever its decoder would make of it.
@@ -39,14 +41,7 @@ class FrameReader(ABC):
 
     @abstractmethod
     def picture(self, path: str) -> np.ndarray:
-        """Decodes the frame that a tracklet names by this path.
-
-        Returns:
-            (h, w, 3) uint8, RGB, of any size.
-
-        Raises:
-            OSError or ValueError: it is missing, cut off or not a picture; the message says which.
-        """
+        """(h, w, 3): the frame that a tracklet names by this path; OSError or ValueError says why there is none."""
 
     def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Decodes and resizes frames of one tracklet; a repeated index is decoded once (method: Recipe).
@@ -54,10 +49,10 @@ class FrameReader(ABC):
         Args:
             tracklet: the tracklet whose frames are wanted.
             indices: T positions in ``tracklet.paths``, each 0..L-1, in any order and repeated at will.
-            size: (H, W) in pixels; frames of another size are resized to it as :func:`resized` says.
+            size: (H, W); frames of another size are resized to it as :func:`resized` says.
 
         Returns:
-            (T, H, W, 3) uint8, RGB, 0 to 255, C-contiguous, and the caller's own to write to.
+            (T, H, W, 3), C-contiguous, and the caller's own to write to.
 
         Raises:
             BadFrameError: one of these frames is missing, cut off or not a picture.
@@ -89,12 +84,7 @@ class LooseFrames(FrameReader):
 
 
 class ClipFaults(NamedTuple):
-    """The bad frames of a clip that others replace; it reaches the main process with the other values of a batch.
-
-    Attributes:
-        tracklet: name of the tracklet that the clip shows.
-        frames: their paths, in the order in which they were asked for.
-    """
+    """The bad frames of a clip that others replace: name of its tracklet, and their paths in the order asked for."""
 
     tracklet: str
     frames: list[str]
@@ -138,13 +128,7 @@ def read_substituting(
 
 
 def decode(content: bytes | memoryview) -> np.ndarray:
-    """A picture at its own size.
-
-    Args:
-        content: the bytes of its file.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
+    """(h, w, 3): the picture whose file has this content.
 
     Raises:
         ValueError: it is neither JPEG nor PNG, is cut off, or has more pixels than OpenCV accepts.
@@ -164,14 +148,9 @@ def decode(content: bytes | memoryview) -> np.ndarray:
 
 
 def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes a picture: one that is larger by the mean of the area that each pixel covers, others bilinearly.
+    """Resizes (h, w, 3) to (H, W, 3): larger pictures by the mean of the area of each pixel, others bilinearly.
 
-    Args:
-        picture: (h, w, 3) uint8.
-        size: (H, W) in pixels.
-
-    Returns:
-        (H, W, 3) uint8; the picture itself if it has that size.
+    A picture that has the size is returned itself.
     """
     height, width = picture.shape[:2]
     if (height, width) == size:

@@ -1,51 +1,28 @@
 """Which frames of a tracklet make a clip: pure functions of the tracklet's length.
 
-L is the tracklet's length in frames, T the clip's. All return int64 indices in 0..L-1, in temporal order.
+L is the tracklet's length in frames, T the clip's, both at least 1. A tracklet is cut into T chunks of ceil(L / T)
+frames, its end filled up with its last frame. All indices are int64 in 0..L-1, in temporal order.
 """
 
 import numpy as np
 
 
 def random_in_chunks(length: int, frames: int, rng: np.random.Generator) -> np.ndarray:
-    """One frame at random from each of T chunks: the training choice (method: Recipe).
-
-    The tracklet is cut into T chunks of ceil(L / T) frames, its end filled up with its last frame.
-
-    Args:
-        length: L, at least 1.
-        frames: T, at least 1.
-        rng: source of the draws.
-
-    Returns:
-        (T,) indices, not decreasing.
-    """
+    """(T,) indices: one frame at random of each chunk, the training choice (method: Recipe)."""
     chunk = -(-length // frames)
     starts = np.arange(frames) * chunk
     return np.minimum(rng.integers(starts, starts + chunk), length - 1)
 
 
 def even(length: int, frames: int) -> np.ndarray:
-    """The first frame of each of T chunks, which are those of training (method: Recipe).
-
-    Args:
-        length: L, at least 1.
-        frames: T, at least 1.
-
-    Returns:
-        (T,) indices, not decreasing; the last frame fills up what is left.
-    """
+    """(T,) indices: the first frame of each chunk (method: Recipe)."""
     return np.minimum(np.arange(frames) * -(-length // frames), length - 1)
 
 
 def dense(length: int, frames: int) -> np.ndarray:
-    """Every frame, in consecutive clips of T; the last clip is filled up by cycling through itself (method: Recipe).
+    """(ceil(L / T), T) indices: every frame, in consecutive clips of T (method: Recipe).
 
-    Args:
-        length: L, at least 1.
-        frames: T, at least 1.
-
-    Returns:
-        (ceil(L / T), T) indices.
+    The last clip is filled up by cycling through itself.
     """
     clips = -(-length // frames)
     last = (clips - 1) * frames
@@ -59,10 +36,6 @@ def of_test(length: int, frames: int, mode: str) -> np.ndarray:
 
 
 def frames_before_repeats(chosen: np.ndarray) -> int:
-    """How many frames a clip has before it repeats its last one until its end, 1 to T.
-
-    Args:
-        chosen: (T,) indices.
-    """
+    """How many frames a clip of these (T,) indices has before it repeats its last one until its end, 1 to T."""
     others = np.flatnonzero(chosen != chosen[-1])
     return int(others[-1]) + 2 if len(others) else 1

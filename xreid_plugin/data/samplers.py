@@ -79,10 +79,7 @@ class CrossModalityIdentitySampler(ShardedSampler):
     pairs = True
 
     def __init__(self, cfg: Any, tracklets: Sequence[Tracklet]) -> None:
-        """
-        Args:
-            cfg: SOLVER.IMS_PER_BATCH, 2·P·K over all ranks, DATALOADER.NUM_INSTANCE, K, and SEED are read.
-            tracklets: the training set.
+        """Reads SOLVER.IMS_PER_BATCH, 2·P·K over all ranks, DATALOADER.NUM_INSTANCE, K, and SEED; and the training set.
 
         Raises:
             ValueError: too few identities.
@@ -127,14 +124,7 @@ class RandomTrackletSampler(ShardedSampler):
     """
 
     def __init__(self, cfg: Any, tracklets: Sequence[Tracklet]) -> None:
-        """
-        Args:
-            cfg: SOLVER.IMS_PER_BATCH and SEED are read.
-            tracklets: the training set.
-
-        Raises:
-            ValueError: a batch that is larger than the training set.
-        """
+        """Reads SOLVER.IMS_PER_BATCH and SEED; ValueError where a batch is larger than the training set."""
         super().__init__(cfg)
         self._num_tracklets = len(tracklets)
         if self._num_tracklets < self.batch_size:

@@ -1,6 +1,5 @@
 """The words that every other part uses: modality, tracklet, retrieval task and the keys of a batch."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple, overload
@@ -39,23 +38,17 @@ class Tracklet(NamedTuple):
 
 
 class FramePaths(Sequence[str]):
-    """The paths of a tracklet in one string.
+    """The paths of a tracklet, at least one, in one string.
 
     As strings of their own, half a million paths fill tens of megabytes, and every forked worker comes to own a copy of
     them, since counting references writes to each.
     """
 
-    __slots__ = ("_count", "_names", "_prefix")
-
     def __init__(self, paths: Iterable[str]) -> None:
-        known = list(paths)
-        self._prefix = os.path.commonprefix(known)  # noqa: RUF071  (characters, not folders, are meant)
-        # No path holds a NUL.
-        self._names = "\0".join(path[len(self._prefix) :] for path in known)
-        self._count = len(known)
+        self._joined = "\0".join(paths)  # No path holds a NUL.
 
     def __len__(self) -> int:
-        return self._count
+        return self._joined.count("\0") + 1
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -64,10 +57,10 @@ class FramePaths(Sequence[str]):
     def __getitem__(self, index: slice) -> list[str]: ...
 
     def __getitem__(self, index: int | slice) -> str | list[str]:
-        return [*self][index]
+        return self._joined.split("\0")[index]
 
     def __iter__(self) -> Iterator[str]:
-        return (self._prefix + name for name in (self._names.split("\0") if self._count else ()))
+        return iter(self._joined.split("\0"))
 
 
 class RetrievalTask(NamedTuple):

@@ -81,7 +81,7 @@ class VideoCrossModalityDataset(Dataset):
             listed: everything that the dataset's lists name.
             min_length: shortest tracklet that counts, in frames; 0 for the dataset's default.
             options: further options of the subclass, for ``protocol``.
-            **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
+            **kwargs: the host's.
 
         Raises:
             ValueError: ``min_length`` leaves a set empty, or an identity is in both training and test.
@@ -180,13 +180,9 @@ def _counts(listed: Sequence[Tracklet], kept: Sequence[Tracklet]) -> dict[Modali
 
 
 def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str) -> Path:
-    """Finds a copy of a dataset: ``root`` itself, or the folder of that name inside it.
+    """A dataset's own folder: ``root`` itself, or ``folder`` inside it (the host's convention).
 
-    Args:
-        root: the dataset's own folder, or the one that holds it (the host's convention).
-        folder: the dataset's folder name below ``root``.
-        markers: files relative to the dataset's folder; a folder that has one of them is the dataset's.
-        origin: where to get the dataset, for the message.
+    It is known by one of the ``markers``, files in it; ``origin`` says where to get the dataset.
 
     Raises:
         FileNotFoundError: neither folder holds a marker; the message says what was looked for, where, and what to do.
@@ -205,14 +201,9 @@ def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str
 
 
 def resolve_below(root: Path, relative: str) -> Path:
-    """The place of a folder that a list names, without links and without "..".
+    """The place of a folder that a list names below the dataset's folder of frames, without links and without "..".
 
-    Args:
-        root: the dataset's folder of frames; it may be a link, the owner's own choice.
-        relative: what the list names below it; it need not exist.
-
-    Raises:
-        ValueError: it leads out of ``root``.
+    ``root`` may be a link, the owner's own choice, and the place need not exist. ValueError: it leads out of ``root``.
     """
     place = Path(os.path.realpath(root / relative))
     if not place.is_relative_to(os.path.realpath(root)):

@@ -17,14 +17,9 @@ from xreid_plugin.data.datasets.base import (
     read_lines,
     resolve_below,
 )
-from xreid_plugin.data.tracklet import (
-    INFRARED_TO_VISIBLE,
-    VISIBLE_TO_INFRARED,
-    FramePaths,
-    Modality,
-    RetrievalTask,
-    Tracklet,
-)
+from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE as I2V
+from xreid_plugin.data.tracklet import VISIBLE_TO_INFRARED as V2I
+from xreid_plugin.data.tracklet import FramePaths, Modality, RetrievalTask, Tracklet
 
 _FOLDER = "BUPTCampus"
 _ORIGIN = (
@@ -89,7 +84,7 @@ class BUPTCampus(VideoCrossModalityDataset):
                 public X-ReID code has 2.
             auxiliary: also train on the identities of train_auxiliary.txt, each seen by one camera only.
             packed: names of the frames in a pack, relative to the dataset's folder; None: frames are files.
-            **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
+            **kwargs: the host's.
 
         Raises:
             FileNotFoundError: the dataset, one of its lists, or its folder of frames is not there.
@@ -114,8 +109,8 @@ class BUPTCampus(VideoCrossModalityDataset):
             return tuple(position[key] for key, tracklet in keys.items() if tracklet.modality is modality)
 
         tasks = {
-            INFRARED_TO_VISIBLE: RetrievalTask(pick(query, Modality.INFRARED), pick(gallery, Modality.VISIBLE)),
-            VISIBLE_TO_INFRARED: RetrievalTask(pick(query, Modality.VISIBLE), pick(gallery, Modality.INFRARED)),
+            I2V: RetrievalTask(pick(query, Modality.INFRARED), pick(gallery, Modality.VISIBLE)),
+            V2I: RetrievalTask(pick(query, Modality.VISIBLE), pick(gallery, Modality.INFRARED)),
         }
         listed = ListedTracklets(list(train.values()), list(test.values()), tasks)
         self.full_copy = _WITH_AUXILIARY_SET if auxiliary else _FULL_COPY
@@ -123,12 +118,9 @@ class BUPTCampus(VideoCrossModalityDataset):
 
 
 def _read_list(file: Path, frames: Any, modalities: Mapping[str, tuple[str, ...]]) -> dict[_Key, Tracklet]:
-    """The tracklets of one list, in its order, by their place in data_paths.json.
+    """The tracklets of one list, in its order, by their place in ``frames``, which is what data_paths.json holds.
 
-    Args:
-        file: the list.
-        frames: what data_paths.json holds.
-        modalities: the words that the list may use, and the modalities of data_paths.json that each stands for.
+    ``modalities``: the words that the list may use, and the modalities of data_paths.json that each stands for.
     """
     folder = file.parent / _FRAMES_FOLDER
     tracklets: dict[_Key, Tracklet] = {}
@@ -141,6 +133,8 @@ def _read_list(file: Path, frames: Any, modalities: Mapping[str, tuple[str, ...]
             try:
                 # A few stray frames are of others; they are kept, as in all public loaders.
                 names = [str(name) for name in reduce(getitem, key, frames)]
+                if not names:
+                    raise ValueError("the list is empty")
                 for below in {name.rpartition("/")[0] for name in names}:
                     resolve_below(folder, below)
                 paths = FramePaths(f"{folder}/{name}" for name in names)

@@ -19,14 +19,9 @@ from xreid_plugin.data.datasets.base import (
     read_lines,
     resolve_below,
 )
-from xreid_plugin.data.tracklet import (
-    INFRARED_TO_VISIBLE,
-    VISIBLE_TO_INFRARED,
-    FramePaths,
-    Modality,
-    RetrievalTask,
-    Tracklet,
-)
+from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE as I2V
+from xreid_plugin.data.tracklet import VISIBLE_TO_INFRARED as V2I
+from xreid_plugin.data.tracklet import FramePaths, Modality, RetrievalTask, Tracklet
 
 _FOLDER = "HITSZ-VCM"
 _ORIGIN = (
@@ -82,7 +77,7 @@ class HITSZVCM(VideoCrossModalityDataset):
             root: the dataset's own folder, or the folder that holds HITSZ-VCM.
             min_length: shortest tracklet that counts, in frames; 0 stands for 12, as in published results.
             packed: names of the frames in a pack, relative to the dataset's folder; None: frames are files.
-            **kwargs: the host's ``transform``, ``mode`` and ``verbose``.
+            **kwargs: the host's.
 
         Raises:
             FileNotFoundError: the dataset, one of its lists, or its frames are not there.
@@ -95,8 +90,8 @@ class HITSZVCM(VideoCrossModalityDataset):
         asked = set(query)
         others = tuple(index for index in range(len(test)) if index not in asked)
         tasks = {
-            INFRARED_TO_VISIBLE: RetrievalTask(query, others),
-            VISIBLE_TO_INFRARED: RetrievalTask(others, query),
+            I2V: RetrievalTask(query, others),
+            V2I: RetrievalTask(others, query),
         }
         listed = ListedTracklets(train, test, tasks)
         super().__init__(listed, min_length=min_length, **kwargs)
