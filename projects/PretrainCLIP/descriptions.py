@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xreid_plugin.data.synthetic.clothes import Material
-from xreid_plugin.data.synthetic.person import Body, Gait, Person
+from xreid_plugin.data.synthetic.person import Body, Gait, Material, Person
 from xreid_plugin.data.tracklet import Modality
 
 # OpenCV's hue, 0 to 180, at which a colour's name ends.

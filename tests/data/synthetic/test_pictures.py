@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from xreid_plugin.data.synthetic import SyntheticSettings
-from xreid_plugin.data.synthetic.clothes import Material, Palette
-from xreid_plugin.data.synthetic.person import draw_person
+from xreid_plugin.data.synthetic.person import Material, Palette, draw_person
 from xreid_plugin.data.synthetic.plan import TrackletPlan
 from xreid_plugin.data.synthetic.render import render_tracklet
 from xreid_plugin.data.tracklet import Modality

@@ -11,7 +11,7 @@ from xreid_plugin.data.synthetic.render import render_tracklet
 from xreid_plugin.data.tracklet import Modality
 
 PEOPLE = 40
-SETTINGS = SyntheticSettings(train_identities=PEOPLE, size=(48, 24), frames=(12, 12), short_share=0)
+SETTINGS = SyntheticSettings(train_identities=PEOPLE, size=(48, 24), frames=(12, 12))
 
 
 def pictures(permuted):

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xreid_plugin.data.synthetic.clothes import Floats
+from xreid_plugin.data.synthetic.person import Floats
 from xreid_plugin.data.synthetic.plan import Stream, SyntheticSettings
 from xreid_plugin.data.tracklet import Modality
 

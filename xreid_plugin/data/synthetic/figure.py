@@ -7,8 +7,17 @@ import cv2
 import numpy as np
 
 from xreid_plugin.data.synthetic.camera import View
-from xreid_plugin.data.synthetic.clothes import FULL_LIGHT, ROWS, Floats, Material, Texture, make_texture
-from xreid_plugin.data.synthetic.person import Body, Hair, Person
+from xreid_plugin.data.synthetic.person import (
+    FULL_LIGHT,
+    ROWS,
+    Body,
+    Floats,
+    Hair,
+    Material,
+    Person,
+    Texture,
+    make_texture,
+)
 
 # Plain numbers: for so few of them, arrays would take most of the drawing time.
 Pair = tuple[float, float]

@@ -1,44 +1,48 @@
-"""Writes sets in the layouts of HITSZ-VCM and BUPTCampus: lists, and image files drawn on one or several processes."""
+"""Writes sets in the layouts of HITSZ-VCM and BUPTCampus, drawn on one or several processes, and videos with tracks.
+
+The folder ``root`` of a set appears only when the set is whole; FileExistsError where it holds something other than a
+synthetic set, or one and ``overwrite`` is not given. The number of processes does not change the files. All writers
+return how much was drawn, in words.
+"""
 
 import json
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
+import numpy as np
 from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import DRAWN
+from xreid_plugin.data.synthetic.camera import draw_camera, expose
 from xreid_plugin.data.synthetic.person import draw_person
-from xreid_plugin.data.synthetic.plan import SyntheticSettings, TrackletPlan, plan_tracklets
-from xreid_plugin.data.synthetic.render import render_tracklet
+from xreid_plugin.data.synthetic.plan import Stream, SyntheticSettings, TrackletPlan, plan_tracklets
+from xreid_plugin.data.synthetic.render import Walker, panorama, render_tracklet
 from xreid_plugin.data.tracklet import Modality
 
 BUPT_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")
+# Numbers of the people in each, from 1, after those of a set of the same settings: none of them was trained on. A
+# track is named by its person, so that one can tell which matches are right.
+PEOPLE = {Modality.INFRARED: (1, 2, 3, 4, 7, 8), Modality.VISIBLE: (1, 2, 3, 4, 5, 6)}
+CAMERAS = {Modality.INFRARED: 2, Modality.VISIBLE: 3}
+RATE = 25.0  # Frames a second.
+_FRAMES, _PITCH = 40, 18  # Of a walk at most, and from the beginning of one to that of the next.
+
 Drawing = tuple[TrackletPlan, list[Path]]  # A tracklet and the file of each of its frames.
 
 
 def write_vcm(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> str:
-    """Writes a set in the form of HITSZ-VCM: Train, Test and info. All infrared test tracklets are queries.
-
-    The folder ``root`` appears only when the set is whole. The number of processes does not change the files.
-
-    Returns:
-        How much was drawn, in words.
-
-    Raises:
-        FileExistsError: ``root`` holds something other than a synthetic set, or one and ``overwrite`` is not given.
-        ValueError: ``workers`` is below 1.
-    """
+    """Writes a set in the form of HITSZ-VCM: Train, Test and info. All infrared test tracklets are queries."""
     train, test, _ = _identities(settings)
-    with staged(root, "vcm", settings, overwrite) as part:
+    with _staged(root, "vcm", settings, overwrite) as part:
         drawings = []
         for split, pids in (("train", train), ("test", test)):
             plans = plan_tracklets(settings, pids, settings.tracklets)
@@ -74,7 +78,7 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
 
     Both modalities of a tracklet show one walk, frame by frame. The auxiliary identities have one tracklet of each
     modality. The first tracklet of a test identity is its query, infrared and visible in turn; its other tracklets are
-    the gallery. There is no FakeIR: that is a learned translation. The rest is as in :func:`write_vcm`.
+    the gallery. There is no FakeIR: that is a learned translation.
 
     Raises:
         ValueError: more than six cameras, or fewer than two tracklets.
@@ -83,7 +87,7 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
         raise ValueError(f"cameras must be at most {len(BUPT_CAMERAS)} for BUPTCampus, not {settings.cameras}")
     if settings.tracklets < 2:
         raise ValueError("tracklets must be at least 2 for BUPTCampus: one is the query, the others are the gallery")
-    with staged(root, "bupt", settings, overwrite) as part:
+    with _staged(root, "bupt", settings, overwrite) as part:
         train, test, extra = (
             plan_tracklets(settings, pids, tracklets, paired=True)
             for pids, tracklets in zip(_identities(settings), (settings.tracklets, settings.tracklets, 1), strict=True)
@@ -114,6 +118,53 @@ def _bupt_line(plan: TrackletPlan, modality: str = "") -> str:
     return f"{plan.pid} {modality or sensor} {camera} {plan.number + 1}"
 
 
+def write_videos(settings: SyntheticSettings, root: Path, *, workers: int = 1, overwrite: bool = False) -> str:
+    """Writes infrared.avi and visible.avi, Motion JPEG, and their tracks in MOTChallenge's format, in .txt.
+
+    Some people are in both, some in one alone; tracks are those that a tracker would find. A frame is as high as those
+    of a set and five times as wide. One process draws, whatever ``workers`` says.
+    """
+    with _staged(root, "videos", settings, overwrite) as part:
+        frames = [_write_video(settings, modality, part / modality.name.lower()) for modality in PEOPLE]
+    return f"2 videos of {frames[0]} and {frames[1]} frames, {sum(map(len, PEOPLE.values()))} tracks"
+
+
+def _write_video(settings: SyntheticSettings, modality: Modality, stem: Path) -> int:
+    """Writes STEM.avi and STEM.txt; returns the number of frames."""
+    number, (height, width) = CAMERAS[modality], settings.size
+    camera, surroundings = draw_camera(settings, number), panorama(settings, number, modality)
+    people, rng = PEOPLE[modality], settings.rng(Stream.SCENE, number, int(modality), 1)
+    walks = []
+    for person in people:
+        pid = settings.train_identities + settings.test_identities + person
+        walk = (pid, int(modality), 0)
+        walker = Walker(settings, draw_person(settings, pid), TrackletPlan(pid, modality, number, 0, _FRAMES, walk))
+        # Where the walk is longer than the picture is wide, it ends at its edge.
+        space = surroundings.shape[1] - width
+        columns = walker.travelled[np.abs(walker.travelled) <= space]
+        columns = (columns - columns.min() + rng.uniform(0, space - np.ptp(columns))).astype(int)
+        walks.append((person, walker, columns.tolist()))
+    length, lines = max(place * _PITCH + len(columns) for place, (_, _, columns) in enumerate(walks)), []
+    writer = cv2.VideoWriter(str(stem) + ".avi", cv2.VideoWriter.fourcc(*"MJPG"), RATE, surroundings.shape[1::-1])
+    if not writer.isOpened():
+        raise OSError(f"OpenCV cannot write {stem}.avi: its build lacks Motion JPEG.")
+    writer.set(cv2.VIDEOWRITER_PROP_QUALITY, 95)
+    for time in range(length):
+        scene = surroundings.astype(np.float32)
+        for place, (person, walker, columns) in enumerate(walks):
+            frame = time - place * _PITCH
+            if 0 <= frame < len(columns):
+                left = columns[frame]
+                crop = scene[:, left : left + width]
+                crop[:] = walker.paint(crop, frame)
+                lines.append(f"{time + 1},{person},{left + 1},1,{width},{height},1,-1,-1,-1")
+        picture = expose(rng, camera, modality, scene)
+        writer.write(np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3))))
+    writer.release()
+    stem.with_suffix(".txt").write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+    return length
+
+
 def _identities(settings: SyntheticSettings) -> tuple[range, range, range]:
     """The numbers of the training, the test and BUPTCampus's auxiliary identities."""
     train = range(1, settings.train_identities + 1)
@@ -127,7 +178,7 @@ def _write(file: Path, lines: Sequence[str]) -> None:
 
 
 @contextmanager
-def staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: bool) -> Iterator[Path]:
+def _staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: bool) -> Iterator[Path]:
     """A folder beside ``root`` to write a set into, which takes the place of ``root`` when the block ends well."""
     if root.is_file() or (root.exists() and any(root.iterdir())):
         if not (root / DRAWN).is_file():
@@ -148,33 +199,19 @@ def staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: bool
 
 
 def _draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers: int) -> str:
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, not {workers}")
     people, frames = len({plan.pid for plan, _ in drawings}), sum(len(files) for _, files in drawings)
     draw = partial(_draw, settings)
-    drawn = (draw(one) for one in drawings) if workers == 1 else _map_in_processes(draw, drawings, workers)
-    progress = tqdm(desc=f"Drawing {people:,} people", total=frames, unit="frame", leave=False, disable=None)
-    with progress as bar, closing(drawn) as done:
-        for written in done:
-            bar.update(written)
-    return f"{people:,} identities, {len(drawings):,} tracklets, {frames:,} frames"
-
-
-def _map_in_processes(draw: partial[int], drawings: Sequence[Drawing], workers: int) -> Generator[int]:
     # Forking a process that runs threads, as torch's and OpenCV's, can leave the child waiting forever.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,))
-    # Ctrl-C goes to all processes of a terminal, and each worker would print a traceback: they inherit what is blocked.
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        done = pool.map(draw, drawings, chunksize=8)
+    progress = tqdm(desc=f"Drawing {people:,} people", total=frames, unit="frame", leave=False, disable=None)
+    with pool, progress as bar:
+        # Ctrl-C goes to all processes of a terminal, and workers would print tracebacks: they inherit what is blocked.
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        drawn = map(draw, drawings) if workers == 1 else pool.map(draw, drawings, chunksize=8)
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
-        yield from done
-    except BaseException:  # Ctrl-C does not wait for what they draw.
-        for worker in active_children():
-            worker.kill()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
+        for written in drawn:
+            bar.update(written)
+    return f"{people:,} identities, {len(drawings):,} tracklets, {frames:,} frames"
 
 
 def _draw(settings: SyntheticSettings, drawing: Drawing) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from xreid_plugin.data.tracklet import Modality
 
 SHORTEST_USED = 12  # Frames: HITSZ-VCM's protocol drops tracklets below this length.
-MOST_IDENTITIES = 46_000  # To train and to test on: there are enough outfits for them and a quarter more.
+SHORT_SHARE = 0.04  # Of tracklets, that get 6 to 11 frames, which a loader has to filter out.
 
 # Independent sources of randomness: adding a draw to one leaves all others as they were.
 Stream = IntEnum(
@@ -31,7 +31,6 @@ class SyntheticSettings:
     cameras: int = 4  # At least 2, so that a query has a match under another camera.
     tracklets: int = 4  # Per identity and modality, at least 1.
     frames: tuple[int, int] = (16, 24)  # Fewest and most of an ordinary tracklet, at least 12.
-    short_share: float = 0.04  # Of tracklets, 0 to 1, that get 6 to 11 frames, which a loader has to filter out.
     size: tuple[int, int] = (96, 48)  # Height and width of a frame in pixels, at least 48 and 24.
     seed: int = 0  # Not negative.
     quality: int = 92  # Of the JPEGs, 1 to 100.
@@ -44,8 +43,6 @@ class SyntheticSettings:
         for name, value, low in found:
             if value < low:
                 raise ValueError(f"{name} must be at least {low}, not {value}")
-        if self.train_identities + self.test_identities > MOST_IDENTITIES:
-            raise ValueError(f"train_identities and test_identities must be at most {MOST_IDENTITIES} together")
 
     def rng(self, stream: Stream, *key: int) -> np.random.Generator:
         """A generator that depends on the seed, the stream and the key, and on nothing drawn elsewhere."""
@@ -87,7 +84,7 @@ def plan_tracklets(
     # A few are too short to be used, none of them its identity's first in a modality.
     eligible = [index for index, plan in enumerate(plans) if plan.number > 0]
     rng = settings.rng(Stream.SHORT, pids[0])
-    for pick in rng.permutation(len(eligible))[: ceil(settings.short_share * len(plans))].tolist():
+    for pick in rng.permutation(len(eligible))[: ceil(SHORT_SHARE * len(plans))].tolist():
         length = int(rng.integers(SHORTEST_USED // 2, SHORTEST_USED))
         plans[eligible[pick]] = replace(plans[eligible[pick]], frames=length)
     if paired:

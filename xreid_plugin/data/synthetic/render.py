@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xreid_plugin.data.synthetic.camera import draw_camera, draw_view, expose
-from xreid_plugin.data.synthetic.clothes import FULL_LIGHT, Palette
 from xreid_plugin.data.synthetic.figure import Figure
-from xreid_plugin.data.synthetic.person import Person, draw_person, walk
+from xreid_plugin.data.synthetic.person import FULL_LIGHT, Palette, Person, draw_person, walk
 from xreid_plugin.data.synthetic.plan import Stream, SyntheticSettings, TrackletPlan, plan_tracklets
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.files import replace_atomically
