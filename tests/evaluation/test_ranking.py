@@ -103,9 +103,6 @@ def test_query_expansion_sees_one_direction_at_a_time():
         assert found[direction] == expected_metrics(data, task, cosine)
         blended = 0.7 * host_jaccard(queries, gallery, 6, 3) + 0.3 * cosine
         assert found[f"{direction}-reranked"] == expected_metrics(data, task, blended)
-    count = sum(map(len, data.tasks["I2V"]))
-    with pytest.raises(ValueError, match=r"TEST\.AQE\.QE_K"):
-        by_label(data, RankingProtocol(expansion=Expansion(k=count)))
 
 
 def test_verification_metrics_are_the_hosts_in_percent():

@@ -90,13 +90,6 @@ def test_neighbours_are_those_of_a_full_sort(search, k, monkeypatch):
     np.testing.assert_array_equal(found, np.argsort(distances, axis=1)[:, :k])
 
 
-def test_features_must_be_finite():
-    features = random_features()
-    features[7, 1] = np.nan
-    with pytest.raises(ValueError, match="feature 7"):
-        jaccard_distance(features, Q)
-
-
 @pytest.mark.parametrize(("k", "alpha"), [(4, 3.0), (30, 3.0), (4, 0), (4, 2.5)])
 def test_expansion_equals_the_host(k, alpha):
     features = torch.from_numpy(clustered_features())

@@ -183,8 +183,5 @@ def _sides(
     queries, gallery = (as_float32(features)[list(side)].to(device) for side in task)
     if expansion is None:
         return queries, gallery
-    both = torch.cat([queries, gallery])
-    if len(both) <= expansion.k:
-        raise ValueError(f"TEST.AQE.QE_K is {expansion.k}; a direction has only {len(both)} tracklets")
-    both = query_expansion(both, expansion)
+    both = query_expansion(torch.cat([queries, gallery]), expansion)
     return both[: len(queries)], both[len(queries) :]

@@ -81,7 +81,7 @@ def jaccard_distance(
     among its neighbours.
 
     Args:
-        features: (N, F) float, queries first; used as they are: normalise them for a cosine ranking.
+        features: (N, F) float, finite, queries first; used as they are: normalise them for a cosine ranking.
         num_query: Q, 1..N-1.
         k1: neighbours that make an encoding, at least 1; more than N counts as N.
         k2: neighbours over which encodings are averaged, at least 1; more than k1 counts as k1.
@@ -89,9 +89,6 @@ def jaccard_distance(
 
     Returns:
         (Q, G) float32, 0..1.
-
-    Raises:
-        ValueError: a feature is NaN or infinite.
     """
     data = as_float32(features).cpu()
     ranking = neighbours(data, min(k1, len(data)), device)
@@ -148,14 +145,8 @@ def neighbours(features: Array, k: int, device: torch.device | str = "cpu") -> N
     """(N, F) -> (N, k) int64: the k in 1..N nearest of all features, itself among them, by Euclidean distance.
 
     Exact. FAISS searches on the CPU, torch on a GPU; no GPU but the one asked for is used.
-
-    Raises:
-        ValueError: a feature is NaN or infinite.
     """
     data = as_float32(features).contiguous().to(device)
-    if not data.isfinite().all():
-        bad = int((~data.isfinite().all(1)).nonzero()[0])
-        raise ValueError(f"feature {bad} holds NaN or infinite values: it has no neighbours")
     if data.device.type != "cpu":
         return torch_neighbours(data, k)
     index = import_faiss().IndexFlatL2(data.shape[1])
