@@ -39,13 +39,6 @@ def finished(output, name="model", seed=0, protocol=PROTOCOL, **values):
         content["curves"][direction] = [start + rank for rank in range(20)]
     run.results.write_text(json.dumps(content))
     (run.folder / "usage.json").write_text(json.dumps({"seconds": 60.0 * (seed + 1), "peak_bytes": 2**30 * (seed + 1)}))
-    (run.folder / "cost.json").write_text(
-        json.dumps(
-            {
-                "parameters": 1_500_000,
-                "flops_per_clip": 2_000_000_000,
-                "clips_per_second": 12.5,
-            }
-        )
-    )
+    cost = {"parameters": 1_500_000, "flops_per_clip": 2_000_000_000, "clips_per_second": 12.5}
+    (run.folder / "cost.json").write_text(json.dumps(cost))
     return run

@@ -1,6 +1,5 @@
 import csv
 import io
-import math
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +10,6 @@ import yaml
 from tests.comparison.finished import PROTOCOL, finished, planned
 from xreid_plugin.comparison.report import (
     Row,
-    Statistic,
     cost_table,
     csv_text,
     protocol_differences,
@@ -28,17 +26,6 @@ def rows_of(runs):
 
 def cells(table):
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
-
-
-@pytest.mark.parametrize(
-    ("values", "mean", "deviation", "text"),
-    # (1 + 1 + 0 + 4) / (4 - 1) = 2
-    [([4.0], 4, None, "4.00"), ([9.0, 9.0, 10.0, 12.0], 10, math.sqrt(2), "10.00 ± 1.41")],
-)
-def test_statistic_is_the_mean_and_the_deviation_of_the_sample(values, mean, deviation, text):
-    statistic = Statistic.of(values)
-    assert (statistic.mean, str(statistic)) == (mean, text)
-    assert statistic.deviation == (deviation if deviation is None else pytest.approx(deviation))
 
 
 @pytest.fixture

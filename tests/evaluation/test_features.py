@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.evaluation.feature_sets import random_features
@@ -81,14 +81,11 @@ def test_flags_of_queries_make_the_tasks(rows):
     ("changes", "named"),
     [
         ({"features": None}, "features"),
-        ({"features": np.ones((4, 2), int)}, "features"),
         ({"pids": np.array([1, 2, 3])}, "pids"),
         ({"modalities": np.array([0, 1, 2, 1])}, "modalities"),
         ({"is_query": None}, "is_query"),
-        ({"i2v_query": [0], "i2v_gallery": [4]}, "i2v_gallery"),
         ({"i2v_query": [0, 2], "i2v_gallery": [1, 2]}, "i2v_gallery"),
         ({"first_half": np.ones((4, 3))}, "first_half"),
-        ({"names": np.array(["a", "b"])}, "names"),
     ],
 )
 def test_a_bad_array_is_named(tmp_path, changes, named):
@@ -103,25 +100,3 @@ def test_an_object_array_is_refused_and_runs_nothing(tmp_path):
     with pytest.raises(ValueError, match=r"f\.npz"):
         load_features(path)
     assert not (tmp_path / "mark").exists()
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**32))
-def test_a_damaged_file_is_read_as_it_was_or_refused(tmp_path_factory, seed):
-    path = written(tmp_path_factory.mktemp("damaged") / "f.npz", plain())
-    rng = np.random.default_rng(seed)
-    content = bytearray(path.read_bytes())
-    if rng.random() < 0.5:
-        del content[int(rng.integers(len(content))) :]
-    else:
-        content[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
-    path.write_bytes(content)
-    try:
-        found = load_features(path).features
-    except ValueError as error:
-        found = str(error)
-    if isinstance(found, str):
-        assert found.startswith(str(path))
-    else:
-        # The change hit what is not read: zip keeps no sum of names and dates.
-        np.testing.assert_array_equal(found, plain()["features"])

@@ -126,14 +126,6 @@ def test_features_give_the_metrics_of_their_distances_in_chunks(device, kind, mo
     assert_same(rank_metrics(1 - cosine, *labels), expected)
 
 
-def test_any_memory_layout_is_ranked_and_left_alone():
-    dist, *labels = make_case(3)
-    before, expected = dist.copy(), rank_metrics(dist, *labels)
-    for layout in (np.asfortranarray(dist), torch.from_numpy(dist.T.copy()).t()):
-        assert_same(rank_metrics(layout, *labels), expected)
-    assert (dist == before).all()
-
-
 def test_numbers_must_be_finite():
     dist, *labels = make_case(0)
     dist[33, 4] = np.nan

@@ -56,19 +56,6 @@ def test_raw_metrics_are_those_of_the_cosine_distance(same_camera):
         assert found[direction] == expected_metrics(data, task, cosine_of(*of_task(data, task)), same_camera)
 
 
-def test_reranked_metrics_stand_beside_the_raw_and_are_blended_as_in_the_host():
-    data = random_features()
-    found = by_label(data, RankingProtocol(rerank=(KReciprocal(6, 3, 0.3),)))
-    assert list(found) == ["I2V", "I2V-reranked", "V2I", "V2I-reranked"]
-    raw = by_label(data, RankingProtocol())
-    for direction, task in data.tasks.items():
-        assert found[direction] == raw[direction]
-        queries, gallery = of_task(data, task)
-        distance = 0.7 * host_jaccard(queries, gallery, 6, 3) + 0.3 * cosine_of(queries, gallery)
-        assert found[f"{direction}-reranked"] == expected_metrics(data, task, distance)
-        assert found[f"{direction}-reranked"] != raw[direction]
-
-
 def test_a_grid_is_ranked_in_its_order():
     grid = tuple(KReciprocal(k1, 3, weight) for k1 in (4, 6) for weight in (0.0, 0.3, 1.0))
     found = list(rankings(random_features(), RankingProtocol(rerank=grid)))

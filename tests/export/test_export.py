@@ -76,17 +76,6 @@ def test_embeds_tracklets_as_evaluation_does(trained, small_set, runtime):
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
 
 
-def test_a_known_camera_counts_and_unseen_ones_are_left_out(runtime, source):
-    known = source.cameras
-    unseen = [min(known) - 1, max(known) + 1, -(2**62), 2**62]
-    images = random_clips(1, *CLIP).expand(len(known) + len(unseen), -1, -1, -1, -1)
-    found = runtime(images.contiguous(), torch.tensor([*known, *unseen]))
-    of_known, of_unseen = found[: len(known)], found[len(known) :]
-    torch.testing.assert_close(of_unseen, of_unseen[:1].expand_as(of_unseen), rtol=0, atol=1e-6)
-    distances = torch.cdist(of_known, torch.cat([of_known, of_unseen[:1]]))
-    assert distances[~torch.eye(*distances.shape, dtype=torch.bool)].min() > 1e-3
-
-
 def test_the_file_is_one_and_tells_what_it_is(file, runtime, trained):
     assert [path.name for path in file.parent.iterdir()] == ["model.onnx"]
     told = runtime.metadata

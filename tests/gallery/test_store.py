@@ -2,7 +2,6 @@ import random
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -90,25 +89,6 @@ def test_a_second_writer_is_refused_or_waits_while_readers_go_on(folder):
     np.testing.assert_array_equal(Gallery(folder).embeddings, np.concatenate(expected))
 
 
-def test_readers_see_whole_states_while_a_writer_adds(folder):
-    def write():
-        for seed in range(1, 20):
-            add(folder, [batch(10, seed)])
-
-    def read():
-        while not written.done():
-            gallery = Gallery(folder)
-            expected = np.concatenate([unit_rows(10, seed) for seed in range(len(gallery) // 10)])
-            np.testing.assert_array_equal(gallery.embeddings, expected)
-            assert len(gallery.records()) == len(gallery)
-
-    with ThreadPoolExecutor() as pool:
-        written = pool.submit(write)
-        for reader in [pool.submit(read) for _ in range(3)]:
-            reader.result()
-    assert len(Gallery(folder)) == 200
-
-
 def test_a_failed_addition_adds_nothing(folder):
     for wrong in (np.zeros((1, DIMENSIONS)), np.full((1, DIMENSIONS), np.nan), unit_rows(1, dimensions=15)):
         with pytest.raises(ValueError, match="16 dimensions"):
@@ -179,14 +159,3 @@ def test_what_is_not_the_gallerys_own_is_left_alone(tmp_path, folder):
     add(folder, [batch(1)])
     assert [path.read_text() for path in own] == ["dear"] * 4
     assert len(list((tmp_path / "letters").iterdir())) == 2
-
-
-def test_a_folder_that_is_no_gallery_is_named(tmp_path, folder):
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "gallery.json").write_text('{"schema": 1}')
-    for place in (tmp_path / "nowhere", tmp_path / "old"):
-        with pytest.raises(ValueError, match=f"{place.name} is no gallery .*build it anew"):
-            Gallery(place)
-    (folder / DATABASE).write_bytes(b"no database" * 100)
-    with pytest.raises(ValueError, match=DATABASE):
-        Gallery(folder)

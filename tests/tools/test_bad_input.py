@@ -23,22 +23,14 @@ def main(load_tool, monkeypatch):
 
 CASES = [
     ("check_dataset", ["--dataset", "HITSZVCM", "--root", "{junk}"]),
-    ("check_dataset", ["--dataset", "BUPTCampus", "--root", "{folder}"]),
     ("make_synthetic_vcm", ["--output", "{folder}/new", "--frames", "3", "4"]),
-    ("make_synthetic_vcm", ["--output", "{folder}/new", "--size", "96", "23"]),
-    ("make_synthetic_vcm", ["--output", "{folder}/new", "--train-identities", "200000"]),
     ("make_synthetic_vcm", ["--preview", "{folder}/sheet.jpg"]),
     ("evaluate_features", ["{junk}"]),
-    ("evaluate_features", ["{folder}"]),
     ("compare", ["{folder}/missing.yml", "--output", "{folder}/new"]),
-    ("compare", [CONFIG, "--output", "{folder}/new", "--overlay", "{junk}"]),
     ("compare", [CONFIG, "--output", "{folder}/new", "SOLVER.MAX_EPOCHS", "1"]),
     ("benchmark", ["ranking", "--sizes", "axb"]),
-    ("benchmark", ["startup", "--sizes", "rm -rf"]),
     ("export", ["{junk}", "--output", "{folder}/model.onnx"]),
-    ("export", ["{folder}/none.pth", "--output", "{folder}/model.onnx"]),
     ("export", ["{folder}/none.pth", "--output", "{folder}/model.onnx", "--tolerance", "nan"]),
-    ("gallery", ["info", "{junk}"]),
     ("gallery", ["query", "{folder}", "--features", "{junk}"]),
     ("gallery", ["build", "{folder}/new", "--frames", "{folder}", "--checkpoint", "{junk}"]),
     ("make_config_docs", ["--output", "{junk}/page.md"]),
@@ -47,7 +39,6 @@ CASES = [
     ("train_net", ["--config-file", "{junk}"]),
     ("train_net", ["--config-file", CONFIG, "MODEL.DEVICE", "cpu", "OUTPUT_DIR", "{junk}"]),
     ("train_net", ["--config-file", CONFIG, "DATASETS.ROOT", "{folder}", "OUTPUT_DIR", "{folder}/../run"]),
-    ("train_net", ["--config-file", CONFIG, "SOLVER.IMS_PER_BATCH", "6", "OUTPUT_DIR", "{folder}/new"]),
     ("train_net", ["--config-file", CONFIG, "SOLVER.NO_SUCH_KEY", "1", "OUTPUT_DIR", "{folder}/new"]),
     ("visualize", ["embedding", "{junk}"]),
     ("visualize", ["attention", "--config-file", "{junk}"]),
@@ -69,22 +60,13 @@ def test_what_is_no_input_is_one_message(main, tmp_path, capsys, name, arguments
 WRONG_USAGE = [
     ("benchmark", ["speed"]),
     ("benchmark", ["ranking", "--repeats", "0"]),
-    ("benchmark", ["rerank", "--sizes", "3x4", "--growth"]),
-    ("benchmark", ["rerank", "--json", "/no/such/folder/lines"]),
-    ("check_dataset", ["--workers", "2", "--dataset"]),
     ("check_dataset", ["--dataset", "Market1501"]),
     ("check_dataset", ["--dataset", "HITSZVCM", "--auxiliary"]),
-    ("check_dataset", ["--dataset", "HITSZVCM", "--workers", "-1"]),
-    ("compare", ["SOLVER.GAMMA", "0.3", "--output"]),
     ("evaluate_features", ["f.npz", "--k1", "0"]),
     ("evaluate_features", ["f.npz", "--lambda", "1.5"]),
-    ("evaluate_features", ["f.npz", "--same-camera", "drop"]),
     ("make_synthetic_vcm", ["--output"]),
-    ("pack_dataset", ["--dataset", "HITSZVCM", "--output"]),
     ("pack_dataset", ["--dataset", "HITSZVCM", "--output", "x", "--frames", "0x144"]),
     ("train_net", ["--config-file", "a.yml", "SEED", "1", "--eval"]),
-    ("train_net", ["--config-file"]),
-    ("visualize", ["speed"]),
     ("visualize", ["embedding", "f.npz", "--output", "a.gif"]),
 ]
 
@@ -94,7 +76,7 @@ def test_wrong_usage_is_named_below_the_usage(main, capsys, name, arguments):
     assert main(name, *arguments) == 2
     usage, *_, message = capsys.readouterr().err.splitlines()
     assert usage.startswith(f"usage: {name}.py")
-    assert arguments[-1].removesuffix("/lines") in message
+    assert arguments[-1] in message
 
 
 def test_without_the_environment_a_tool_says_how_to_get_it():

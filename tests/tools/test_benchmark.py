@@ -2,7 +2,6 @@
 
 import importlib
 import itertools
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -25,19 +24,6 @@ def module():
 @pytest.fixture(scope="module")
 def main(module, load_tool):
     return load_tool("benchmark").main
-
-
-@pytest.mark.slow
-def test_table_and_json_lines(main, tmp_path, capsys):
-    target = tmp_path / "lines.jsonl"
-    assert main(["startup", "--sizes", "compare.py --help", "--repeats", "2", "--json", str(target)]) == 0
-    (line,) = [json.loads(text) for text in target.read_text().splitlines()]
-    assert (line["case"], line["size"]) == ("start-up", "compare.py --help")
-    assert line["plugin"]["seconds"] > 0
-    printed, told = capsys.readouterr()
-    assert told.startswith("1/1 start-up, compare.py --help: ")
-    assert printed.startswith("case")
-    assert printed.endswith(target.read_text())
 
 
 def test_growth_of_known_powers(module):

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.data.datasets.trees import VISIBLE, small_bupt, small_vcm
+from tests.data.datasets.trees import small_vcm
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +17,6 @@ def test_a_clean_copy_exits_0(main, tmp_path, capsys):
     assert "98,214" not in output
 
 
-def test_the_root_comes_from_the_hosts_variable(main, tmp_path, monkeypatch):
-    small_bupt(tmp_path / "BUPTCampus").write()
-    monkeypatch.setenv("FASTREID_DATASETS", str(tmp_path))
-    assert main(["--dataset", "BUPTCampus", "--auxiliary", "--no-counts"]) == 0
-
-
 def test_a_partial_copy_exits_1_unless_counts_are_waived(main, tmp_path, capsys):
     small_vcm(tmp_path).write()
     arguments = ["--dataset", "HITSZVCM", "--root", str(tmp_path)]
@@ -33,15 +27,3 @@ def test_a_partial_copy_exits_1_unless_counts_are_waived(main, tmp_path, capsys)
     assert len(listed) > 5
     assert main([*arguments, "--no-counts"]) == 0
     assert "FAILURE" not in capsys.readouterr().out
-
-
-def test_unreadable_lists_and_shared_identities_exit_2(main, tmp_path, capsys):
-    tree = small_vcm(tmp_path)
-    tree.track("train", VISIBLE, 504, 1)
-    tree.write()
-    arguments = ["--dataset", "HITSZVCM", "--root", str(tmp_path)]
-    assert main(arguments) == 2
-    assert "504" in capsys.readouterr().err
-    (tree.info / "query_IDX.txt").write_text("0")
-    assert main(arguments) == 2
-    assert "query_IDX.txt, line 1" in capsys.readouterr().err

@@ -67,11 +67,3 @@ def test_features_of_another_method_are_ranked(main, foreign, capsys):
     assert_rows_are(rows, list(rankings(load_features(foreign), RankingProtocol())))
     assert [row["ranking"] for row in rows] == ["I2V", "V2I"]
     assert "I2V 8 x 16, V2I 8 x 16; same camera: exclude" in capsys.readouterr().out
-
-
-def test_halves_that_the_file_lacks_are_one_message(main, foreign, capsys):
-    assert main([str(foreign), "--temporal"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("evaluate_features: ")
-    assert "half" in error
-    assert error.count("\n") == 1

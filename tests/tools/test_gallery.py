@@ -210,24 +210,6 @@ def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
     assert late.count("visible.avi, track") == 3
 
 
-def test_a_video_that_was_cut_off_gives_what_is_there(main, trained, tmp_path):
-    video = cv2.VideoWriter(str(tmp_path / "a.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 96))
-    for frame in np.random.default_rng(0).integers(0, 256, (40, 96, 64, 3), np.uint8):
-        video.write(frame)
-    video.release()
-    content = (tmp_path / "a.avi").read_bytes()
-    (tmp_path / "a.avi").write_bytes(content[: len(content) // 10])
-    (tmp_path / "a.txt").write_text("".join(f"{n},7,1,1,64,96\n" for n in range(1, 41)))
-    model = ["--checkpoint", trained[0], "--device", "cpu", "--settings", "TEST.FRAMES", "dense"]
-    status, printed = main(
-        "build", tmp_path / "gallery", *model, "--video", tmp_path / "a.avi", "--tracks", tmp_path / "a.txt"
-    )
-    assert status == 0, printed
-    assert "ends before frame" in printed
-    # Too little of the track for a strip of it.
-    assert [record.strip for record in Gallery(tmp_path / "gallery").records()] == [b""]
-
-
 def test_another_model_is_refused(main, small_set, built, saved, tmp_path):
     other, _ = write_checkpoint(small_set, tmp_path / "other", seed=1)
     model = ("--checkpoint", other, "--device", "cpu")
@@ -256,18 +238,9 @@ def test_other_databases_hold_the_whole_gallery_and_find_the_same(main, built, t
     np.testing.assert_allclose([line[1] for line in answer], found.similarities[0], atol=1e-6)
 
 
-def test_info_looks_at_the_gallerys_own_files_alone(main, built):
-    # As a writer's journal, which may be gone between the listing of a folder and the look at its size.
-    (built / "gallery.sqlite-gone").symlink_to(built / "nowhere")
-    status, printed = main("info", built)
-    assert status == 0, printed
-
-
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["info", "{tmp}/nowhere"], "nowhere"),
-        (["build", "{tmp}/new", "--features", "{tmp}/none.npz"], "none.npz"),
         (["query", "{built}", "--frames", "{tmp}", "--time", "noon"], '"noon"'),
         (["add", "{built}", "--list", "{tmp}/bad.csv"], "bad.csv, line 2"),
         (["query", "{built}", "--list", "{tmp}/none.csv", "--device", "cpu"], "no tracklet to search for"),

@@ -40,10 +40,3 @@ def test_a_dataset_of_ones_own_goes_by_its_name(tool, load_tool, own_file, tmp_p
     assert end.value.code == 2
     assert "NotMine" in capsys.readouterr().err
     assert load_tool(tool).main(["--dataset", "OwnCopy", *arguments]) == 0
-
-
-def test_a_module_that_fails_is_a_line_and_status_2(load_tool, own_file, capsys):
-    own_file.write_text("raise ValueError('not today')\n")
-    assert load_tool("report").main(["RUN", "--import", str(own_file)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert f"{own_file}, line 1" in line

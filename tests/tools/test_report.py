@@ -53,19 +53,3 @@ def test_features_that_the_run_has_not_saved_are_made_once(main, small_run, tmp_
     assert sorted(run.glob("results_*.json")) == evaluations
     assert main([str(run), *SMALL, "--no-features"]) == 0
     assert capsys.readouterr() == (f"Written to {run}/report.html\n", "")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["RUN", "--features", "gone.npz"], "gone.npz"),
-        (["RUN", "NO.SUCH", "1"], "NO.SUCH"),
-        (["RUN", "--output", f"{TOOL}/page.html"], str(TOOL)),
-    ],
-)
-def test_what_cannot_be_reported_is_one_message(main, small_run, capsys, options, message):
-    assert main([str(small_run) if option == "RUN" else option for option in options] + SMALL) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("report: ")
-    assert message in error
-    assert error.count("\n") == 1

@@ -1,6 +1,8 @@
 import itertools
+import json
 import re
 import shutil
+import subprocess
 
 import pytest
 
@@ -13,6 +15,14 @@ from xreid_plugin.predictor import TrackletPredictor
 from xreid_plugin.visualization.run_folder import Evaluation, ends_of, read_evaluations, read_history
 
 pytestmark = pytest.mark.slow
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+MEASURE = """<script>addEventListener("load", () => {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  const pictures = [...document.images].map(image => image.naturalWidth && image.clientWidth);
+  const back = getComputedStyle(document.body).backgroundColor;
+  document.querySelector("title").textContent = JSON.stringify([scrollWidth, clientWidth, Math.min(...pictures), back]);
+})</script></body>"""
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=https://evil.example onerror=x>{{ 7*7 }}&amp;\u202e人"
 
@@ -33,13 +43,10 @@ def spoilt(value):
     return value
 
 
-def test_a_whole_run_leaves_nothing_out(small_content):
+def test_the_page_is_well_formed_and_made_for_all(small_content, page):
     assert small_content["missing"] == []
     assert len(small_content["attention"]) == 2
     assert [len(direction["lists"]) for direction in small_content["ranks"]] == [2, 2]
-
-
-def test_the_page_is_well_formed_and_made_for_all(page):
     assert page.faults == []
     assert [attributes["lang"] for attributes in page.all("html")] == ["en"]
     assert len(page.all("h1")) == len(page.all("main")) == 1
@@ -61,6 +68,23 @@ def test_the_page_needs_nothing_else(page):
     assert page.all("script") == []
     sources = [attributes.get("src") or attributes.get("srcset") for _, attributes in page.elements]
     assert all(source.startswith("data:image/") for source in sources if source)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no browser is installed")
+@pytest.mark.parametrize(("width", "scheme", "back"), [(500, 1, "rgb(243, 245, 247)"), (1280, 0, "rgb(15, 18, 22)")])
+def test_the_page_fits_the_window_and_shows_all_pictures(page, tmp_path, width, scheme, back):
+    # The page itself allows no script.
+    text = re.sub(r"<meta http-equiv.*?>", "", page.source).replace("</body>", MEASURE)
+    (tmp_path / "page.html").write_text(text, encoding="utf-8")
+    flags = f"--headless --no-sandbox --disable-gpu --window-size={width},900 --user-data-dir={tmp_path}/profile"
+    theme = f"--blink-settings=preferredColorScheme={scheme}"
+    command = [str(BROWSER), *flags.split(), theme, "--dump-dom", (tmp_path / "page.html").as_uri()]
+    dom = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    wide, window, narrowest, shown = json.loads(re.search("<title>(.*)</title>", dom)[1])
+    # Nothing is wider than the window, but for what scrolls by itself.
+    assert wide <= window
+    assert narrowest > 0
+    assert shown == back
 
 
 def test_hostile_texts_stay_texts(report_page, small_content, page):

@@ -33,13 +33,3 @@ def test_features_of_any_method_have_a_map(main, tmp_path):
     save_features(tmp_path / "other.npz", random_features())
     assert main(["embedding", str(tmp_path / "other.npz")]) == 0
     assert (tmp_path / "other_embedding.png").is_file()
-
-
-@pytest.mark.parametrize(
-    ("command", "more"), [("attention", ["MODEL.WEIGHTS", "gone.pth"]), ("ranks", ["DATASETS.ROTO", "x"])]
-)
-def test_what_cannot_be_drawn_is_one_message(main, small_run, capsys, command, more):
-    assert main([*arguments(command, small_run), *more]) == 2
-    (error,) = capsys.readouterr().err.splitlines()
-    assert error.startswith("visualize: ")
-    assert ("gone.pth" if command == "attention" else "DATASETS.ROTO") in error
