@@ -17,6 +17,7 @@ from _gallery_sources import (
     of_options,
     parse_time,
     searched_rows,
+    tell,
     tell_of_repeats,
 )
 from tabulate import tabulate
@@ -61,7 +62,7 @@ def build(args: argparse.Namespace) -> str:
         manifest = replace(manifest, calibration=calibration)
     batches = _batches(args, manifest, set(), None if args.features else predictor)
     store.create(args.gallery, manifest, args.wait)
-    _tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait))}.")
+    tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait))}.")
     _warn_of_known(people, args)
     return info(args)
 
@@ -70,7 +71,7 @@ def add(args: argparse.Namespace) -> str:
     """Adds to a gallery."""
     gallery = Gallery(args.gallery)
     batches = _batches(args, gallery.manifest, gallery.known("digest"))
-    _tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait))}.")
+    tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait))}.")
     return info(args)
 
 
@@ -179,10 +180,6 @@ def info(args: argparse.Namespace) -> str:
     return tabulate(lines, tablefmt="plain", disable_numparse=True)
 
 
-def _tell(text: str) -> None:
-    print(printable(text), flush=True)
-
-
 def _tracklets(count: int) -> str:
     return f"{count:,} tracklet{'' if count == 1 else 's'}"
 
@@ -196,18 +193,18 @@ def _batches(
         _check(manifest, args.features, model)
         rows, records = of_features(data, args.features, searched_rows(data.tasks, args.direction, len(data.pids)))
         new = [place for place, record in enumerate(records) if record.digest not in digests]
-        tell_of_repeats(len(records) - len(new), _tell)
+        tell_of_repeats(len(records) - len(new))
         return iter([(rows[new], [records[place] for place in new])])
     predictor = predictor or _predictor_of(manifest, args)
     if args.dataset is None:
-        sources, reader = of_options(args, predictor, _tell), None
+        sources, reader = of_options(args, predictor), None
     else:
         cfg = predictor.cfg.clone()
         cfg.defrost()
         if args.root is not None:
             cfg.DATASETS.ROOT = str(args.root)
         sources, reader = of_dataset(cfg, args.dataset, args.direction)
-    return embedded(predictor, new_ones(sources, digests, _tell), reader, _tell)
+    return embedded(predictor, new_ones(sources, digests), reader)
 
 
 def _queries(args: argparse.Namespace, manifest: Manifest) -> Batch:
@@ -223,7 +220,7 @@ def _queries(args: argparse.Namespace, manifest: Manifest) -> Batch:
             raise ValueError(f"{args.features} has the rows 0..{len(data.pids) - 1}, and no row {args.row}.")
         return of_features(data, args.features, None if args.row is None else [args.row])
     predictor = _predictor_of(manifest, args)
-    parts = list(embedded(predictor, of_options(args, predictor, _tell), None, _tell))
+    parts = list(embedded(predictor, of_options(args, predictor), None))
     none = np.empty((0, manifest.dimensions), np.float32)
     return np.concatenate([none, *(rows for rows, _ in parts)]), [record for _, records in parts for record in records]
 
@@ -267,7 +264,7 @@ def _warn_of_known(people: set[str], args: argparse.Namespace) -> None:
     """A threshold fits the people it was measured on too well."""
     both = people & Gallery(args.gallery).known("identity")
     if both:
-        _tell(
+        tell(
             f"Warning: {len(both):,} of the {len(people):,} people in {args.calibrate} are in the gallery, by their "
             "names. Measured on people who are in neither the gallery nor training, the threshold holds for others."
         )

@@ -5,12 +5,13 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from _gallery_answers import printable
 from _options import LIST_COLUMNS
 from numpy.typing import NDArray
 from PIL import Image
@@ -32,7 +33,10 @@ STRIP_FRAMES, STRIP_SIZE = 4, (128, 64)
 # Tracklets embedded between two steps of the progress bar.
 _STEP = 32
 
-Tell: TypeAlias = Callable[[str], object]
+
+def tell(text: str) -> None:
+    """A line on the console, now."""
+    print(printable(text), flush=True)
 
 
 class Entry(NamedTuple):
@@ -81,9 +85,7 @@ class Strips:
         return content.getvalue()
 
 
-def embedded(
-    predictor: TrackletPredictor, sources: Sequence[Source], reader: FrameReader | None, tell: Tell
-) -> Iterator[Batch]:
+def embedded(predictor: TrackletPredictor, sources: Sequence[Source], reader: FrameReader | None) -> Iterator[Batch]:
     """Embeddings with their records: tracklets some at a time, then videos one after another."""
     entries = [source for source in sources if isinstance(source, Entry)]
     with tqdm(total=len(entries), desc="Embedding", unit="tracklet", leave=False, disable=None) as bar:
@@ -94,10 +96,10 @@ def embedded(
             bar.update(len(step))
     for video in sources:
         if isinstance(video, VideoEntry):
-            yield _of_video(predictor, video, tell)
+            yield _of_video(predictor, video)
 
 
-def _of_video(predictor: TrackletPredictor, video: VideoEntry, tell: Tell) -> Batch:
+def _of_video(predictor: TrackletPredictor, video: VideoEntry) -> Batch:
     tracks, strips = video.tracks, Strips()
     length = int(max(boxes[-1, 0] for boxes in tracks.boxes)) + 1
     with tqdm(total=length, desc=f"Reading {tracks.video.name}", unit="frame", leave=False, disable=None) as bar:
@@ -148,20 +150,20 @@ def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Source]
     return entries, build_frame_reader(cfg, "SIZE_TEST")
 
 
-def of_options(args: argparse.Namespace, predictor: TrackletPredictor, tell: Tell) -> list[Source]:
+def of_options(args: argparse.Namespace, predictor: TrackletPredictor) -> list[Source]:
     """What --video with --tracks, --list, or --frames names: a folder of frames or of such folders."""
     known = Record(args.identity or "", "", "", args.camera or "", args.modality or "", parse_time(args.time or ""))
     _check_camera(predictor, args.model_camera)
     if args.video is not None:
         if args.tracks is None:
             raise ValueError("--video needs --tracks FILE, which says where people are.")
-        return [_tracks_entry(read_tracks(args.video, args.tracks, args.track), known, args.model_camera, tell)]
+        return [_tracks_entry(read_tracks(args.video, args.tracks, args.track), known, args.model_camera)]
     if args.list is not None:
-        return list(_of_list(args.list, predictor, tell))
+        return list(_of_list(args.list, predictor))
     return [entry for folder in args.frames for entry in _of_folder(folder, known, args.model_camera)]
 
 
-def new_ones(sources: Iterable[Source], digests: set[str], tell: Tell) -> list[Source]:
+def new_ones(sources: Iterable[Source], digests: set[str]) -> list[Source]:
     """The sources without the tracklets whose digest is known, or comes a second time, which are told."""
     known, again = set(digests), 0
     kept: list[Source] = []
@@ -178,11 +180,11 @@ def new_ones(sources: Iterable[Source], digests: set[str], tell: Tell) -> list[S
             kept.append(VideoEntry(source.tracks.only(places), chosen, source.model_camera))
         elif places:
             kept.append(source)
-    tell_of_repeats(again, tell)
+    tell_of_repeats(again)
     return kept
 
 
-def tell_of_repeats(count: int, tell: Tell) -> None:
+def tell_of_repeats(count: int) -> None:
     """Says how many tracklets were given that the gallery has."""
     if count:
         tell(f"{count:,} of the tracklets are in the gallery already, by their frames, and are not added again.")
@@ -198,7 +200,7 @@ def _of_folder(folder: Path, known: Record, model_camera: int | None) -> list[So
         return [_folder_entry(path, known, model_camera) for path in inner]
 
 
-def _of_list(path: Path, predictor: TrackletPredictor, tell: Tell) -> Iterator[Source]:
+def _of_list(path: Path, predictor: TrackletPredictor) -> Iterator[Source]:
     """Paths in the file are relative to its folder."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
@@ -217,7 +219,7 @@ def _of_list(path: Path, predictor: TrackletPredictor, tell: Tell) -> Iterator[S
                 _check_camera(predictor, model_camera)
                 if tracks:
                     found = read_tracks(path.parent / frames, path.parent / tracks)
-                    yield _tracks_entry(found, known, model_camera, tell)
+                    yield _tracks_entry(found, known, model_camera)
                 else:
                     yield _folder_entry(path.parent / frames, known, model_camera)
             except (ValueError, OSError) as error:
@@ -235,7 +237,7 @@ def _folder_entry(folder: Path, known: Record, model_camera: int | None) -> Entr
     return Entry(TrackletInput(folder, model_camera), record)
 
 
-def _tracks_entry(tracks: VideoTracks, known: Record, model_camera: int | None, tell: Tell) -> VideoEntry:
+def _tracks_entry(tracks: VideoTracks, known: Record, model_camera: int | None) -> VideoEntry:
     for note in tracks.notes:
         tell(note)
     records, source = [], str(tracks.video.resolve())

@@ -58,10 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    if not args.tolerance > 0:
-        raise ValueError(f"--tolerance is {args.tolerance:g}; it must be above 0.")
-    if args.output.is_dir():
-        raise ValueError(f"--output: {args.output} is a folder; name a file, such as {args.output / 'model.onnx'}.")
     if missing := [name for name in LIBRARIES if importlib.util.find_spec(name) is None]:
         raise ValueError(f"The export needs {', '.join(missing)}: pip install {' '.join(LIBRARIES)}")
 

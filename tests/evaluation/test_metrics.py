@@ -155,15 +155,3 @@ def test_verification_equals_the_host(levels):
     fprs, tprs, _ = roc_curve(different, scores)
     wanted = (1e-4, 1e-3, 1e-2, 0.3)
     assert tpr_at_fpr(*found, wanted) == {fpr: pytest.approx(tprs[np.argmin(np.abs(fprs - fpr))]) for fpr in wanted}
-
-
-def test_verification_with_kept_cameras_by_hand():
-    # Pairs of one person at 0.1 and 0.4, of two at 0.3 and 0.9. As the threshold falls, the curve runs from (0, 0), its
-    # first point at a rate of 0, through (0, 1/2) at 0.9, (1/2, 1/2) at 0.4 and (1/2, 1) at 0.3 to (1, 1).
-    dist, labels = np.array([0.1, 0.4, 0.3, 0.9]), ([1], [1, 1, 2, 3], [0], [0, 1, 1, 1])
-    (seen,), (different,) = seen_pairs(*labels, same_camera="keep")
-    assert seen.all()
-    assert tpr_at_fpr(dist, different, (0.0, 0.5, 1.0)) == {0.0: 0.0, 0.5: 0.5, 1.0: 1.0}
-    assert seen_pairs(*labels)[0].tolist() == [[False, True, True, True]]
-    with pytest.raises(ValueError, match="pairs"):
-        tpr_at_fpr(dist[2:], different[2:], (0.5,))

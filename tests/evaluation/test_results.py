@@ -19,6 +19,9 @@ def test_written_results_are_read_back(tmp_path):
     path = write_results(tmp_path, "epoch 12", "", results())
     assert path.name == "results_epoch_12.json"
     assert read_results(path) == results()
+    # Those of an earlier run.
+    set_results_aside(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["results_epoch_12.json.previous"]
     path.write_text('{"metrics": {}}')
     with pytest.raises(ValueError, match=r"results_epoch_12\.json"):
         read_results(path)
@@ -31,13 +34,3 @@ def test_evaluations_share_a_file_only_where_model_and_protocol_are_one(tmp_path
     # What was met under a protocol is not a setting.
     assert write_results(tmp_path, ALONE, "", results(substituted_frames=3)) in files
     assert write_results(tmp_path, ALONE, "Set", results()).name.startswith("results_Set_evaluation_even_")
-
-
-def test_results_of_an_earlier_run_are_set_aside(tmp_path):
-    for label in ("epoch 1", "epoch 2"):
-        write_results(tmp_path, label, "", results())
-    set_results_aside(tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == [
-        "results_epoch_1.json.previous",
-        "results_epoch_2.json.previous",
-    ]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.gallery.galleries import EMPTY, batch, unit_rows
 from xreid_plugin.gallery import index
-from xreid_plugin.gallery.index import Found, IndexEntry, kind_due, nearest, search_exactly
+from xreid_plugin.gallery.index import Found, nearest, search_exactly
 from xreid_plugin.gallery.store import Gallery, Selection, add, create, remove
 
 ROWS = 1500
@@ -78,11 +78,3 @@ def test_rows_behind_the_index_are_found_too_and_make_it_anew_when_they_are_many
     remove(folder, Selection(numbers=range(1, ROWS + 1)))
     assert {path.name for path in folder.iterdir()} == {"gallery.sqlite", "embeddings-1.f32"}
     np.testing.assert_array_equal(Gallery(folder).search(late, 1).rows[:, 0], np.arange(100))
-
-
-def test_an_index_is_due_by_the_flag_and_the_size():
-    assert kind_due("exact", 10**7, None) is None
-    assert [kind_due("auto", index.AUTO_ROWS + more, None) for more in (-1, 0)] == [None, "ivf"]
-    assert [kind_due("hnsw", index.LEAST_ROWS + more, None) for more in (-1, 0)] == [None, "hnsw"]
-    # Over a quarter lies behind the one that is there.
-    assert [kind_due("ivf", rows, IndexEntry("ivf", 1000, 4, 1.0)) for rows in (1333, 1334)] == [None, "ivf"]

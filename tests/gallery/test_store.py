@@ -145,9 +145,8 @@ def test_a_build_that_failed_can_be_begun_again(tmp_path):
 
 
 def test_what_is_not_the_gallerys_own_is_left_alone(tmp_path, folder):
-    (tmp_path / "letters" / "segment-01").mkdir(parents=True)
-    own = [tmp_path / "letters" / "index-notes.txt", tmp_path / "letters" / "segment-01" / "mine"]
-    own += [folder / "index-notes.txt", folder / "embeddings-notes.f32"]
+    (tmp_path / "letters").mkdir()
+    own = [tmp_path / "letters" / "index-notes.txt", folder / "index-notes.txt", folder / "embeddings-notes.f32"]
     for path in own:
         path.write_text("dear")
     with pytest.raises(ValueError, match="not empty"):
@@ -157,5 +156,5 @@ def test_what_is_not_the_gallerys_own_is_left_alone(tmp_path, folder):
     with pytest.raises(ValueError, match="is no gallery"):
         add(tmp_path / "letters", [batch(1)])
     add(folder, [batch(1)])
-    assert [path.read_text() for path in own] == ["dear"] * 4
-    assert len(list((tmp_path / "letters").iterdir())) == 2
+    assert [path.read_text() for path in own] == ["dear"] * 3
+    assert len(list((tmp_path / "letters").iterdir())) == 1
