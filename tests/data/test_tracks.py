@@ -65,10 +65,10 @@ def test_what_a_video_cannot_show_is_counted_and_named(scene, tmp_path):
     left = [note.partition(" ")[0] + ":" + note.rpartition(":")[2] for note in found.notes[1:]]
     assert left == ["2: 8, 9.", "3: 1, 2.", "3: 3, 4, 5.", "1: 6.", "3: 7, 8, 9."]
     for text, named in [
-        ("", "lacks frame"),
+        ("", "header"),
         ("1,2,3,4\n", "line 1"),
         ("1,1,1,1,5,5\n1,1,1,one,5,5", "line 2"),
-        ("1.5,1,1,1,5,5", "whole frame"),
+        ("1.5,1,1,1,5,5", "line 1"),
         ("1,-1,1,1,5,5", "detections"),
         ("99,1,1,1,5,5", "no box is left"),
         ("frame,id,left,top,width,height\n1,1,1,1,5,5", "x1"),

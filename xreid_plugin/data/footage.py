@@ -77,18 +77,12 @@ class TrackletInput:
 def open_tracklet(
     tracklet: FrameSource | Tracklet | TrackletInput, number: int, reader: FrameReader | None
 ) -> tuple[Footage, int | None]:
-    """Checks a tracklet and opens its frames.
+    """The frames of a tracklet, and the training set's number of its camera or None.
 
-    Args:
-        tracklet: a source of frames without or with a camera, or a dataset's tracklet with its own.
-        number: the tracklet's number, for messages.
-        reader: the source of the frames of a dataset's tracklet; None reads loose files.
-
-    Returns:
-        Its frames, and the training set's number of its camera or None.
+    ``reader`` is the source of the frames of a dataset's tracklet; None reads loose files.
 
     Raises:
-        ValueError: frames that cannot be read; the message gives the tracklet's number.
+        ValueError: frames that cannot be read; the message gives ``number``, that of the tracklet.
     """
     if isinstance(tracklet, Tracklet):
         return file_footage(tracklet, reader), tracklet.camid
@@ -118,11 +112,7 @@ def file_footage(tracklet: Tracklet, reader: FrameReader | None = None) -> Foota
 
 
 def folder_tracklet(folder: Path) -> Tracklet:
-    """The pictures in a folder, in the order of their names, with numbers in them compared by value.
-
-    Raises:
-        ValueError: there is no such folder, or no picture in it.
-    """
+    """The pictures in a folder, in the order of their names, with numbers in them compared by value."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; a tracklet is a folder of frames.")
     paths = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
@@ -134,15 +124,7 @@ def folder_tracklet(folder: Path) -> Tracklet:
 
 
 def image_footage(images: Sequence[Picture] | NDArray[np.uint8], name: str = "images") -> Footage:
-    """Frames in memory.
-
-    Args:
-        images: PIL images; or arrays (h, w, 3) RGB or (h, w) grey, uint8; or one array (L, h, w, 3).
-        name: what messages call them.
-
-    Raises:
-        ValueError: no image, or one of another kind, shape or number type.
-    """
+    """Frames in memory: PIL images; or arrays (h, w, 3) RGB or (h, w) grey, uint8; or one array (L, h, w, 3)."""
     if isinstance(images, np.ndarray) and images.ndim != 4:
         raise ValueError(f"{name}: an array of frames must be (frames, H, W, 3), not {images.shape}.")
     pictures = [_as_rgb(image, f"{name}, frame {number}") for number, image in enumerate(images)]
@@ -169,11 +151,7 @@ def _as_rgb(image: Picture, what: str) -> NDArray[np.uint8]:
 
 
 def video_footage(video: Path, boxes: ArrayLike) -> Footage:
-    """Boxes in a video file, read as :class:`TrackClips` reads them.
-
-    Args:
-        video: a file of any kind that OpenCV reads.
-        boxes: (L, 5) as of :class:`VideoTracklet`; what lies outside a frame is cut off.
+    """Boxes in a video file, (L, 5) as of :class:`VideoTracklet`, read as :class:`TrackClips` reads them.
 
     Raises:
         ValueError: a row is not a box, or there is no such video; the message gives the row, from 0.

@@ -11,7 +11,6 @@ Two formats are told apart by the first line:
 Shapes: L boxes of a track, n boxes of a file, C clips, T frames a clip, H×W pixels.
 """
 
-import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,7 @@ from xreid_plugin.data.frame_reader import resized
 
 BOX_COLUMNS = ("frame", "x1", "y1", "x2", "y2")
 MOT, CSV = "MOTChallenge (frames and pixels count from 1)", "CSV with a header (frames and pixels count from 0)"
-_MOT_COLUMNS = "frame,id,x,y,width,height"
+_MOT_COLUMNS, _CSV_COLUMNS = "frame,id,x,y,width,height", "frame,x1,y1,x2,y2 and, for more than one track, id"
 # How many tracks a note names.
 _NAMED = 8
 
@@ -112,51 +111,35 @@ def _properties(video: Path) -> tuple[float, tuple[int, int], float | None]:
 
 def _read(file: Path) -> tuple[str, list[str], NDArray[np.float64], NDArray[np.bool_]]:
     """The format, the track of each box, (n, 5) boxes as in :class:`VideoTracks`, and (n,) bool, whether it counts."""
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        first = next((line for line in lines if line.strip()), "")
-        lines.seek(0)
-        kind = MOT if re.match(r"\s*[-+.\d]", first) else CSV
-        read = list((_mot_lines if kind == MOT else _csv_lines)(file, lines))
-    if not read:
-        raise ValueError(f"{file} holds no box; expected lines of {_MOT_COLUMNS}, or a header and its lines.")
-    ids, boxes, counts = zip(*read, strict=True)
+    text = file.read_text(encoding="utf-8-sig").splitlines()
+    lines = [(number, line.strip()) for number, line in enumerate(text, 1) if line.strip()]
+    kind = MOT if lines and re.match(r"[-+.\d]", lines[0][1]) else CSV
+    header = [name.strip() for name in lines.pop(0)[1].split(",")] if lines and kind == CSV else []
+    if kind == CSV and not set(BOX_COLUMNS) <= set(header):
+        raise ValueError(f"{file}: expected a header of {_CSV_COLUMNS}; or MOTChallenge's {_MOT_COLUMNS}, without one.")
+    ids: list[str] = []
+    boxes: list[list[float]] = []
+    counts: list[bool] = []
+    for number, line in lines:
+        try:
+            if kind == MOT:
+                frame, track, x, y, width, height, *more = map(float, re.split(r"\s*,\s*|\s+", line.rstrip(",")))
+                ids.append(f"{track:.0f}")
+                boxes.append([frame - 1, x - 1, y - 1, x - 1 + width, y - 1 + height])
+                counts.append(more[:1] != [0.0])
+            else:
+                row = dict(zip(header, map(str.strip, line.split(",")), strict=False))
+                ids.append(row.get("id", ""))
+                boxes.append([float(row[name]) for name in BOX_COLUMNS])
+                counts.append(True)
+            if not (np.isfinite(boxes[-1]).all() and boxes[-1][0].is_integer()):
+                raise ValueError("no whole frame, or no finite numbers")
+        except (KeyError, ValueError) as error:
+            expected = _MOT_COLUMNS if kind == MOT else _CSV_COLUMNS
+            raise ValueError(f"{file}, line {number}: expected numbers, {expected}: {error}.") from error
     if set(ids) == {"-1"}:
         raise ValueError(f"{file} holds detections, whose id is -1, and no tracks: run a tracker on them first.")
-    table = np.array(boxes, np.float64)
-    whole = np.isfinite(table).all(1) & (table[:, 0] == np.floor(table[:, 0]))
-    if not whole.all():
-        raise ValueError(f"{file}: {table[np.argmin(whole)].tolist()} is no whole frame with a box of finite numbers.")
-    return kind, list(ids), table, np.array(counts)
-
-
-_Line = tuple[str, tuple[float, ...], bool]
-
-
-def _mot_lines(file: Path, lines: Iterator[str]) -> Iterator[_Line]:
-    for number, line in enumerate(lines, 1):
-        cells = re.split(r"\s*,\s*|\s+", line.strip().rstrip(","))
-        if cells == [""]:
-            continue
-        try:
-            frame, track, x, y, width, height, *more = map(float, cells)
-        except ValueError as error:
-            raise ValueError(f"{file}, line {number}: expected the numbers {_MOT_COLUMNS}: {error}.") from error
-        yield f"{track:.0f}", (frame - 1, x - 1, y - 1, x - 1 + width, y - 1 + height), more[:1] != [0.0]
-
-
-def _csv_lines(file: Path, lines: Iterator[str]) -> Iterator[_Line]:
-    table = csv.DictReader(lines, skipinitialspace=True)
-    missing = [name for name in BOX_COLUMNS if name not in (table.fieldnames or ())]
-    if missing:
-        raise ValueError(
-            f"{file}: the header lacks {', '.join(missing)}. Expected {','.join(BOX_COLUMNS)} and, for more than one "
-            f"track, id; or MOTChallenge's {_MOT_COLUMNS}, without a header."
-        )
-    for row in table:
-        try:
-            yield (row.get("id") or "").strip(), tuple(float(row[name]) for name in BOX_COLUMNS), True
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"{file}, line {table.line_num}: a value is missing or no number: {error}.") from error
+    return kind, ids, np.array(boxes, np.float64).reshape(-1, 5), np.array(counts, bool)
 
 
 def _note(ids: NDArray[np.str_], what: str) -> list[str]:
@@ -173,6 +156,7 @@ def by_value(name: str) -> list[int | str]:
     return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]+)", name))]
 
 
+@dataclass(eq=False)
 class TrackClips:
     """Clips of any number of tracks of one video, each (T, H, W, 3) uint8, RGB, with the number of its track.
 
@@ -180,53 +164,44 @@ class TrackClips:
     quicker, but in many files it does not land on the frame asked for.
 
     Attributes:
+        video: a file of any kind that OpenCV reads.
+        tracks: (L, 5) boxes of each, as in :class:`VideoTracks`; what lies outside a frame is cut off.
+        rows: for each track (C, T), which of its boxes make its clips; the earliest of one not before that of the last.
+        size: (H, W) of clips, in pixels.
+        progress: is told how many frames more were read.
         ended: after a pass, the first wanted frame that could not be read, and there it ended; None if it read all.
             What a track then lacks of a clip is filled up with the last frame that was read of it.
     """
 
-    def __init__(
-        self,
-        video: Path,
-        tracks: Sequence[NDArray[np.float64]],
-        rows: Sequence[NDArray[np.int64]],
-        size: tuple[int, int],
-        progress: Callable[[int], object] = lambda frames: None,
-    ) -> None:
-        """
-        Args:
-            video: a file of any kind that OpenCV reads.
-            tracks: (L, 5) boxes of each, as in :class:`VideoTracks`; what lies outside a frame is cut off.
-            rows: for each track (C, T), which of its boxes make its clips; a clip's earliest is not before that of the
-                clip before it.
-            size: (H, W) of clips, in pixels.
-            progress: is told how many frames more were read.
-        """
-        self.ended: int | None = None
-        self._video, self._tracks, self._rows = video, tracks, rows
-        self._size, self._progress = size, progress
+    video: Path
+    tracks: Sequence[NDArray[np.float64]]
+    rows: Sequence[NDArray[np.int64]]
+    size: tuple[int, int]
+    progress: Callable[[int], object] = lambda frames: None
+    ended: int | None = None
 
     def __iter__(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        needed = [np.unique(rows) for rows in self._rows]
+        needed = [np.unique(rows) for rows in self.rows]
         numbers = np.repeat(np.arange(len(needed)), [len(boxes) for boxes in needed])
         boxes = np.concatenate(needed)
-        frames = np.concatenate([track[chosen, 0] for track, chosen in zip(self._tracks, needed, strict=True)])
+        frames = np.concatenate([track[chosen, 0] for track, chosen in zip(self.tracks, needed, strict=True)])
         order = np.argsort(frames, kind="stable")
         held: list[dict[int, NDArray[np.uint8]]] = [{} for _ in needed]
         done = [0] * len(needed)
-        with opened_video(self._video) as capture:
+        with opened_video(self.video) as capture:
             position, picture = 0, None
             for number, box, wanted in zip(*(part[order].tolist() for part in (numbers, boxes, frames)), strict=True):
                 if position <= wanted:
                     before, picture = position, None
                     while position <= wanted and capture.grab():
                         position += 1
-                    self._progress(position - before)
+                    self.progress(position - before)
                     picture = capture.retrieve()[1] if position > wanted else None
                 if picture is None:
                     self.ended = int(wanted)
                     break
-                held[number][box] = self._cut(np.asarray(picture, np.uint8), self._tracks[number][box])
-                rows = self._rows[number]
+                held[number][box] = self._cut(np.asarray(picture, np.uint8), self.tracks[number][box])
+                rows = self.rows[number]
                 while done[number] < len(rows) and rows[done[number]].max() <= box:
                     yield number, np.stack([held[number][index] for index in rows[done[number]].tolist()])
                     done[number] += 1
@@ -234,7 +209,7 @@ class TrackClips:
                     held[number] = {index: part for index, part in held[number].items() if index >= first}
         for number, parts in enumerate(held):
             if parts:
-                wanted_boxes = self._rows[number][done[number]].tolist()
+                wanted_boxes = self.rows[number][done[number]].tolist()
                 yield number, np.stack([parts.get(index, parts[max(parts)]) for index in wanted_boxes])
 
     def _cut(self, picture: NDArray[np.uint8], box: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -244,11 +219,11 @@ class TrackClips:
         x2, y2 = np.clip(np.ceil(box[3:]), 0, limits).astype(int)
         if x1 == x2 or y1 == y2:
             raise ValueError(
-                f"{self._video}, frame {box[0]:.0f}: the box {box[1:].tolist()} lies outside the picture of "
+                f"{self.video}, frame {box[0]:.0f}: the box {box[1:].tolist()} lies outside the picture of "
                 f"{limits[0]}x{limits[1]} pixels; boxes are x1,y1,x2,y2 in pixels."
             )
         person = cv2.cvtColor(picture[y1:y2, x1:x2], cv2.COLOR_BGR2RGB)
-        return np.asarray(resized(np.asarray(person, np.uint8), self._size))
+        return np.asarray(resized(np.asarray(person, np.uint8), self.size))
 
 
 @contextmanager
