@@ -1,7 +1,7 @@
 """A trained checkpoint, for videos of people: tracklets to embeddings, as evaluation makes them.
 
     predictor = TrackletPredictor("logs/xreid/vcm/model_final.pth")
-    embeddings = predictor.embed(["tracklets/0001", VideoTracklet("a.mp4", boxes)])
+    embeddings = predictor.embed(["tracklets/0001", "tracklets/0002"])
     similarity = embeddings @ embeddings.T        # cosines, -1 to 1; 1 is the same
     of_all_tracks, _ = predictor.embed_tracks(read_tracks(Path("a.mp4"), Path("mot.txt")))
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.footage import FrameSource, TrackletInput, VideoTracklet, open_tracklet
+from xreid_plugin.data.footage import FrameSource, TrackletInput, open_tracklet
 from xreid_plugin.data.frame_reader import FrameReader
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, Tracklet
 from xreid_plugin.data.tracks import TrackClips, VideoTracks
@@ -35,7 +35,7 @@ from xreid_plugin.engine.restore import restore
 from xreid_plugin.host import resolve_device
 from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
 
-__all__ = ["TrackletInput", "TrackletPredictor", "VideoTracklet", "Watch"]
+__all__ = ["TrackletInput", "TrackletPredictor", "Watch"]
 
 # Shown every clip that the model sees: the tracklet's number, the clip's among its clips, from 0, how many clips the
 # tracklet has, and the clip, (T, H, W, 3) uint8, RGB, which is not to be kept. A tracklet's clips come in their order.

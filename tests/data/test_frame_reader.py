@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from xreid_plugin.data.frame_reader import BadFrameError, FrameError, LooseFrames, read_substituting, resized
+from xreid_plugin.data.frame_reader import FrameError, LooseFrames, read_substituting, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
 
 SIZE = (288, 144)
@@ -81,7 +81,7 @@ def test_frames_that_are_missing_or_cut_off_are_named_with_their_tracklet(tmp_pa
     bad.unlink()
     if kept is not None:
         bad.write_bytes(content[:kept])
-    with pytest.raises(BadFrameError, match="tracklet 0001M2D3T1") as error:
+    with pytest.raises(FrameError, match="tracklet 0001M2D3T1") as error:
         read([good, bad], (16, 8))
     assert str(bad) in str(error.value)
 
@@ -89,7 +89,7 @@ def test_frames_that_are_missing_or_cut_off_are_named_with_their_tracklet(tmp_pa
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "BMP"])
 def test_a_frame_is_jpeg_or_png_by_its_content(tmp_path, kind):
     Image.fromarray(scene(16, 8).astype(np.uint8)).save(tmp_path / "1.jpg", kind)
-    with pytest.raises(BadFrameError, match="neither JPEG nor PNG"):
+    with pytest.raises(FrameError, match="neither JPEG nor PNG"):
         read([tmp_path / "1.jpg"], (16, 8))
 
 

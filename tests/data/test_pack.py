@@ -11,7 +11,7 @@ import pytest
 from tests.data.datasets.trees import small_bupt, small_vcm
 from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
-from xreid_plugin.data.frame_reader import BadFrameError, FrameError, LooseFrames
+from xreid_plugin.data.frame_reader import FrameError, LooseFrames
 from xreid_plugin.data.pack import PackedFrames, open_pack, pack_tracklets, verify_pack
 
 # Not that of the files, which are 16x8: decoded frames are resized ones.
@@ -73,7 +73,7 @@ def test_a_pack_and_the_lists_can_move_to_a_machine_without_the_files(tmp_path, 
 def test_a_frame_that_was_not_packed_is_named_with_tracklet_and_pack(tmp_path, packed_size):
     dataset, file = pack_set(tmp_path, packed_size)
     stranger = dataset.train[0]._replace(paths=[f"{dataset.home}/Train/9999/rgb/D1/1.jpg"], name="stranger")
-    with pytest.raises(BadFrameError, match="stranger") as error:
+    with pytest.raises(FrameError, match="stranger") as error:
         PackedFrames(file, dataset.home).read(stranger, [0], SIZE)
     assert "9999/rgb/D1/1.jpg" in str(error.value)
     assert str(file) in str(error.value)

@@ -78,6 +78,10 @@ def test_what_a_video_cannot_show_is_counted_and_named(scene, tmp_path):
             tracks_of(scene, tmp_path, text)
     with pytest.raises(ValueError, match="no track 5"):
         tracks_of(scene, tmp_path, "1,1,1,1,5,5", "5", "1")
+    (tmp_path / "no.mp4").write_bytes(b"this is no video" * 100)
+    for video in ("none.mp4", "no.mp4"):
+        with pytest.raises(ValueError, match=video):
+            read_tracks(tmp_path / video, tmp_path / "tracks")
 
 
 @pytest.mark.parametrize("choose", [frames.dense, lambda length, count: frames.even(length, count)[None]])

@@ -14,7 +14,6 @@ import pytest
 from tests.checkpoints import write_checkpoint
 from tests.tools.conftest import TOOLS
 from xreid_plugin.data.build import build_dataset
-from xreid_plugin.data.footage import VideoTracklet
 from xreid_plugin.data.tracks import read_tracks
 from xreid_plugin.evaluation.features import TrackletFeatures, save_features, tasks_of_flags
 from xreid_plugin.gallery.store import Gallery
@@ -190,7 +189,8 @@ def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
     assert records[5].when == "2026-03-01T17:45:03+00:00"
     # One pass over the video gives what a pass for each track gives.
     tracks = read_tracks(drawn / "visible.avi", drawn / "visible.txt")
-    alone = TrackletPredictor(trained[0], "cpu").embed([VideoTracklet(tracks.video, boxes) for boxes in tracks.boxes])
+    predictor = TrackletPredictor(trained[0], "cpu")
+    alone = [predictor.embed_tracks(tracks.only([place]))[0][0] for place in range(6)]
     np.testing.assert_allclose(Gallery(gallery).embeddings, alone, atol=1e-5)
     assert "6 of the tracklets are in the gallery already" in main("add", gallery, *seen, "--device", "cpu")[1]
 

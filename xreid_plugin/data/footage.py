@@ -1,7 +1,6 @@
-"""The frames of one tracklet wherever they are: a folder, images in memory, or boxes in a video.
+"""The frames of one tracklet wherever they are, in files or in memory: clips of those asked for, at the size asked for.
 
-All give the same: clips of the frames asked for, at the size asked for. Shapes: L frames of a tracklet, C clips,
-T frames a clip, H×W pixels.
+:mod:`xreid_plugin.data.tracks` reads videos. Shapes: L frames of a tracklet, C clips, T frames a clip, H×W pixels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from xreid_plugin.data.frame_reader import FrameReader, LooseFrames, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
-from xreid_plugin.data.tracks import TrackClips, by_value, opened_video
+from xreid_plugin.data.tracks import by_value
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
@@ -32,9 +31,7 @@ class Footage:
     Attributes:
         name: what messages call it.
         length: L, at least 1.
-        clips: reads clips, of which only the current one is held; a clip's earliest frame must not be before that of
-            the clip before it. Raises FrameError for a file that is missing or not a picture, and ValueError for a
-            frame of a video that cannot be read.
+        clips: reads clips, of which only the current one is held; FrameError for a file that is missing or no picture.
     """
 
     name: str
@@ -42,22 +39,8 @@ class Footage:
     clips: Clips
 
 
-@dataclass(frozen=True, eq=False)
-class VideoTracklet:
-    """A person in a video.
-
-    Attributes:
-        video: a video file of any kind that OpenCV reads.
-        boxes: where the person is: (L, 5) of frame, x1, y1, x2, y2 in pixels: left, top, right, bottom; frames count
-            from 0 and increase, x1 < x2, y1 < y2. ``read_tracks`` and ``embed_tracks`` take files of tracks.
-    """
-
-    video: str | Path
-    boxes: ArrayLike
-
-
-# A folder of frames; images, or one (L, H, W, 3) uint8 RGB array of them; or boxes in a video.
-FrameSource: TypeAlias = str | Path | Sequence[Picture] | NDArray[np.uint8] | VideoTracklet
+# A folder of frames; images, or one (L, H, W, 3) uint8 RGB array of them.
+FrameSource: TypeAlias = str | Path | Sequence[Picture] | NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,13 +77,11 @@ def open_tracklet(
 
 
 def _footage(source: FrameSource, name: str) -> Footage:
-    if isinstance(source, VideoTracklet):
-        return video_footage(Path(source.video), source.boxes)
     if isinstance(source, str | Path):
         return file_footage(folder_tracklet(Path(source)))
     if isinstance(source, np.ndarray | list | tuple):
         return image_footage(source, name)
-    raise ValueError(f"it is a {type(source).__name__}; expected a folder, images or a VideoTracklet.")
+    raise ValueError(f"it is a {type(source).__name__}; expected a folder or images.")
 
 
 def file_footage(tracklet: Tracklet, reader: FrameReader | None = None) -> Footage:
@@ -148,35 +129,3 @@ def _as_rgb(image: Picture, what: str) -> NDArray[np.uint8]:
         if image.ndim == 3 and image.shape[2] == 3:
             return np.ascontiguousarray(image)
     raise ValueError(f"{what}: expected a PIL image of eight bits, or uint8 of (H, W, 3) in RGB or (H, W).")
-
-
-def video_footage(video: Path, boxes: ArrayLike) -> Footage:
-    """Boxes in a video file, (L, 5) as of :class:`VideoTracklet`, read as :class:`TrackClips` reads them.
-
-    Raises:
-        ValueError: a row is not a box, or there is no such video; the message gives the row, from 0.
-    """
-    table = np.asarray(boxes, np.float64)
-    if table.ndim != 2 or table.shape[1] != 5 or not len(table):
-        raise ValueError(f"the shape of the boxes is {table.shape}; expected (frames, 5).")
-    good = np.isfinite(table).all(1) & (table[:, 0] == np.floor(table[:, 0]))
-    good &= np.diff(table[:, 0], prepend=-1) > 0
-    good &= (table[:, 1:3] < table[:, 3:5]).all(1)
-    if not good.all():
-        row = int(np.argmin(good))
-        raise ValueError(
-            f"boxes, row {row}: {table[row].tolist()} is no box; expected the whole number of a frame, after that of "
-            "the row before, and x1 < x2, y1 < y2."
-        )
-    with opened_video(video):
-        pass
-
-    def clips(rows: NDArray[np.int64], size: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-        one = TrackClips(video, [table], [rows], size)
-        for _, clip in one:
-            if one.ended is None:
-                yield clip
-        if one.ended is not None:
-            raise ValueError(f"{video}: frame {one.ended}, from 0, cannot be read, though a box is in it.")
-
-    return Footage(str(video), len(table), clips)

@@ -26,11 +26,7 @@ _PNG, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
 
 
 class FrameError(RuntimeError):
-    """Frames that cannot be read; the message names the file and the tracklet."""
-
-
-class BadFrameError(FrameError):
-    """One frame that is missing, damaged or not a picture, while others of its tracklet may be sound."""
+    """A frame that is missing, damaged or not a picture; the message names the file and the tracklet."""
 
 
 class FrameReader(ABC):
@@ -55,24 +51,20 @@ class FrameReader(ABC):
             (T, H, W, 3), C-contiguous, and the caller's own to write to.
 
         Raises:
-            BadFrameError: one of these frames is missing, cut off or not a picture.
+            FrameError: one of these frames is missing, cut off or not a picture.
         """
-        clip = np.empty((len(indices), *size, 3), np.uint8)
-        first_place: dict[int, int] = {}
-        for place, index in enumerate(map(int, indices)):
-            if index in first_place:
-                clip[place] = clip[first_place[index]]
-                continue
-            first_place[index] = place
+        wanted, places = np.unique(np.asarray(indices), return_inverse=True)
+        clip = np.empty((len(wanted), *size, 3), np.uint8)
+        for place, path in enumerate(tracklet.paths[index] for index in wanted.tolist()):
             try:
-                clip[place] = resized(self.picture(tracklet.paths[index]), size)
+                clip[place] = resized(self.picture(path), size)
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
-                raise BadFrameError(
-                    f"Frame {tracklet.paths[index]} of tracklet {tracklet.name} is not usable: {reason}. "
+                raise FrameError(
+                    f"Frame {path} of tracklet {tracklet.name} is not usable: {reason}. "
                     "tools/check_dataset.py --deep looks for such frames before training."
                 ) from error
-        return clip
+        return clip[places]
 
 
 class LooseFrames(FrameReader):
@@ -105,14 +97,14 @@ def read_substituting(
     """
     try:
         return reader.read(tracklet, indices, size), []
-    except BadFrameError as error:
+    except FrameError as error:
         first_fault = error
 
     @cache
     def is_readable(index: int) -> bool:
         try:
             reader.read(tracklet, [index], size)
-        except BadFrameError:
+        except FrameError:
             return False
         return True
 

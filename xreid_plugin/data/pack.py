@@ -13,7 +13,6 @@ what was written before an interruption whole, so that the next call goes on fro
 import hashlib
 import json
 import os
-import struct
 import zlib
 from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,7 +30,7 @@ from xreid_plugin.data.tracklet import Tracklet
 
 _INFO_KEY = b"\0pack"  # no path holds a NUL
 _FORMAT = "xreid-pack 4"
-_HEADER = struct.Struct("<I")
+_CHECKSUM_BYTES = 4
 _BATCH = 512  # frames per transaction: what an interruption costs, and, decoded, some 64 MB of memory
 _MAP_BYTES = 1 << 40  # address space, not memory or disk; no pack outgrows it
 
@@ -113,11 +112,7 @@ class PackedFrames(FrameReader):
     """Reads the frames of a pack, the same pixels as :class:`LooseFrames`."""
 
     def __init__(self, file: Path, home: Path) -> None:
-        """
-        Args:
-            file: the pack; see :func:`open_pack` for what is raised.
-            home: the dataset's folder, below which the tracklets' paths lie; it need not hold them.
-        """
+        """``home``: the dataset's folder, below which the tracklets' paths lie; it need not hold them."""
         self.pack = open_pack(file)
         self.home = home
 
@@ -128,7 +123,7 @@ class PackedFrames(FrameReader):
             value = transaction.get(_key(path, self.home))
             if value is None:
                 raise ValueError(f"it is not in the pack {self.pack.file}, which is of other lists: pack again")
-            payload = value[_HEADER.size :]
+            payload = value[_CHECKSUM_BYTES:]
             return decode(payload) if size is None else np.frombuffer(bytes(payload), np.uint8).reshape(*size, 3)
 
 
@@ -167,7 +162,7 @@ def pack_tracklets(
     part = output.with_name(f"{output.name}.part")
     try:
         with lmdb.open(str(part), subdir=False, map_size=_MAP_BYTES, readahead=False) as environment:
-            _fill(environment, part, info, frames, workers)
+            _fill(environment, info, frames, workers)
     except lmdb.Error as error:
         raise OSError(f"{part}: {error}. Once this is fixed, the same command goes on where it stopped.") from error
     part.replace(output)
@@ -176,12 +171,9 @@ def pack_tracklets(
 
 
 def _fill(
-    environment: lmdb.Environment,
-    part: Path,
-    info: PackInfo,
-    frames: Mapping[bytes, tuple[Tracklet, int]],
-    workers: int,
+    environment: lmdb.Environment, info: PackInfo, frames: Mapping[bytes, tuple[Tracklet, int]], workers: int
 ) -> None:
+    part = Path(environment.path())
     with environment.begin(write=True) as transaction:
         if not transaction.put(_INFO_KEY, json.dumps(asdict(info)).encode(), overwrite=False):
             _refuse_other(_read_info(transaction.get(_INFO_KEY), part), info, part)
@@ -192,7 +184,7 @@ def _fill(
         # Decoded in either case: a pack holds no frame that training would stumble over.
         pixels = LooseFrames().read(tracklet, [index], info.size or (1, 1))
         payload = pixels.tobytes() if info.size else Path(tracklet.paths[index]).read_bytes()
-        return key, _HEADER.pack(zlib.crc32(payload)) + payload
+        return key, _checksum(payload) + payload
 
     progress = tqdm(desc="Packing", total=len(missing), unit="frame", leave=False, disable=None)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress as bar:
@@ -207,12 +199,9 @@ def _fill(
 def verify_pack(file: Path, home: Path) -> list[str]:
     """Reads a whole pack; see :func:`open_pack` for what is raised.
 
-    Args:
-        file: the pack.
-        home: the dataset's folder, whose frames may be gone; a pack of decoded frames is not compared with them.
-
     Returns:
-        What is wrong, a line each: frames whose checksum does not agree, whose file is another, or that are not there.
+        What is wrong, a line each: frames whose checksum does not agree or that are not there, and, in a pack of files,
+        those whose file below ``home``, the dataset's folder, is another by now.
     """
     pack = open_pack(file)
     names, problems = [], []
@@ -221,8 +210,8 @@ def verify_pack(file: Path, home: Path) -> list[str]:
         for key, value in transaction.cursor():
             if key != _INFO_KEY:
                 names.append(bytes(key))
-                (checksum,), frame, payload = _HEADER.unpack_from(value), os.fsdecode(names[-1]), value[_HEADER.size :]
-                if zlib.crc32(payload) != checksum:
+                frame, payload = os.fsdecode(names[-1]), value[_CHECKSUM_BYTES:]
+                if _checksum(payload) != value[:_CHECKSUM_BYTES]:
                     problems.append(f"frame {frame}: its checksum does not agree with its bytes")
                 if pack.info.size is None and (home / frame).is_file() and (home / frame).read_bytes() != payload:
                     problems.append(f"frame {frame}: its file has changed since")
@@ -234,6 +223,10 @@ def verify_pack(file: Path, home: Path) -> list[str]:
 
 def _key(path: str, home: Path) -> bytes:
     return os.fsencode(path.removeprefix(f"{home}/"))
+
+
+def _checksum(payload: bytes | memoryview) -> bytes:
+    return zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def _digest(keys: Iterable[bytes]) -> str:

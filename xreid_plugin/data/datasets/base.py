@@ -18,9 +18,6 @@ TRAIN = "train"
 # A set of drawn people has this file in its folder: its layout and how it was drawn.
 DRAWN = "synthetic.json"
 
-# Who is seen, and by what: identity, modality and camera.
-Source = tuple[int, Modality, int]
-
 
 class ListedTracklets(NamedTuple):
     """Everything that a dataset's lists name, before any filter.

@@ -12,7 +12,6 @@ from fastreid.data.datasets import DATASET_REGISTRY
 
 from xreid_plugin.data.datasets.base import (
     ListedTracklets,
-    Source,
     VideoCrossModalityDataset,
     find_root,
     line_error,
@@ -111,32 +110,28 @@ def _read_split(home: Path, info: Path, split: str, packed: Container[str] | Non
         if match is None:
             raise line_error(file, number, text, _TRACK_FORM)
         first, last, pid, camera = map(int, match.groups()[1:])
-        modality = _MODALITIES[match[1]]
         if not 1 <= first <= last <= len(paths):
             raise line_error(file, number, text, f"expected lines of {names.name}, 1 <= first <= last <= {len(paths)}")
         # Published copies hold a few tracklets with stray frames.
-        if (pid, modality, camera) not in sources[first - 1 : last]:
+        if f"{pid}M{match[1]}D{camera}" not in sources[first - 1 : last]:
             problem = f"line {first} of {names.name} says another identity, modality or camera"
             raise line_error(file, number, text, f"{problem}; the two lists must come from the same release")
         name = f"{split}{number:05d}_{pid:04d}M{match[1]}D{camera}"
         frames = FramePaths(f"{folder}/{path}" for path in paths[first - 1 : last])
-        tracklets.append(Tracklet(frames, pid, camera, modality, name))
+        tracklets.append(Tracklet(frames, pid, camera, _MODALITIES[match[1]], name))
     return tracklets
 
 
-def _read_names(file: Path) -> tuple[list[Source], list[str]]:
-    """By line of a name file, who is seen and the path below the folder of frames."""
-    sources: list[Source] = []
-    paths = []
-    # A few thousand different sources stand behind half a million names.
-    known: dict[Source, Source] = {}
+def _read_names(file: Path) -> tuple[list[str], list[str]]:
+    """By line of a name file, who is seen and by what, as in 7M2D3, and the path below the folder of frames."""
+    sources: list[str] = []
+    paths: list[str] = []
     for number, name in enumerate(read_lines(file), start=1):
         match = _FRAME_NAME.fullmatch(name)
         if match is None:
             raise line_error(file, number, name, _NAME_FORM)
         pid, modality, camera, frame = match.groups()
-        source = (int(pid), _MODALITIES[modality], int(camera))
-        sources.append(known.setdefault(source, source))
+        sources.append(f"{int(pid)}M{modality}D{int(camera)}")
         paths.append(f"{pid}/{_MODALITY_FOLDERS[modality]}/D{camera}/{frame}")
     return sources, paths
 

@@ -7,24 +7,14 @@ import cv2
 import numpy as np
 
 from xreid_plugin.data.synthetic.camera import View
-from xreid_plugin.data.synthetic.person import (
-    FULL_LIGHT,
-    ROWS,
-    Body,
-    Floats,
-    Hair,
-    Material,
-    Person,
-    Texture,
-    make_texture,
-)
+from xreid_plugin.data.synthetic.person import FULL_LIGHT, ROWS, Floats, Material, Person, Texture, make_texture
 
 # Plain numbers: for so few of them, arrays would take most of the drawing time.
 Pair = tuple[float, float]
 
 # Ellipses around the face, by centre and radii in head heights; x grows with the turn of the face to the right.
 _CAP = (-0.08, -0.08, 0.4, 0.53)
-_HAIR: dict[Hair, list[tuple[float, float, float, float]]] = {
+_HAIR: dict[str, list[tuple[float, float, float, float]]] = {
     "long": [_CAP, (-0.3, 0.4, 0.46, 0.75)],
     "bun": [_CAP, (-0.3, -0.6, 0.24, 0.24)],
     "afro": [(-0.12, -0.2, 0.66, 0.66)],
@@ -36,7 +26,7 @@ _BEHIND = np.stack([np.arange(256), 0.78 * np.arange(256)], axis=-1).astype(np.u
 _CIRCLE = np.stack([f(np.linspace(-np.pi / 2, 1.5 * np.pi, 20, endpoint=False)) for f in (np.cos, np.sin)], axis=-1)
 
 
-def vector(x: float, y: float) -> Floats:
+def _at(x: float, y: float) -> Floats:
     return np.array([x, y], np.float64)
 
 
@@ -55,7 +45,7 @@ class Figure:
         self.plain = [make_texture("plain", material, material, light) for material in Material]
         self.top = make_texture(self.outfit.top_pattern, Material.TOP_A, Material.TOP_B, light)
         self.bottom = make_texture(self.outfit.bottom_pattern, Material.BOTTOM_A, Material.BOTTOM_B, light)
-        self.torso = _torso(self.body, view, self.outfit.coat)
+        self.torso = _torso(person, view)
 
     def draw(self, joints: dict[str, Floats], scale: float) -> None:
         """Draws a moment in place of the former one, at ``scale`` pixels per body height.
@@ -83,13 +73,13 @@ class Figure:
             self._draw_arm(1 - self.near)
         if bag == "handbag":
             hand = self.at["wrists"][self.near]
-            self._limb(hand, hand + vector(0, 0.08 * scale), 0.01 * scale, 0.04 * scale, self.plain[Material.BAG])
-            self._draw_bag(hand + vector(0, 0.135 * scale), 0.1, 0.19, 0.065)
+            self._limb(hand, hand + _at(0, 0.08 * scale), 0.01 * scale, 0.04 * scale, self.plain[Material.BAG])
+            self._draw_bag(hand + _at(0, 0.135 * scale), 0.1, 0.19, 0.065)
         self._draw_arm(self.near)
 
     def _on_torso(self, right: float, up: float) -> Floats:
         """The point some body heights to the right of the pelvis and some torso lengths above it."""
-        return self.at["pelvis"] + self.scale * vector(right, -up * self.body.torso)
+        return self.at["pelvis"] + self.scale * _at(right, -up * self.body.torso)
 
     def _draw_leg(self, side: int) -> None:
         hip, knee, ankle, toe = (self.at[name][side] for name in ("hips", "knees", "ankles", "toes"))
@@ -129,10 +119,10 @@ class Figure:
 
     def _draw_head(self) -> None:
         height, turn, neck = self.body.head * self.scale, self.turn, self._on_torso(0, 1)
-        centre = neck + height * vector(0.12 * turn, -0.74)
+        centre = neck + height * _at(0.12 * turn, -0.74)
 
         def ellipse(x: float, y: float, width: float, tall: float, material: Material) -> None:
-            outline = centre + height * (vector(turn * x, y) + _CIRCLE * vector(width, tall))
+            outline = centre + height * (_at(turn * x, y) + _CIRCLE * _at(width, tall))
             self._cover(outline, self.plain[material])
 
         self._limb(neck, centre, 0.22 * height, 0.22 * height, self.plain[Material.SKIN])
@@ -202,9 +192,10 @@ class Figure:
         cv2.copyTo(laid, mask, box)
 
 
-def _torso(body: Body, view: View, coat: bool) -> Floats:
+def _torso(person: Person, view: View) -> Floats:
     """Outline of the trunk, (14, 2), around the pelvis in body heights."""
-    hem, waist = 0.3 if coat else 0.06, body.slimness * (body.shoulders + body.hips) / 2
+    body, hem = person.body, 0.3 if person.outfit.coat else 0.06
+    waist = body.slimness * (body.shoulders + body.hips) / 2
     # From collar to hem: body heights above the pelvis, and the body's axes there.
     levels = np.append(np.array([1.03, 1.0, 0.9, 0.6, 0.28, 0.02]) * body.torso, -hem)
     widths = np.append(np.array([0.32, 0.8, 1.0, 0.92]) * body.shoulders, [waist, body.hips, body.hips])

@@ -57,8 +57,7 @@ def _list_vcm_split(plans: Sequence[TrackletPlan], split: str, root: Path) -> li
     names: list[str] = []
     tracks: list[str] = []
     drawings: list[Drawing] = []
-    tracklets: Counter[str] = Counter()
-    frames: Counter[str] = Counter()
+    tracklets, frames = Counter[str](), Counter[str]()
     for plan in plans:
         # Frame numbers run on through the tracklets of a camera: they share a folder.
         folder, code = f"{plan.pid:04d}/{('ir', 'rgb')[plan.modality]}/D{plan.camera}", int(plan.modality) + 1
@@ -180,11 +179,8 @@ def _write(file: Path, lines: Sequence[str]) -> None:
 @contextmanager
 def _staged(root: Path, layout: str, settings: SyntheticSettings, overwrite: bool) -> Iterator[Path]:
     """A folder beside ``root`` to write a set into, which takes the place of ``root`` when the block ends well."""
-    if root.is_file() or (root.exists() and any(root.iterdir())):
-        if not (root / DRAWN).is_file():
-            raise FileExistsError(f"{root} is no empty folder and no synthetic set: name another output")
-        if not overwrite:
-            raise FileExistsError(f"{root} holds a synthetic set: name another output, or replace it with --overwrite")
+    if root.is_file() or (root.exists() and any(root.iterdir()) and not (overwrite and (root / DRAWN).is_file())):
+        raise FileExistsError(f"{root} is not empty: name another output, or replace a synthetic set with --overwrite")
     part = root.absolute().with_name(f".{root.absolute().name}.partial")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
