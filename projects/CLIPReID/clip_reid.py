@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from fastreid.config import CfgNode, configurable
+from fastreid.config import CfgNode
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from open_clip import SimpleTokenizer
 from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
@@ -106,7 +106,7 @@ def build_text_tower(cfg: Any) -> Any:
     tower = TextTransformer(**sizes, act_layer=activation, norm_layer=LayerNorm)
     if backbone.PRETRAIN:
         given = Path(backbone.PRETRAIN_PATH).expanduser() if backbone.PRETRAIN_PATH else None
-        _load_text_weights(tower, given or fetch_pretrained(backbone.CLIP_MODEL, backbone.CLIP_TAG).path)
+        _load_text_weights(tower, given or fetch_pretrained(backbone.CLIP_MODEL, backbone.CLIP_TAG)[0])
     return tower
 
 
@@ -126,10 +126,19 @@ def _load_text_weights(tower: nn.Module, path: Path) -> None:
 class CLIPReID(XReID):
     """X-ReID's tower and heads without CPC and MII, and a text tower that training compares clips with."""
 
-    @configurable
-    def __init__(self, *, text: PromptedText, stage: int, **parts: Any) -> None:
-        """Stage 1 trains the prompts of ``text`` alone, stage 2 image tower and heads; the parts are X-ReID's."""
-        super().__init__(**parts)
+    def __init__(self, cfg: Any) -> None:
+        """Stage 1 trains the prompts alone, stage 2 image tower and heads.
+
+        Raises:
+            ValueError: another stage, or a part of X-ReID that is switched on.
+        """
+        stage, mii = cfg.MODEL.CLIP_REID.STAGE, cfg.MODEL.MII
+        if stage not in (1, 2):
+            raise ValueError(f"MODEL.CLIP_REID.STAGE is {stage}; it must be 1 or 2.")
+        if cfg.MODEL.CPC.ENABLED or mii.SII.ENABLED or mii.LII.ENABLED or mii.CII.ENABLED:
+            raise ValueError("MODEL.CPC and MODEL.MII are X-ReID's: CLIPReID needs ENABLED False for all their parts.")
+        text = PromptedText(build_text_tower(cfg), cfg.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.CLIP_REID.VECTORS)
+        super().__init__(cfg)
         self.text = text
         self.stage = stage
         self._texts: torch.Tensor | None = None
@@ -139,17 +148,6 @@ class CLIPReID(XReID):
         text.vectors.requires_grad_(stage == 1)
         # Other weights have other text features.
         self.register_load_state_dict_post_hook(lambda model, _: setattr(model, "_texts", None))
-
-    @classmethod
-    def from_config(cls, cfg: Any) -> dict[str, Any]:
-        """Constructor arguments; ValueError for another stage, or a part of X-ReID that is switched on."""
-        own, mii = cfg.MODEL.CLIP_REID, cfg.MODEL.MII
-        if own.STAGE not in (1, 2):
-            raise ValueError(f"MODEL.CLIP_REID.STAGE is {own.STAGE}; it must be 1 or 2.")
-        if cfg.MODEL.CPC.ENABLED or mii.SII.ENABLED or mii.LII.ENABLED or mii.CII.ENABLED:
-            raise ValueError("MODEL.CPC and MODEL.MII are X-ReID's: CLIPReID needs ENABLED False for all their parts.")
-        text = PromptedText(build_text_tower(cfg), cfg.MODEL.HEADS.NUM_CLASSES, own.VECTORS)
-        return {**super().from_config(cfg), "text": text, "stage": own.STAGE}
 
     def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | torch.Tensor:
         """As X-ReID's; in stage 1 images are seen without camera embedding, which nothing has taught yet."""

@@ -66,21 +66,15 @@ def test_frames_of_an_unseen_camera_have_no_embedding_of_one(unseen):
         assert_close(mixed[1], tower(images).tokens[1])
 
 
-@pytest.mark.parametrize("known", [[1, 2, 3], [1, 5, 53, 58]])
-def test_weights_of_other_cameras_give_their_rows_to_those_that_both_have(known, caplog):
-    trained = make_tower(cameras=[3, 5, 8])
-    tower = make_tower(cameras=known)
+def test_weights_of_other_cameras_leave_the_embedding_as_it_is(caplog):
+    trained, tower = make_tower(cameras=[3, 5, 8]), make_tower(cameras=[1, 5, 53])
     fresh = tower.camera_embedding.detach().clone() + 1
     tower.camera_embedding.data.copy_(fresh)
     tower.load_state_dict(trained.state_dict())
-    assert tower.camera_numbers.tolist() == known
-    rows = dict(zip([3, 5, 8], trained.camera_embedding.detach(), strict=True))
-    expected = [rows.get(number, row) for number, row in zip(known, fresh, strict=True)]
-    assert torch.equal(tower.camera_embedding.detach(), torch.stack(expected))
-    assert str(sorted(set(known) - {3, 5, 8})) in caplog.text
-    # All of the model's own cameras learn.
-    tower(frames(len(known)), torch.tensor(known)).projected.square().sum().backward()
-    assert tower.camera_embedding.grad.abs().sum(1).gt(0).all()
+    assert tower.camera_numbers.tolist() == [1, 5, 53]
+    assert torch.equal(tower.camera_embedding.detach(), fresh)
+    assert torch.equal(tower.visual.proj, trained.visual.proj)
+    assert "[1, 5, 53]" in caplog.text
 
 
 def test_runs_in_bfloat16_under_autocast_and_learns_in_float32():
@@ -141,8 +135,7 @@ def test_what_the_patches_are_for_and_checkpointing_change_no_value_and_no_gradi
     for parameter in tower.parameters():
         parameter.data += 0.02 * torch.randn_like(parameter)
     whole, expected = gradients(tower, "learning")
-    tower.set_grad_checkpointing(checkpointed)
-    assert tower.visual.transformer.grad_checkpointing is checkpointed
+    tower.visual.set_grad_checkpointing(checkpointed)
     found, actual = gradients(tower, patches)
     close = {"rtol": 1e-10, "atol": 1e-12}
     assert found.tokens.requires_grad == (patches == "learning")

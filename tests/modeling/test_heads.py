@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tests.modeling.tiny_model import make_cfg
 from xreid_plugin.modeling.heads import FrameFeatures, HeadOutputs, XReIDHead
 
 D, E, N, CLIPS, FRAMES = 6, 4, 3, 4, 5
@@ -10,7 +11,8 @@ BRANCHES = ("sii", "lii")
 
 def make_head(branches=BRANCHES, **keys):
     torch.manual_seed(0)
-    head = XReIDHead(embed_dim=D, projected_dim=E, num_classes=N, branches=branches, **keys).double()
+    off = [part for part in ("SII", "LII") if part.lower() not in branches]
+    head = XReIDHead(make_cfg(off, **{"MODEL.HEADS.NUM_CLASSES": N, **keys}), D, E).double()
     # Statistics and scales that tell the necks apart.
     for module in head.modules():
         if isinstance(module, torch.nn.BatchNorm1d):
@@ -65,7 +67,7 @@ def test_embedding_is_z_and_the_necked_mean_of_the_branches(branches):
 
 @torch.no_grad()
 def test_concatenated_branches_keep_heads_of_their_own():
-    head, features = make_head(fusion="concat").eval(), make_features()
+    head, features = make_head(**{"MODEL.MII.FUSION": "concat"}).eval(), make_features()
     assert set(head.interactions) == set(BRANCHES)
     embedding = head(features)
     assert embedding.shape == (CLIPS, D + E + 2 * D)
@@ -75,7 +77,7 @@ def test_concatenated_branches_keep_heads_of_their_own():
 
 @torch.no_grad()
 def test_a_projected_tower_feature_leaves_the_class_token_out():
-    head, features = make_head(tower_feature="projected"), make_features()
+    head, features = make_head(**{"MODEL.HEADS.TOWER_FEATURE": "projected"}), make_features()
     p = mean_over_time(features.projected)
     outputs = head.train()(features)
     assert_close(outputs.tower_feature, batch(head.tower.neck, p))

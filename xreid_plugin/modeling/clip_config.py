@@ -65,11 +65,9 @@ def _read_config_file(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{MODEL_KEY}: there is no file {path}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{MODEL_KEY}: {path} is not JSON: {error}") from error
-    if missing := {"embed_dim", "vision_cfg"} - config.keys():
-        raise ValueError(f"{MODEL_KEY}: {path} lacks {sorted(missing)}, which open_clip's model configs have")
-    return dict(config)
+        return {"embed_dim": config["embed_dim"], "vision_cfg": config["vision_cfg"], **config}
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{MODEL_KEY}: {path} is no model config of open_clip's ({error})") from error
 
 
 def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransformer:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-from fastreid.config import configurable
 from fastreid.modeling.backbones.build import BACKBONE_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,7 +44,7 @@ class ClipVisionTower(nn.Module):
         camera_embedding: (C, D), or None where no camera is known.
         camera_numbers: (C,) int64 buffer, ascending: row i of the embedding belongs to camera ``camera_numbers[i]``. It
             is part of the checkpoint, so trained rows cannot be attributed to another set's cameras: loading weights of
-            other cameras leaves it as it is, and copies the rows of the cameras that both have.
+            other cameras leaves both as they are.
         embed_dim: D.
         projected_dim: E.
         grid: (h, w) patches.
@@ -55,7 +54,6 @@ class ClipVisionTower(nn.Module):
     camera_numbers: Tensor
     camera_embedding: nn.Parameter | None
 
-    @configurable
     def __init__(
         self,
         *,
@@ -96,19 +94,6 @@ class ClipVisionTower(nn.Module):
         if embedding is not None:
             nn.init.trunc_normal_(embedding, std=_CAMERA_INIT_STD)
         self.register_parameter("camera_embedding", embedding)
-
-    @classmethod
-    def from_config(cls, cfg: Any) -> dict[str, Any]:
-        """Translate a host config into the arguments of the constructor."""
-        backbone = cfg.MODEL.BACKBONE
-        height, width = cfg.INPUT.SIZE_TRAIN
-        return {
-            "model": backbone.CLIP_MODEL,
-            "image_size": (height, width),
-            "cameras": backbone.CAMERAS if backbone.CAMERA_EMBEDDING else (),
-            "sie_coe": backbone.SIE_COE,
-            "freeze_patch": backbone.FREEZE_PATCH,
-        }
 
     def forward(self, images: Tensor, camids: Tensor | None = None, patches: Patches = "learning") -> ClipTokens:
         """Encode frames one by one.
@@ -159,32 +144,12 @@ class ClipVisionTower(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         numbers, rows = f"{prefix}camera_numbers", f"{prefix}camera_embedding"
-        embedding = self._with_rows_of(state_dict.get(numbers), state_dict.get(rows))
-        if embedding is not None:
-            state_dict = {**state_dict, numbers: self.camera_numbers, rows: embedding}
+        if self.camera_embedding is not None and rows in state_dict:
+            own, others = self.camera_numbers.tolist(), state_dict[numbers].tolist()
+            if own != others:
+                logger.warning(f"The weights have embeddings of cameras {others}; the model's, {own}, start untrained.")
+                state_dict = {**state_dict, numbers: self.camera_numbers, rows: self.camera_embedding}
         super()._load_from_state_dict(state_dict, prefix, *rest)
-
-    def _with_rows_of(self, numbers: Tensor | None, rows: Tensor | None) -> Tensor | None:
-        """The embedding with rows from weights of other cameras; None if cameras are equal, or torch must refuse."""
-        if numbers is None or rows is None or self.camera_embedding is None:
-            return None
-        if numbers.shape != rows.shape[:1] or rows.shape[1:] != self.camera_embedding.shape[1:]:
-            return None
-        own, others = self.camera_numbers.tolist(), numbers.tolist()
-        if own == others:
-            return None
-        embedding = self.camera_embedding.detach().clone()
-        for place, number in enumerate(own):
-            if number in others:
-                embedding[place] = rows[others.index(number)]
-        fresh = sorted(set(own) - set(others))
-        ending = f": those of {fresh} start untrained." if fresh else "."
-        logger.warning(f"The weights have embeddings of cameras {others}, the model's are {own}{ending}")
-        return embedding
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Trade time for memory: recompute each transformer block in the backward pass instead of keeping it."""
-        self.visual.set_grad_checkpointing(enable)
 
 
 @BACKBONE_REGISTRY.register()
@@ -198,15 +163,22 @@ def build_clip_vision_backbone(cfg: Any) -> ClipVisionTower:
         FileNotFoundError: no weights under that path, or none available for that tag.
         ValueError: a config value that does not fit, or weights that are not those of this tower.
     """
-    tower = ClipVisionTower(cfg)
-    tower.set_grad_checkpointing(cfg.MODEL.BACKBONE.GRAD_CHECKPOINTING)
-    if cfg.MODEL.BACKBONE.PRETRAIN:
+    backbone = cfg.MODEL.BACKBONE
+    height, width = cfg.INPUT.SIZE_TRAIN
+    tower = ClipVisionTower(
+        model=backbone.CLIP_MODEL,
+        image_size=(height, width),
+        cameras=backbone.CAMERAS if backbone.CAMERA_EMBEDDING else (),
+        sie_coe=backbone.SIE_COE,
+        freeze_patch=backbone.FREEZE_PATCH,
+    )
+    tower.visual.set_grad_checkpointing(backbone.GRAD_CHECKPOINTING)
+    if backbone.PRETRAIN:
         from xreid_plugin.modeling.clip_weights import fetch_pretrained, load_clip_weights
 
-        backbone = cfg.MODEL.BACKBONE
         if backbone.PRETRAIN_PATH:
             load_clip_weights(tower.visual, Path(backbone.PRETRAIN_PATH).expanduser())
         else:
-            fetched = fetch_pretrained(backbone.CLIP_MODEL, backbone.CLIP_TAG)
-            load_clip_weights(tower.visual, fetched.path, quick_gelu=fetched.quick_gelu)
+            path, quick_gelu = fetch_pretrained(backbone.CLIP_MODEL, backbone.CLIP_TAG)
+            load_clip_weights(tower.visual, path, quick_gelu=quick_gelu)
     return tower

@@ -3,7 +3,6 @@
 import logging
 import math
 from pathlib import Path
-from typing import NamedTuple
 
 import open_clip
 import torch
@@ -21,19 +20,15 @@ _POSITIONS = "positional_embedding"
 _LANDMARK = "class_embedding"
 
 
-class FetchedWeights(NamedTuple):
-    """A downloaded file, and whether its model was trained with QuickGELU."""
-
-    path: Path
-    quick_gelu: bool
-
-
-def fetch_pretrained(model: str, tag: str) -> FetchedWeights:
+def fetch_pretrained(model: str, tag: str) -> tuple[Path, bool]:
     """Get weights by open_clip's tag, from its cache or from the network.
 
     Args:
         model: open_clip's name of the model, for instance "ViT-B-16-quickgelu".
         tag: the tag, for instance "openai".
+
+    Returns:
+        The file, and whether its model was trained with QuickGELU.
 
     Raises:
         ValueError: open_clip has no such tag for the model.
@@ -53,7 +48,7 @@ def fetch_pretrained(model: str, tag: str) -> FetchedWeights:
             f"MODEL.BACKBONE.CLIP_TAG: the weights {tag!r} of {model} are not in the cache and could not be "
             f"downloaded. {by_file}. ({error})"
         ) from error
-    return FetchedWeights(Path(path), bool(entry.get("quick_gelu", False)))
+    return Path(path), bool(entry.get("quick_gelu", False))
 
 
 def load_clip_weights(tower: VisionTransformer, path: Path, *, quick_gelu: bool | None = None) -> None:
@@ -127,6 +122,4 @@ def _fitted_positions(positions: Tensor, target: tuple[int, int], path: Path) ->
     if side * side != count or target == (side, side):
         return positions
     logger.info(f"{path}: {_POSITIONS} {side}x{side} to {target[0]}x{target[1]}")
-    if count == math.prod(target):
-        logger.warning(f"{path}: {count} positions were read as a square {side}x{side} grid")
     return resize_positions(positions, (side, side), target)

@@ -31,12 +31,12 @@ def compile_blocks(
 
     Args:
         model: any model; its blocks are found by their class.
-        device: the device that it will run on.
-        autocast: the autocast context that it will run in.
+        device: that it will run on.
+        autocast: that it will run in.
         backend: torch.compile's.
 
     Returns:
-        The number of blocks that are compiled.
+        How many blocks are compiled.
     """
     blocks = list(transformer_blocks(model))
     if not blocks:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
-from fastreid.config import configurable
 from fastreid.modeling.heads.build import REID_HEADS_REGISTRY
 from torch import nn
 
@@ -102,53 +101,30 @@ class XReIDHead(nn.Module):
         feature_dim: F.
     """
 
-    @configurable
-    def __init__(
-        self,
-        *,
-        embed_dim: int,
-        projected_dim: int,
-        num_classes: int,
-        branches: tuple[str, ...],
-        fusion: str = "mean",
-        tower_feature: str = "both",
-    ) -> None:
+    def __init__(self, cfg: Any, embed_dim: int, projected_dim: int) -> None:
         """
         Args:
+            cfg: MODEL.HEADS.TOWER_FEATURE: "both", z is of c̄ and p̄; "projected", of p̄ alone. MODEL.MII.FUSION: "mean"
+                makes one feature of the branches in time, "concat" leaves each to itself.
             embed_dim: D.
             projected_dim: E.
-            num_classes: N, at least 1.
-            branches: the branches of MII in time, out of "sii" and "lii".
-            fusion: "mean" makes one feature of them, "concat" leaves each to itself.
-            tower_feature: "both", z is of c̄ and p̄; "projected", of p̄ alone.
 
         Raises:
             ValueError: no identities.
         """
         super().__init__()
+        num_classes, mii = cfg.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.MII
         if num_classes < 1:
             raise ValueError("MODEL.HEADS.NUM_CLASSES is 0: build the model through the trainer, which counts them.")
-        self.fusion = fusion
-        self.tower_feature = tower_feature
-        self.feature_dim = projected_dim + (embed_dim if tower_feature == "both" else 0)
+        self.fusion: str = mii.FUSION
+        self.tower_feature: str = cfg.MODEL.HEADS.TOWER_FEATURE
+        self.feature_dim = projected_dim + (embed_dim if self.tower_feature == "both" else 0)
         self.tower = BranchHead(self.feature_dim, num_classes, shared_classifier=False)
-        fused = ("mii",) if fusion == "mean" and branches else branches
+        branches = [name for name in ("sii", "lii") if mii[name.upper()].ENABLED]
+        fused = ["mii"] if self.fusion == "mean" and branches else branches
         self.interactions = nn.ModuleDict(
             {name: BranchHead(embed_dim, num_classes, shared_classifier=True) for name in fused}
         )
-
-    @classmethod
-    def from_config(cls, cfg: Any, *, embed_dim: int, projected_dim: int) -> dict[str, Any]:
-        """Constructor arguments; the widths are the tower's."""
-        mii = cfg.MODEL.MII
-        return {
-            "embed_dim": embed_dim,
-            "projected_dim": projected_dim,
-            "num_classes": cfg.MODEL.HEADS.NUM_CLASSES,
-            "branches": tuple(name for name in ("sii", "lii") if mii[name.upper()].ENABLED),
-            "fusion": mii.FUSION,
-            "tower_feature": cfg.MODEL.HEADS.TOWER_FEATURE,
-        }
 
     def forward(self, features: FrameFeatures) -> HeadOutputs | torch.Tensor:
         """In training :class:`HeadOutputs`, in evaluation :meth:`embedding`."""
@@ -161,7 +137,7 @@ class XReIDHead(nn.Module):
         clip_logits = {"tower": self.tower.classifier(z)}
         frame_logits = {"tower": self.tower.frame_logits(tower_frames)}
         for name, frames in self._fused(features).items():
-            head = self._interaction(name)
+            head = cast(BranchHead, self.interactions[name])
             metric[name] = frames.mean(1)
             clip_logits[name] = head.classifier(head.neck(metric[name]))
             frame_logits[name] = head.frame_logits(frames)
@@ -180,7 +156,8 @@ class XReIDHead(nn.Module):
         clips before it normalises.
         """
         parts = [self.tower.neck(self.tower_frames(features).mean(1))]
-        parts += [self._interaction(name).neck(frames.mean(1)) for name, frames in self._fused(features).items()]
+        for name, frames in self._fused(features).items():
+            parts.append(cast(BranchHead, self.interactions[name]).neck(frames.mean(1)))
         return torch.cat(parts, dim=1)
 
     def _fused(self, features: FrameFeatures) -> dict[str, torch.Tensor]:
@@ -188,6 +165,3 @@ class XReIDHead(nn.Module):
         if self.fusion == "concat" or not features.interactions:
             return features.interactions
         return {"mii": torch.stack(list(features.interactions.values())).mean(0)}
-
-    def _interaction(self, name: str) -> BranchHead:
-        return cast(BranchHead, self.interactions[name])

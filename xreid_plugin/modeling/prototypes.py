@@ -145,7 +145,3 @@ class PrototypeMemory(nn.Module):
         hardest = rows.where(rivals & (similarity == lowest), none).amin(1)
         blended = self.momentum * prototypes + (1 - self.momentum) * features[hardest.clamp(max=none - 1)]
         return F.normalize(blended).where((hardest < none)[:, None], prototypes)
-
-    def extra_repr(self) -> str:
-        """Shown by print(model)."""
-        return f"identities={len(self.infrared)}, dim={self.infrared.shape[1]}, update={self.rule}"

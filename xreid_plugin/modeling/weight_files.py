@@ -47,7 +47,10 @@ def read_weight_file(path: Path) -> WeightFile:
         raise FileNotFoundError(f"MODEL.BACKBONE.PRETRAIN_PATH: there is no file {path}")
     torchscript = is_torchscript_archive(path)
     if path.suffix == ".safetensors":
-        tensors = _read_safetensors(path)
+        try:
+            tensors = safetensors.torch.load_file(path)
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"{path} is not a readable safetensors file: {error}.") from error
     elif torchscript:
         tensors = read_torchscript_tensors(path)
     else:
@@ -55,13 +58,6 @@ def read_weight_file(path: Path) -> WeightFile:
     if not tensors:
         raise ValueError(f"{path} holds no dict of tensors")
     return WeightFile(tensors, torchscript)
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a readable safetensors file: {error}. Copy or download it again.") from error
 
 
 def _tensors_of(content: Any) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from fastreid.config import configurable
 from fastreid.modeling.backbones import build_backbone
 from fastreid.modeling.heads.build import REID_HEADS_REGISTRY
 from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
@@ -15,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, LENGTHS, MODALITIES, TARGETS
-from xreid_plugin.losses.build import LossTerm, build_losses, computed_terms
+from xreid_plugin.losses.build import build_losses, computed_terms
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
 from xreid_plugin.modeling.clip_vit import ClipTokens, ClipVisionTower, Patches
 from xreid_plugin.modeling.gather import GlobalBatch
@@ -36,58 +35,27 @@ class XReID(nn.Module):
     pixel_mean: torch.Tensor
     pixel_std: torch.Tensor
 
-    @configurable
-    def __init__(
-        self,
-        *,
-        backbone: ClipVisionTower,
-        mii: nn.ModuleDict,
-        heads: XReIDHead,
-        prototypes: PrototypeMemory | None,
-        losses: Sequence[LossTerm],
-        detach: bool,
-        pixel_mean: Sequence[float],
-        pixel_std: Sequence[float],
-    ) -> None:
+    def __init__(self, cfg: Any) -> None:
         """
         Args:
-            backbone: frames to tokens.
-            mii: interactions by branch.
-            heads: features to logits or embeddings.
-            prototypes: CPC's memory; None switches CPC off.
-            losses: terms of the total loss.
-            detach: stop the gradient between the backbone and MII.
-            pixel_mean, pixel_std: per channel, RGB, 0 to 255.
+            cfg: complete; backbone and heads come from the host's registries by their names.
         """
         super().__init__()
-        self.backbone = backbone
-        self.mii = mii
-        self.heads = heads
-        self.prototypes = prototypes
-        self.losses = list(losses)
-        self.detach = detach
-        self.register_buffer("pixel_mean", torch.tensor(pixel_mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(pixel_std).view(1, 3, 1, 1), persistent=False)
-
-    @classmethod
-    def from_config(cls, cfg: Any) -> dict[str, Any]:
-        """Constructor arguments; the parts come from the host's registries by their names in ``cfg``."""
-        backbone = build_backbone(cfg)
-        embed_dim, projected_dim = backbone.embed_dim, backbone.projected_dim
-        heads = REID_HEADS_REGISTRY.get(cfg.MODEL.HEADS.NAME)(cfg, embed_dim=embed_dim, projected_dim=projected_dim)
-        cpc = cfg.MODEL.CPC
-        return {
-            "backbone": backbone,
-            "mii": build_interactions(cfg, embed_dim),
-            "heads": heads,
-            "prototypes": PrototypeMemory(cfg.MODEL.HEADS.NUM_CLASSES, heads.feature_dim, cpc.MOMENTUM, cpc.UPDATE)
-            if cpc.ENABLED
-            else None,
-            "losses": build_losses(cfg),
-            "detach": cfg.MODEL.MII.DETACH,
-            "pixel_mean": cfg.MODEL.PIXEL_MEAN,
-            "pixel_std": cfg.MODEL.PIXEL_STD,
-        }
+        self.backbone: ClipVisionTower = build_backbone(cfg)
+        embed_dim, cpc = self.backbone.embed_dim, cfg.MODEL.CPC
+        heads = REID_HEADS_REGISTRY.get(cfg.MODEL.HEADS.NAME)(cfg, embed_dim, self.backbone.projected_dim)
+        self.mii = build_interactions(cfg, embed_dim)
+        self.heads: XReIDHead = heads
+        self.prototypes: PrototypeMemory | None = None
+        if cpc.ENABLED:
+            identities = cfg.MODEL.HEADS.NUM_CLASSES
+            self.prototypes = PrototypeMemory(identities, heads.feature_dim, cpc.MOMENTUM, cpc.UPDATE)
+        self.losses = build_losses(cfg)
+        # Stops the gradient between the backbone and MII.
+        self.detach: bool = cfg.MODEL.MII.DETACH
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD))
+        self.register_buffer("pixel_mean", mean, persistent=False)
+        self.register_buffer("pixel_std", std, persistent=False)
 
     @property
     def device(self) -> torch.device:
