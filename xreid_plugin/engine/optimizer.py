@@ -1,13 +1,10 @@
 """The recipe's learning rates (method: Recipe), on the host's parameter groups."""
 
-import logging
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from fastreid.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
-
-logger = logging.getLogger(__name__)
 
 # Of torch's optimisers those that know a fused step, on the CPU and on CUDA.
 FUSED = ("Adagrad", "Adam", "AdamW", "SGD")
@@ -33,9 +30,6 @@ def build_optimizer(cfg: Any, model: torch.nn.Module) -> torch.optim.Optimizer:
     )
     names = {parameter: name for name, parameter in model.named_parameters()}
     factors = [(str(pattern), float(factor)) for pattern, factor in solver.LR_FACTORS]
-    for pattern, factor in factors:
-        fitting = sum(fnmatchcase(name, pattern) for name in names.values())
-        logger.info(f"Learning rate × {factor:g} for the {fitting} parameters named {pattern}")
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in single:
         (parameter,) = group["params"]

@@ -62,10 +62,7 @@ def _seed_of_run(folder: Path) -> int | None:
 
 
 def read_config(args: argparse.Namespace) -> CfgNode:
-    """The configuration as the command line names it, not checked yet.
-
-    Args:
-        args: with config_file and opts.
+    """The configuration as the command line names it, by config_file and opts; not checked yet.
 
     Raises:
         ValueError: unknown keys, and values of another type.

@@ -17,24 +17,6 @@ _BACKBONE_IRRELEVANT = (
 _RELEVANT = ("META_ARCHITECTURE", "FRAME_BASELINE", "PIXEL_MEAN", "PIXEL_STD")
 
 
-def embedding_facts(cfg: Any) -> dict[str, Any]:
-    """The settings that an embedding depends on besides weights; ready for JSON."""
-    model = yaml.safe_load(cfg.MODEL.dump())
-    backbone = {key: value for key, value in model["BACKBONE"].items() if key not in _BACKBONE_IRRELEVANT}
-    # The file that describes a tower's shape may lie anywhere.
-    backbone["CLIP_MODEL"] = PurePath(backbone["CLIP_MODEL"]).name
-    return {
-        **{key: model[key] for key in _RELEVANT},
-        "BACKBONE": backbone,
-        "HEADS": {key: value for key, value in model["HEADS"].items() if key != "NUM_CLASSES"},
-        "MII": {key: model["MII"][key] for key in ("HEADS", "FUSION", "SII", "LII")},
-        "size": list(cfg.INPUT.SIZE_TEST),
-        "frames_per_clip": cfg.INPUT.CLIP.FRAMES,
-        "frames": cfg.TEST.FRAMES,
-        "flip": cfg.TEST.FLIP.ENABLED,
-    }
-
-
 def fingerprint(weights: str, cfg: Any) -> str:
     """SHA-256 over the weights and the settings that an embedding depends on.
 
@@ -47,8 +29,21 @@ def fingerprint(weights: str, cfg: Any) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    facts = [embedding_facts(cfg), weights]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    model = yaml.safe_load(cfg.MODEL.dump())
+    backbone = {key: value for key, value in model["BACKBONE"].items() if key not in _BACKBONE_IRRELEVANT}
+    # The file that describes a tower's shape may lie anywhere.
+    backbone["CLIP_MODEL"] = PurePath(backbone["CLIP_MODEL"]).name
+    facts = {
+        **{key: model[key] for key in _RELEVANT},
+        "BACKBONE": backbone,
+        "HEADS": {key: value for key, value in model["HEADS"].items() if key != "NUM_CLASSES"},
+        "MII": {key: model["MII"][key] for key in ("HEADS", "FUSION", "SII", "LII")},
+        "size": list(cfg.INPUT.SIZE_TEST),
+        "frames_per_clip": cfg.INPUT.CLIP.FRAMES,
+        "frames": cfg.TEST.FRAMES,
+        "flip": cfg.TEST.FLIP.ENABLED,
+    }
+    return hashlib.sha256(json.dumps([facts, weights], sort_keys=True).encode()).hexdigest()
 
 
 def weights_hash(model: nn.Module, leave_out: tuple[str, ...]) -> str:

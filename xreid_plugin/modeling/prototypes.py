@@ -105,7 +105,12 @@ class PrototypeMemory(nn.Module):
             return None
         features, targets, modalities = self._seen
         self._seen = None
-        similarity = self._similarity(features, targets, modalities)
+        infrared = (features * self.infrared[targets]).sum(1)
+        visible = (features * self.visible[targets]).sum(1)
+        is_infrared = modalities == Modality.INFRARED
+        similarity = PrototypeSimilarity(
+            own=infrared.where(is_infrared, visible).mean(), cross=visible.where(is_infrared, infrared).mean()
+        )
         rows = torch.stack(
             [
                 self._blended(self.of(memory)[targets], features, targets, self._may_update(memory, modalities))
@@ -118,16 +123,6 @@ class PrototypeMemory(nn.Module):
         for memory, blended in zip(Modality, rows, strict=True):
             self.of(memory)[targets] = blended
         return similarity
-
-    def _similarity(
-        self, features: torch.Tensor, targets: torch.Tensor, modalities: torch.Tensor
-    ) -> PrototypeSimilarity:
-        infrared = (features * self.infrared[targets]).sum(1)
-        visible = (features * self.visible[targets]).sum(1)
-        is_infrared = modalities == Modality.INFRARED
-        return PrototypeSimilarity(
-            own=infrared.where(is_infrared, visible).mean(), cross=visible.where(is_infrared, infrared).mean()
-        )
 
     def _may_update(self, memory: Modality, modalities: torch.Tensor) -> torch.Tensor:
         if self.rule == "joint":

@@ -160,13 +160,13 @@ class XReID(nn.Module):
         shape = images.shape[:2]
         frames = images.to(self.device).flatten(0, 1)
         per_frame = camids.to(self.device).repeat_interleave(shape[1]) if camids is not None else None
-        if lengths is None:
+        if lengths is None or min(lengths) == shape[1]:
             encoded = self.backbone(self._normalise(frames), per_frame, patches)
         else:
-            distinct = DistinctFrames(lengths, shape[1], self.device)
-            per_frame = distinct.pick(per_frame) if per_frame is not None else None
-            encoded = self.backbone(self._normalise(distinct.pick(frames)), per_frame, patches)
-            encoded = (distinct.spread(rows) for rows in encoded)
+            kept, places = distinct_frames(lengths, shape[1], self.device)
+            per_frame = per_frame[kept] if per_frame is not None else None
+            encoded = self.backbone(self._normalise(frames[kept]), per_frame, patches)
+            encoded = (rows[places] for rows in encoded)
         return ClipTokens(*(rows.unflatten(0, shape) for rows in encoded))
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
@@ -177,34 +177,21 @@ class XReID(nn.Module):
         return [part.to(self.pixel_mean.dtype) for part in parts]
 
 
-class DistinctFrames:
+def distinct_frames(lengths: Sequence[int], frames: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Which frames of a batch differ, and where their features belong.
 
     Clips of short tracklets repeat their last frame; a tower that sees frames one by one needs to see it only once.
 
-    Attributes:
-        all_differ: whether all frames differ, so that there is nothing to leave out.
+    Args:
+        lengths: of each of B clips, 1..T, how many frames differ; the last of them fills up the rest.
+        frames: T.
+        device: of the results.
+
+    Returns:
+        The n rows of the B·T frames that differ, (n,) int64; and for each of the B·T its place among them.
     """
-
-    def __init__(self, lengths: Sequence[int], frames: int, device: torch.device) -> None:
-        """
-        Args:
-            lengths: of each of B clips, 1..T, how many frames differ; the last of them fills up the rest.
-            frames: T.
-            device: of the rows.
-        """
-        counts, time = torch.as_tensor(lengths)[:, None], torch.arange(frames)
-        kept = (time < counts).flatten().nonzero()[:, 0]
-        first = counts.cumsum(0) - counts
-        places = (first + torch.minimum(time, counts - 1)).flatten()
-        self.all_differ = len(kept) == len(places)
-        # Found on the CPU: a device would be waited for, as only it would know how many are kept.
-        self._kept, self._places = (rows.to(device, non_blocking=True) for rows in (kept, places))
-
-    def pick(self, rows: torch.Tensor) -> torch.Tensor:
-        """(B·T, ...), one row per frame -> the rows of distinct frames."""
-        return rows if self.all_differ else rows[self._kept]
-
-    def spread(self, rows: torch.Tensor) -> torch.Tensor:
-        """What :meth:`pick` returned, or was computed from it -> (B·T, ...)."""
-        return rows if self.all_differ else rows[self._places]
+    counts, time = torch.as_tensor(lengths)[:, None], torch.arange(frames)
+    kept = (time < counts).flatten().nonzero()[:, 0]
+    places = (counts.cumsum(0) - counts + torch.minimum(time, counts - 1)).flatten()
+    # Found on the CPU: a device would be waited for, as only it would know how many are kept.
+    return kept.to(device, non_blocking=True), places.to(device, non_blocking=True)
