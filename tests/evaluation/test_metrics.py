@@ -72,6 +72,8 @@ def test_equals_the_host():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("identities", [9, 2])
 def test_equals_a_plain_loop_with_ties(device, same_camera, dtype, identities):
+    # Few entries of an identity are counted, many are sorted, as all are on a GPU.
+    assert 90 / 9 < metrics.MOST_COUNTED < 90 / 2
     dist, *labels = make_case(5, identities=identities)
     # Few distinct values, exact in every type; entries at equal distance are ranked by their gallery index.
     dist = np.floor(dist * 7).astype(dtype)

@@ -29,6 +29,8 @@ CURVE_RANKS = 50
 # A chunk holds about this many distances: few enough that its buffers are reused rather than mapped again, and
 # enough that starting the threads of each torch call does not matter.
 CHUNK_ENTRIES = 1 << 21
+# On the CPU, up to so many entries of one identity are counted one by one, and for more the distances are sorted.
+MOST_COUNTED = 32
 # Distances that are compared at once: they and what is made of them stay in a core's cache.
 COMPARED_ENTRIES = 1 << 18
 
@@ -200,7 +202,7 @@ def _match_places(
     # Of what is no match, minus infinity, which is last here: no distance is nearer, or equal to it.
     values, order = torch.where(matches, block.gather(1, columns), -torch.inf).sort(1, descending=True)
     columns, matches = columns.gather(1, order), matches.gather(1, order)
-    if block.device.type == "cpu":
+    if block.device.type == "cpu" and columns.shape[1] <= MOST_COUNTED:
         nearer, equal = _counts(block.numpy(), values.numpy())
     else:
         ordered = block.sort(1).values
