@@ -27,7 +27,6 @@ import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import UsageError, run_tool, tool_parser
 from _options import add_imports
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "projects/XReID/published.yml"
 TRAIN_NET = Path(__file__).resolve().with_name("train_net.py")
 USAGE = "%(prog)s CONFIG... [--seeds N...] --output DIR [--overlay FILE]... [options] [KEY VALUE]..."
 
@@ -51,6 +50,8 @@ def _compare(command: str, args: argparse.Namespace) -> int:
     configs, overrides = _split(args.words)
     if not configs:
         raise UsageError("name a configuration, such as projects/XReID/configs/vcm.yml")
+    from _published import beside
+
     import xreid_plugin  # noqa: F401  (fixes the host)
     from xreid_plugin.comparison.report import write_report
     from xreid_plugin.comparison.runs import execute_all, plan
@@ -58,33 +59,20 @@ def _compare(command: str, args: argparse.Namespace) -> int:
     runs = plan(configs, args.seeds, args.output, args.overlay, overrides)
     if not args.only_report:
         execute_all(runs, TRAIN_NET, partial(print, flush=True), args.imports)
-    print(f"\n{write_report(runs, args.output, command, _published())}\nWritten to {args.output}/report.md")
+    print(f"\n{write_report(runs, args.output, command, beside)}\nWritten to {args.output}/report.md")
     missing = sum(not run.is_done for run in runs)
     if missing:
         print(f"{missing} of {len(runs)} runs have no results; the same command goes on with them.")
     return int(missing > 0)
 
 
-def _published() -> dict[str, Any]:
-    import yaml
-
-    content: dict[str, Any] = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
-    return content
-
-
 class _ListPublished(argparse.Action):
     """Prints the tables of published.yml and ends, as --help does."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from tabulate import tabulate
+        from _published import listed
 
-        for table in _published()["tables"]:
-            number = f", table {table['table']}" if "table" in table else ""
-            print(f"{table['dataset']}{number} ({table['source']}), percent\n")
-            names = [f"{way} {name}" for way in ("I2V", "V2I") for name in table["metrics"]]
-            rows = [[row["method"], *row["I2V"], *row["V2I"], row.get("config", "")] for row in table["rows"]]
-            headers = ["method", *names, "configuration"]
-            print(tabulate(rows, headers=headers, tablefmt="pipe", floatfmt=".1f", missingval="-") + "\n")
+        print(listed())
         parser.exit()
 
 

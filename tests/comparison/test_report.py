@@ -1,11 +1,8 @@
 import csv
 import io
-from dataclasses import replace
 from itertools import groupby
-from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.comparison.finished import PROTOCOL, finished, planned
 from xreid_plugin.comparison.report import (
@@ -13,11 +10,8 @@ from xreid_plugin.comparison.report import (
     cost_table,
     csv_text,
     protocol_differences,
-    published_table,
     retrieval_table,
 )
-
-PUBLISHED = yaml.safe_load(Path("projects/XReID/published.yml").read_text())
 
 
 def rows_of(runs):
@@ -62,29 +56,3 @@ def test_protocols_that_differ_are_told_by_what_differs(tmp_path):
     other = finished(tmp_path, "b", rank1=1.0, mean_precision=1.0, protocol={**PROTOCOL, "same_camera": "keep"})
     assert protocol_differences(rows_of([one, other])) == ['same_camera: a "exclude"; b "keep"']
     assert protocol_differences(rows_of([one])) == []
-
-
-def full_vcm(infrared=5159):
-    sets = {"I2V query": {"infrared": {"listed": infrared}}, "I2V gallery": {"visible": {"listed": 5643}}}
-    return {**PROTOCOL, "dataset": "HITSZVCM", "sets": sets}
-
-
-def configured(tmp_path, config, protocol):
-    run = finished(tmp_path, "run", rank1=70.0, mean_precision=60.0, protocol=protocol)
-    return rows_of([replace(run, config_file=tmp_path / "configs" / f"{config}.yml")])
-
-
-def test_published_metrics_stand_beside_those_of_the_full_test_set(tmp_path):
-    _, _, *body = cells(published_table(configured(tmp_path, "ablations/table5/5_sii_cii", full_vcm()), PUBLISHED))
-    assert body == [
-        ["I2V", "run", "table 5, SII and CII", "70.0 (72.0, -2.0)", "-", "-", "60.0 (59.6, +0.4)"],
-        ["V2I", "run", "table 5, SII and CII", "71.0 (74.5, -3.5)", "-", "-", "61.0 (58.9, +2.1)"],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("config", "protocol"),
-    [("vcm", full_vcm(200)), ("vcm", {**full_vcm(), "dataset": "Own"}), ("vcm", PROTOCOL), ("bupt", full_vcm())],
-)
-def test_published_metrics_stand_beside_no_others(tmp_path, config, protocol):
-    assert published_table(configured(tmp_path, config, protocol), PUBLISHED) == ""

@@ -1,7 +1,6 @@
 """What a model costs: parameters, arithmetic and time of an embedding."""
 
 import json
-import statistics
 import timeit
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +15,6 @@ from xreid_plugin.data.tracklet import CAMIDS, IMAGES
 from xreid_plugin.engine.inference import autocast
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import build_model
-
-_REPEATS = 4
-# Seconds: of a pass of a large model on a CPU there is one.
-_LONG = 5.0
 
 
 class Cost(NamedTuple):
@@ -78,7 +73,7 @@ def flops_of(model: nn.Module, batch: Any) -> int:
 
 @torch.inference_mode()
 def clips_per_second(model: nn.Module, batch: dict[str, torch.Tensor]) -> float:
-    """By the median over a few passes, or groups of short ones, after one that does not count."""
+    """Of one pass, or of as many as take 0.2 seconds, after one that does not count."""
 
     def embed() -> None:
         model(batch)
@@ -86,7 +81,5 @@ def clips_per_second(model: nn.Module, batch: dict[str, torch.Tensor]) -> float:
             torch.cuda.synchronize()
 
     embed()
-    timer = timeit.Timer(embed)
-    passes, first = timer.autorange()
-    times = [first, *timer.repeat(_REPEATS if first < _LONG else 0, passes)]
-    return passes * len(batch[IMAGES]) / statistics.median(times)
+    passes, seconds = timeit.Timer(embed).autorange()
+    return passes * len(batch[IMAGES]) / seconds

@@ -1,4 +1,4 @@
-"""The report of a comparison: rows over seeds, tables, what is published, plots (report.md, results.csv, two PNG)."""
+"""The report of a comparison: rows over seeds, tables, plots (report.md, results.csv, two PNG)."""
 
 import csv
 import io
@@ -89,14 +89,14 @@ class Row:
         return cls(name, done, missing, metrics, curves, results[0].protocol, costs)
 
 
-def write_report(runs: Sequence[Run], output: Path, command: str, published: Mapping[str, Any]) -> str:
+def write_report(runs: Sequence[Run], output: Path, command: str, beside: Callable[[Sequence[Row]], str]) -> str:
     """Reads what the runs have written, measures each model once, and writes the report.
 
     Args:
         runs: the runs of the comparison, those of a configuration one after another.
         output: the comparison's folder.
         command: the command that made it, for the report.
-        published: the content of published.yml.
+        beside: a Markdown table of the rows that are done beside what is published; empty without any.
 
     Returns:
         The report's Markdown.
@@ -107,13 +107,13 @@ def write_report(runs: Sequence[Run], output: Path, command: str, published: Map
     if done:
         write_sheet(panels_of(done, "CMC", draw_curves, height=3.6), output / "cmc.png")
         write_sheet(panels_of(done, "mAP", draw_bars, height=1.6 + 0.5 * len(done)), output / "map.png")
-    text = markdown(rows, command, published)
+    text = markdown(rows, command, beside(done))
     replace_atomically(output / "results.csv", lambda part: part.write_text(csv_text(rows)))
     replace_atomically(output / "report.md", lambda part: part.write_text(text))
     return text
 
 
-def markdown(rows: Sequence[Row], command: str, published: Mapping[str, Any]) -> str:
+def markdown(rows: Sequence[Row], command: str, beside: str) -> str:
     """The report as Markdown; it refers to the pictures beside it."""
     done = [row for row in rows if row.done]
     parts = ["# Comparison", f"Made by `{command}`.", "## Retrieval", retrieval_table(rows)]
@@ -126,7 +126,7 @@ def markdown(rows: Sequence[Row], command: str, published: Mapping[str, Any]) ->
         parts.append("\n".join([warning, "", *(f"- {line}" for line in differences)]))
     elif done:
         parts.append(f"All rows: {dataset_title(done[0].protocol)}; {protocol_line(done[0].protocol)}.")
-    if beside := published_table(done, published):
+    if beside:
         parts += ["## Beside what is published", beside]
         parts.append("Measured, then (published, difference). All: `python tools/compare.py --list-published`.")
     if done:
@@ -142,42 +142,6 @@ def protocol_differences(done: Sequence[Row]) -> list[str]:
         for key in dict.fromkeys(key for row in done for key in row.protocol)
         if len({json.dumps(row.protocol.get(key), sort_keys=True) for row in done}) > 1
     ]
-
-
-def published_table(done: Sequence[Row], published: Mapping[str, Any]) -> str:
-    """A Markdown table of the rows whose configuration has published metrics for their test set; empty without any.
-
-    A set counts as a dataset's own if its lists name as many tracklets as a full copy's: synthetic sets and parts of a
-    copy never do.
-    """
-    body = []
-    for row in done:
-        dataset = row.protocol.get("dataset")
-        full = published["test_sets"].get(dataset)
-        sets = row.protocol.get("sets", {})
-        if full is None or any(
-            sets.get(name, {}).get(modality, {}).get("listed") != count
-            for name, counts in full.items()
-            for modality, count in counts.items()
-        ):
-            continue
-        config = row.done[0].config_file.resolve().with_suffix("").as_posix()
-        for table in published["tables"]:
-            for entry in table["rows"] if table["dataset"] == dataset else ():
-                if config.endswith(f"/{entry.get('config')}"):
-                    label = f"table {table['table']}, {entry['method']}"
-                    body += [[way, row.name, label, *_beside(row, way, table, entry)] for way in directions_of([row])]
-    headers = ["direction", "model", "published as", "Rank-1", "Rank-5", "Rank-20", "mAP"]
-    return tabulate(body, headers=headers, tablefmt="pipe", disable_numparse=True) if body else ""
-
-
-def _beside(row: Row, direction: str, table: Mapping[str, Any], entry: Mapping[str, Any]) -> list[str]:
-    published = dict(zip(table["metrics"], entry[direction], strict=True))
-    cells = []
-    for name in ("Rank-1", "Rank-5", "Rank-20", "mAP"):
-        measured, there = row.metrics[f"{direction}/{name}"].mean, published.get(name)
-        cells.append("-" if there is None else f"{measured:.1f} ({there:.1f}, {measured - there:+.1f})")
-    return cells
 
 
 def retrieval_table(rows: Sequence[Row]) -> str:
