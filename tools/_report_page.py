@@ -50,10 +50,9 @@ def page_content(
 ) -> dict[str, Any]:
     """Everything that the page shows, by the template's names; what cannot be made has a reason in "missing" instead.
 
-    For folder and overrides see :func:`read_config`, whose errors are raised
-    here, too; for features, make_features and tell :func:`run_features`. There
-    are rank lists of some queries of each direction, with some tracklets each, and the attention to some people; the
-    seed is that of all random choices.
+    For folder and overrides see :func:`read_config`, whose errors are raised here, too; for features, make_features and
+    tell :func:`run_features`. There are rank lists of some queries of each direction, with some tracklets each, and the
+    attention to some people; the seed is that of all random choices.
     """
     missing: list[str] = []
 

@@ -75,6 +75,3 @@ def test_the_halves_of_a_tracklet(length, first, second):
     _, one, two = with_halves([whole])
     assert (list(one.paths), list(two.paths)) == ([f"{i}.jpg" for i in first], [f"{i}.jpg" for i in second])
     assert one[1:4] == two[1:4] == whole[1:4]
-    assert [part.name for part in with_halves([whole, whole])[2:]] == [
-        f"0001-D3, {half}" for half in ("first half", "first half", "second half", "second half")
-    ]

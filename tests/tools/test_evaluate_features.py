@@ -2,7 +2,6 @@ import csv
 import itertools
 from dataclasses import asdict
 
-import numpy as np
 import pytest
 
 from tests.evaluation.feature_sets import random_features
@@ -25,15 +24,6 @@ def saved(tmp_path):
     return path, protocol
 
 
-@pytest.fixture
-def foreign(tmp_path):
-    """A file as somebody else may write it."""
-    data = random_features()
-    facts = {"pids": data.pids, "camids": data.camids, "modalities": data.modalities, "is_query": data.camids == 0}
-    np.savez(tmp_path / "foreign.npz", features=data.features, **facts)
-    return tmp_path / "foreign.npz"
-
-
 def rows_of(main, path, *options):
     out = path.with_suffix(".csv")
     assert main([str(path), *options, "--csv", str(out)]) == 0
@@ -47,9 +37,10 @@ def assert_rows_are(rows, expected):
         assert {name: float(row[name]) for name in ranking.metrics} == ranking.metrics
 
 
-def test_without_options_the_run_is_repeated(main, saved):
+def test_without_options_the_run_is_repeated(main, saved, capsys):
     path, protocol = saved
     assert_rows_are(rows_of(main, path), list(rankings(load_features(path), protocol)))
+    assert "I2V 8 x 16, V2I 8 x 16; same camera: keep" in capsys.readouterr().out
 
 
 def test_a_grid_is_swept_around_the_files_other_settings(main, saved):
@@ -60,10 +51,3 @@ def test_a_grid_is_swept_around_the_files_other_settings(main, saved):
     assert_rows_are(rows, list(rankings(load_features(path), expected)))
     swept = [(row["k1"], row["k2"], row["lambda"]) for row in rows if row["ranking"] == "I2V-reranked"]
     assert swept == [("5", "3", "0.0"), ("5", "3", "0.5"), ("9", "3", "0.0"), ("9", "3", "0.5")]
-
-
-def test_features_of_another_method_are_ranked(main, foreign, capsys):
-    rows = rows_of(main, foreign)
-    assert_rows_are(rows, list(rankings(load_features(foreign), RankingProtocol())))
-    assert [row["ranking"] for row in rows] == ["I2V", "V2I"]
-    assert "I2V 8 x 16, V2I 8 x 16; same camera: exclude" in capsys.readouterr().out
