@@ -37,12 +37,12 @@ def _pack(args: argparse.Namespace) -> int:
     if not args.output.absolute().parent.is_dir():
         raise UsageError(f"--output: there is no folder {args.output.absolute().parent}")
     kind = dataset_class(args)
-    from xreid_plugin.data.pack import open_pack, pack_tracklets
+    from xreid_plugin.data.pack import Pack, pack_tracklets
 
     dataset = _read_dataset(kind, args)
     tracklets = [*dataset.train, *dataset.test]
     new = pack_tracklets(tracklets, dataset.home, args.dataset, args.output, size=args.frames, workers=args.workers)
-    info = open_pack(args.output).info
+    info = Pack(args.output).info
     print(f"{args.output}: {info}, {args.output.stat().st_size:,} bytes{'' if new else ', packed before'}.")
     if args.verify and not _verified(args.output, dataset.home):
         return 1
@@ -54,11 +54,11 @@ def _read_dataset(
     kind: "Callable[..., VideoCrossModalityDataset]", args: argparse.Namespace
 ) -> "VideoCrossModalityDataset":
     """All that the dataset's lists name, short tracklets and the auxiliary set with them."""
-    from xreid_plugin.data.pack import open_pack
+    from xreid_plugin.data.pack import Pack
 
     options: dict[str, Any] = {"min_length": 1}
     if args.output.exists():
-        pack = open_pack(args.output)
+        pack = Pack(args.output)
         if pack.info.dataset == args.dataset:
             options["packed"] = pack  # the loose frames may be gone
     dataset = kind(args.root, **options)
@@ -68,9 +68,9 @@ def _read_dataset(
 
 
 def _verified(output: Path, home: Path) -> bool:
-    from xreid_plugin.data.pack import verify_pack
+    from xreid_plugin.data.pack import Pack, verify_pack
 
-    problems = verify_pack(output, home)
+    problems = verify_pack(Pack(output), home)
     for problem in problems[:5]:
         print(f"FAILURE: {output}: {problem}")
     faults = f"The pack is damaged or outdated ({len(problems):,} faults): remove it, and make it again."

@@ -1,4 +1,5 @@
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from tests.data.datasets.trees import small_bupt, small_vcm
 from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 from xreid_plugin.data.frame_reader import FrameError, LooseFrames
-from xreid_plugin.data.pack import PackedFrames, open_pack, pack_tracklets, verify_pack
+from xreid_plugin.data.pack import Pack, PackedFrames, pack_tracklets, verify_pack
 
 # Not that of the files, which are 16x8: decoded frames are resized ones.
 SIZE = (12, 6)
@@ -59,8 +60,9 @@ def test_a_pack_and_the_lists_can_move_to_a_machine_without_the_files(tmp_path, 
     moved = shutil.copy(tmp_path / "set.pack", elsewhere / "moved.pack")
     with pytest.raises(FileNotFoundError):
         kind(elsewhere)
-    parsed = kind(elsewhere, packed=open_pack(moved))
-    reader = PackedFrames(moved, parsed.home)
+    packed = pickle.loads(pickle.dumps(Pack(moved)))
+    parsed = kind(elsewhere, packed=packed)
+    reader = PackedFrames(packed, parsed.home)
     assert [tracklet.name for tracklet in parsed.train] == [tracklet.name for tracklet in dataset.train]
     for tracklet, pixels in zip(parsed.train, expected, strict=True):
         order = np.array([1, 0, 1, len(pixels) - 1])
@@ -74,7 +76,7 @@ def test_a_frame_that_was_not_packed_is_named_with_tracklet_and_pack(tmp_path, p
     dataset, file = pack_set(tmp_path, packed_size)
     stranger = dataset.train[0]._replace(paths=[f"{dataset.home}/Train/9999/rgb/D1/1.jpg"], name="stranger")
     with pytest.raises(FrameError, match="stranger") as error:
-        PackedFrames(file, dataset.home).read(stranger, [0], SIZE)
+        PackedFrames(Pack(file), dataset.home).read(stranger, [0], SIZE)
     assert "9999/rgb/D1/1.jpg" in str(error.value)
     assert str(file) in str(error.value)
 
@@ -85,26 +87,26 @@ def test_a_file_that_was_cut_off_or_is_no_pack_is_refused_and_does_not_kill_the_
     for content in (whole[:-1], whole[: 2 * 4096], whole[:100], b"", b"no database" * 2000):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"set\.pack"):
-            open_pack(file)
+            Pack(file)
     file.unlink()
     with lmdb.open(str(file), subdir=False, lock=False) as other, other.begin(write=True) as transaction:
         transaction.put(b"some", b"thing")
     with pytest.raises(ValueError, match=r"set\.pack"):
-        open_pack(file)
+        Pack(file)
     with pytest.raises(FileNotFoundError, match=r"x\.pack"):
-        open_pack(tmp_path / "x.pack")
+        Pack(tmp_path / "x.pack")
 
 
 def test_verifying_names_files_that_are_others_and_frames_that_are_gone(tmp_path):
     dataset, file = pack_set(tmp_path, None)
     os.utime(dataset.home / BAD, ns=(0, 0))
-    assert verify_pack(file, dataset.home) == []
+    assert verify_pack(Pack(file), dataset.home) == []
     (dataset.home / BAD).write_bytes(b"another")
-    [problem] = verify_pack(file, dataset.home)
+    [problem] = verify_pack(Pack(file), dataset.home)
     assert BAD in problem
     with lmdb.open(str(file), subdir=False, lock=False) as environment, environment.begin(write=True) as transaction:
         assert transaction.delete(BAD.encode())
-    [problem] = verify_pack(file, dataset.home)
+    [problem] = verify_pack(Pack(file), dataset.home)
     assert "95" in problem
 
 
@@ -155,5 +157,5 @@ def test_packing_that_was_killed_goes_on_and_another_kind_is_refused_in_its_plac
     with pytest.raises(ValueError, match=r"set\.pack\.part"):
         pack(dataset, file, SIZE)
     assert pack(dataset, file)
-    assert verify_pack(file, dataset.home) == []
+    assert verify_pack(Pack(file), dataset.home) == []
     assert list(tmp_path.iterdir()) == [file]

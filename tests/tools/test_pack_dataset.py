@@ -4,7 +4,7 @@ import pytest
 
 from tests.data.datasets.trees import small_bupt, small_vcm
 from tests.data.test_pack import damage
-from xreid_plugin.data.pack import open_pack
+from xreid_plugin.data.pack import Pack
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +35,13 @@ def test_short_tracklets_and_the_auxiliary_set_are_packed_too(main, tmp_path):
     for name in ("HITSZVCM", "BUPTCampus"):
         output = str(tmp_path / f"{name}.pack")
         assert main(["--dataset", name, "--root", str(tmp_path), "--output", output, "--frames", "8x4"]) == 0
-    info = open_pack(tmp_path / "HITSZVCM.pack").info
+    info = Pack(tmp_path / "HITSZVCM.pack").info
     assert (info.dataset, info.size, info.count) == ("HITSZVCM", (8, 4), 98)
     # Pairs of training and auxiliary identities, two queries, and a pair of gallery tracklets of each: two frames each.
-    assert open_pack(tmp_path / "BUPTCampus.pack").info.count == 2 * (2 * 2 + 2 + 2 + 4)
+    assert Pack(tmp_path / "BUPTCampus.pack").info.count == 2 * (2 * 2 + 2 + 2 + 4)
     (home / "train_auxiliary.txt").unlink()
     assert main(["--dataset", "BUPTCampus", "--root", str(tmp_path), "--output", str(tmp_path / "less.pack")]) == 0
-    assert open_pack(tmp_path / "less.pack").info.count == 2 * (2 * 2 + 2 + 4)
+    assert Pack(tmp_path / "less.pack").info.count == 2 * (2 * 2 + 2 + 4)
 
 
 def test_a_damaged_pack_exits_1_with_the_frame(main, tmp_path, capsys):

@@ -21,7 +21,7 @@ from benchmarks.report import Case, read_size
 from xreid_plugin.data.clips import ClipRequest, TrainClips
 from xreid_plugin.data.frame_reader import LooseFrames
 from xreid_plugin.data.frames import random_in_chunks
-from xreid_plugin.data.pack import PackedFrames, pack_tracklets
+from xreid_plugin.data.pack import Pack, PackedFrames, pack_tracklets
 from xreid_plugin.data.tracklet import IMAGES, TARGETS, Modality, Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
 
@@ -128,7 +128,7 @@ def epoch(kind: str, how: str, tracklets: int, plainly: bool = False) -> Work:
     os.sync()  # what is not on the disk yet cannot leave the cache
 
     def reader() -> LooseFrames | PackedFrames:
-        return LooseFrames() if plainly else PackedFrames(stored[0], home)
+        return LooseFrames() if plainly else PackedFrames(Pack(stored[0]), home)
 
     def read(opened: LooseFrames | PackedFrames) -> None:
         rng = np.random.default_rng(0)

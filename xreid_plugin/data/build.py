@@ -13,7 +13,7 @@ from fastreid.utils import comm
 from xreid_plugin.data.clips import TestClips, TrainClips
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset, tracklet_dataset
 from xreid_plugin.data.frame_reader import FrameReader, LooseFrames
-from xreid_plugin.data.pack import PackedFrames, open_pack
+from xreid_plugin.data.pack import Pack, PackedFrames
 from xreid_plugin.data.tracklet import Tracklet
 from xreid_plugin.data.transforms import ClipAugmentation
 from xreid_plugin.host import DeviceLoader
@@ -41,11 +41,17 @@ def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool, pack: 
         raise ValueError(f"DATASETS names {name}, which has no tracklets; HITSZVCM and BUPTCampus have.")
     options: dict[str, Any] = {"auxiliary": True} if auxiliary else {}
     if pack:
-        options["packed"] = packed = open_pack(Path(pack))
+        options["packed"] = packed = _open_pack(pack)
         if packed.info.dataset != name:
             raise ValueError(f"DATASETS.PACK is {pack}, which holds {packed.info.dataset}; DATASETS asks for {name}.")
     dataset: VideoCrossModalityDataset = kind(root=root, min_length=min_length, **options)
     return dataset
+
+
+@functools.lru_cache(maxsize=4)
+def _open_pack(file: str) -> Pack:
+    """Once, for the loaders of training and of test."""
+    return Pack(Path(file))
 
 
 def build_training_set(cfg: Any) -> VideoCrossModalityDataset:
@@ -57,24 +63,18 @@ def build_training_set(cfg: Any) -> VideoCrossModalityDataset:
 def build_frame_reader(cfg: Any, size_key: str) -> FrameReader:
     """Where frames are read from: loose files, or the pack that DATASETS.PACK names.
 
-    Args:
-        cfg: the configuration; DATASETS and INPUT are read.
-        size_key: the size that frames will be read at, "SIZE_TRAIN" or "SIZE_TEST" of INPUT.
-
-    Raises:
-        FileNotFoundError: there is no such pack, or no such dataset.
-        ValueError: it is not a pack, or its frames are decoded at another size.
+    ``size_key``: the size that frames will be read at, "SIZE_TRAIN" or "SIZE_TEST" of INPUT. ValueError: the pack's
+    frames are decoded at another size.
     """
     if not cfg.DATASETS.PACK:
         return LooseFrames()
-    file = Path(cfg.DATASETS.PACK)
-    info, size = open_pack(file).info, tuple(cfg.INPUT[size_key])
-    if info.size not in (None, size):
+    pack, (height, width) = _open_pack(cfg.DATASETS.PACK), cfg.INPUT[size_key]
+    if pack.info.size not in (None, (height, width)):
         raise ValueError(
-            f"DATASETS.PACK is {file} ({info}), and INPUT.{size_key} is {size[0]}x{size[1]}: set it to the pack's, or "
-            "pack at that size (tools/pack_dataset.py --frames)."
+            f"DATASETS.PACK is {pack.file} ({pack.info}), and INPUT.{size_key} is {height}x{width}: set it to the "
+            "pack's, or pack at that size (tools/pack_dataset.py --frames)."
         )
-    return PackedFrames(file, build_dataset(cfg, info.dataset).home)
+    return PackedFrames(pack, build_dataset(cfg, pack.info.dataset).home)
 
 
 def build_train_loader(cfg: Any) -> DeviceLoader:

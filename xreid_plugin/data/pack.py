@@ -19,7 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import lmdb
 import numpy as np
@@ -59,14 +58,21 @@ class PackInfo:
 
 
 class Pack(Container[str]):
-    """A pack that is open for reading: which frames it has, by name; made by :func:`open_pack`.
+    """A pack that is open for reading: which frames it has, by name.
 
-    Each process opens the file for itself, after a fork too. Pickled, it is a path.
+    LMDB opens a file once in a process, so those who read it share this. Each process opens the file for itself, after
+    a fork too. Pickled, it is a path.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is not a pack, or was cut off.
     """
 
     def __init__(self, file: Path) -> None:
+        if not file.exists():
+            raise FileNotFoundError(f"There is no pack {file}: make it, or finish it, with tools/pack_dataset.py.")
         self.file = file
-        self._environment, self._owner = _open_to_read(file), os.getpid()
+        self._open()
         with self.reading() as transaction:
             self.info = _read_info(transaction.get(_INFO_KEY), file)
 
@@ -75,7 +81,7 @@ class Pack(Container[str]):
             return isinstance(name, str) and transaction.get(os.fsencode(name)) is not None
 
     def __reduce__(self) -> tuple[object, ...]:
-        return open_pack, (self.file,)
+        return Pack, (self.file,)
 
     @contextmanager
     def reading(self) -> Iterator[lmdb.Transaction]:
@@ -83,37 +89,31 @@ class Pack(Container[str]):
         if self._owner != os.getpid():
             # Inherited by a fork. Closing it gives up this process's mapping; the parent keeps its own.
             self._environment.close()
-            self._environment, self._owner = _open_to_read(self.file), os.getpid()
+            self._open()
         with self._environment.begin(buffers=True) as transaction:
             yield transaction
 
-
-# LMDB refuses to open a file twice in a process; the loaders of training and of test share what is open.
-_in_use: WeakValueDictionary[tuple[int, int], Pack] = WeakValueDictionary()
-
-
-def open_pack(file: Path) -> Pack:
-    """The pack at ``file``, newly opened or already in use.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: the file is not a pack, or was cut off.
-    """
-    if not file.exists():
-        raise FileNotFoundError(f"There is no pack {file}: make it, or finish it, with tools/pack_dataset.py.")
-    key = (file.stat().st_dev, file.stat().st_ino)
-    pack = _in_use.get(key)
-    if pack is None:
-        pack = _in_use[key] = Pack(file)
-    return pack
+    def _open(self) -> None:
+        try:
+            # Reading ahead, since frames are many pages long and those of a clip lie close together. Without a lock
+            # file, a pack serves from a disk that is mounted read-only too; nobody writes to a complete one.
+            self._environment = lmdb.open(str(self.file), subdir=False, readonly=True, lock=False, readahead=True)
+        except lmdb.Error as error:
+            raise ValueError(f"{self.file} cannot be opened as a pack: {error}") from error
+        self._owner = os.getpid()
+        expected = (self._environment.info()["last_pgno"] + 1) * self._environment.stat()["psize"]
+        if self.file.stat().st_size < expected:
+            # Reading beyond its end would kill the process.
+            self._environment.close()
+            raise ValueError(f"{self.file} was cut off, it lacks some of {expected:,} bytes: copy it or make it again.")
 
 
 class PackedFrames(FrameReader):
     """Reads the frames of a pack, the same pixels as :class:`LooseFrames`."""
 
-    def __init__(self, file: Path, home: Path) -> None:
+    def __init__(self, pack: Pack, home: Path) -> None:
         """``home``: the dataset's folder, below which the tracklets' paths lie; it need not hold them."""
-        self.pack = open_pack(file)
+        self.pack = pack
         self.home = home
 
     def picture(self, path: str) -> np.ndarray:
@@ -157,7 +157,7 @@ def pack_tracklets(
     frames = {_key(path, home): (tracklet, i) for tracklet in tracklets for i, path in enumerate(tracklet.paths)}
     info = PackInfo(dataset, size, len(frames), _digest(frames))
     if output.exists():
-        _refuse_other(open_pack(output).info, info, output)
+        _refuse_other(Pack(output).info, info, output)
         return False
     part = output.with_name(f"{output.name}.part")
     try:
@@ -196,14 +196,13 @@ def _fill(
             bar.update(len(records))
 
 
-def verify_pack(file: Path, home: Path) -> list[str]:
-    """Reads a whole pack; see :func:`open_pack` for what is raised.
+def verify_pack(pack: Pack, home: Path) -> list[str]:
+    """Reads a whole pack.
 
     Returns:
         What is wrong, a line each: frames whose checksum does not agree or that are not there, and, in a pack of files,
         those whose file below ``home``, the dataset's folder, is another by now.
     """
-    pack = open_pack(file)
     names, problems = [], []
     progress = tqdm(desc="Verifying", total=pack.info.count, unit="frame", leave=False, disable=None)
     with pack.reading() as transaction, progress as bar:
@@ -243,18 +242,3 @@ def _read_info(content: bytes | memoryview | None, file: Path) -> PackInfo:
     if fields.get("format") != _FORMAT:
         raise ValueError(f"{file} is no pack of frames of this version: make it again (tools/pack_dataset.py).")
     return PackInfo(**{**fields, "size": tuple(fields["size"]) if fields["size"] else None})
-
-
-def _open_to_read(file: Path) -> lmdb.Environment:
-    try:
-        # Reading ahead, since frames are many pages long and those of a clip lie close together. Without a lock file, a
-        # pack serves from a disk that is mounted read-only too; nobody writes to a complete one.
-        environment = lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=True)
-    except lmdb.Error as error:
-        raise ValueError(f"{file} cannot be opened as a pack: {error}") from error
-    expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if file.stat().st_size < expected:
-        # Reading beyond its end would kill the process.
-        environment.close()
-        raise ValueError(f"{file} has fewer than its {expected:,} bytes: it was cut off; copy it or make it again.")
-    return environment
