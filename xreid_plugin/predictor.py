@@ -107,13 +107,13 @@ class TrackletPredictor:
             ValueError: a tracklet's frames cannot be read, with its number, or an embedding is not finite.
         """
         inputs = [open_tracklet(tracklet, number, reader) for number, tracklet in enumerate(tracklets)]
-        rows = [self._frames(footage.length) for footage, _ in inputs]
+        rows = [self._frames(len(one.paths)) for one, _, _ in inputs]
         clips = (
-            (number, clip)
-            for number, (footage, _) in enumerate(inputs)
-            for clip in footage.clips(rows[number], self._size)
+            (number, source.read(one, row, self._size))
+            for number, (one, source, _) in enumerate(inputs)
+            for row in rows[number]
         )
-        names, cameras = [footage.name for footage, _ in inputs], [camera for _, camera in inputs]
+        names, cameras = [one.name for one, _, _ in inputs], [camera for _, _, camera in inputs]
         return self._means(clips, names, cameras, [len(of_one) for of_one in rows], watch)
 
     def embed_tracks(

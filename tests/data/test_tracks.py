@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from xreid_plugin.data import frames
-from xreid_plugin.data.footage import image_footage
+from xreid_plugin.data.footage import open_tracklet
 from xreid_plugin.data.tracks import TrackClips, read_tracks
 
 LENGTH, HEIGHT, WIDTH = 20, 24, 32
@@ -99,7 +99,8 @@ def test_one_pass_gives_every_track_its_own_clips(scene, choose):
     assert (clips.ended, sum(told) <= LENGTH) == (None, True)
     for boxes, chosen, own in zip(tracks, rows, found, strict=True):
         cut = [scene[1][int(n), :, max(0, int(x1)) : int(x2)] for n, x1, _, x2, _ in boxes]
-        np.testing.assert_array_equal(own, list(image_footage(cut).clips(chosen, size)))
+        tracklet, images, _ = open_tracklet(cut, 0, None)
+        np.testing.assert_array_equal(own, [images.read(tracklet, row, size) for row in chosen])
     # A video that ends too early cuts tracks off, and one that begins later has nothing.
     late = np.array([[n, 0, 0, 9, 9] for n in rng.permutation(5) + 99], float)
     tracks = [np.array([[n, 0, 0, 9, 9] for n in range(LENGTH - 2, LENGTH + 5)], float), late[late[:, 0].argsort()]]
