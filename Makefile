@@ -1,6 +1,7 @@
 # What one can do here. `make help` lists it.
 PYTHON ?= python3
 VENV ?= .venv
+OLDEST := $(CURDIR)/.venv-oldest
 DEMO_DATA ?= datasets/synthetic
 DEMO_VIDEOS ?= datasets/videos
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
@@ -10,7 +11,7 @@ INSTALLED := $(VENV)/xreid-installed
 TABLES := projects/XReID/configs/ablations
 ON_TAUGHT := --overlay projects/XReID/configs/synthetic.yml --overlay projects/XReID/configs/taught.yml
 
-.PHONY: help install demo compare tables benchmark test quick lint types check clean
+.PHONY: help install demo compare tables benchmark test quick test-oldest lint types check clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +79,12 @@ test: $(INSTALLED)  ## the whole suite
 
 quick: $(INSTALLED)  ## the suite without what takes seconds: about a minute
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+
+test-oldest:  ## make quick with the oldest versions that pyproject.toml admits, in .venv-oldest
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+		| sed 's/>=/==/' > $(OLDEST)/oldest.txt
+	PIP_CONSTRAINT=$(OLDEST)/oldest.txt $(MAKE) quick VENV=$(OLDEST)
 
 lint: $(INSTALLED)  ## ruff's lint and format
 	$(RUN) -m ruff check .

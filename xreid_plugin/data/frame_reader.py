@@ -131,12 +131,12 @@ def decode(content: bytes | memoryview) -> np.ndarray:
     if _is_cut_off(content):
         raise ValueError("it was cut off")
     try:
-        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB)
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:  # as of one with too many pixels
         raise ValueError(f"its decoder failed ({error.err or error})") from error
     if picture is None:
         raise ValueError("it is no readable picture")
-    return picture
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
