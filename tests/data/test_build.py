@@ -90,6 +90,11 @@ def test_a_pack_that_does_not_fit_the_configuration_is_refused(cfg, tmp_path):
     build_train_loader(cfg)
     with pytest.raises(ValueError, match=r"INPUT\.SIZE_TEST"):
         build_clip_loader(cfg, dataset.test, "even")
+    whole, cfg.DATASETS.PACK = cfg.DATASETS.PACK, str(tmp_path / "part.pack")
+    pack_tracklets([*dataset.train, *dataset.test[1:]], dataset.home, "HITSZVCM", Path(cfg.DATASETS.PACK))
+    with pytest.raises(ValueError, match=r"part\.pack"):
+        build_train_loader(cfg)
+    cfg.DATASETS.PACK = whole
     cfg.DATASETS.NAMES = ("BUPTCampus",)
     with pytest.raises(ValueError, match=r"DATASETS\.PACK"):
         build_training_set(cfg)

@@ -69,6 +69,7 @@ def test_what_a_video_cannot_show_is_counted_and_named(scene, tmp_path):
         ("1,2,3,4\n", "line 1"),
         ("1,1,1,1,5,5\n1,1,1,one,5,5", "line 2"),
         ("1.5,1,1,1,5,5", "line 1"),
+        ("1,2,1,1,5,5\n1,1.5,1,1,5,5", "line 2"),
         ("1,-1,1,1,5,5", "detections"),
         ("99,1,1,1,5,5", "no box is left"),
         ("frame,id,left,top,width,height\n1,1,1,1,5,5", "x1"),
@@ -76,6 +77,9 @@ def test_what_a_video_cannot_show_is_counted_and_named(scene, tmp_path):
     ]:
         with pytest.raises(ValueError, match=named):
             tracks_of(scene, tmp_path, text)
+    (tmp_path / "latin").write_text("frame,x1,y1,x2,y2,größe", encoding="latin-1")
+    with pytest.raises(ValueError, match="latin is no text"):
+        read_tracks(scene[0], tmp_path / "latin")
     with pytest.raises(ValueError, match="no track 5"):
         tracks_of(scene, tmp_path, "1,1,1,1,5,5", "5", "1")
     (tmp_path / "no.mp4").write_bytes(b"this is no video" * 100)

@@ -27,7 +27,7 @@ def build_dataset(cfg: Any, name: str) -> VideoCrossModalityDataset:
 
     Raises:
         FileNotFoundError: no such data; the message says what was looked for.
-        ValueError: a dataset that does not consist of tracklets, malformed metadata, or a pack of another dataset.
+        ValueError: a dataset that does not consist of tracklets, malformed metadata, or a pack of other frames.
     """
     root = cfg.DATASETS.ROOT or os.getenv("FASTREID_DATASETS", "datasets")
     return _read_dataset(name, root, cfg.DATASETS.MIN_TRACKLET_LENGTH, cfg.DATASETS.AUXILIARY, cfg.DATASETS.PACK)
@@ -45,6 +45,8 @@ def _read_dataset(name: str, root: str, min_length: int, auxiliary: bool, pack: 
         if packed.info.dataset != name:
             raise ValueError(f"DATASETS.PACK is {pack}, which holds {packed.info.dataset}; DATASETS asks for {name}.")
     dataset: VideoCrossModalityDataset = kind(root=root, min_length=min_length, **options)
+    if pack:
+        packed.check_tracklets([*dataset.train, *dataset.test], dataset.home)
     return dataset
 
 

@@ -80,6 +80,17 @@ class Pack(Container[str]):
         with self.reading() as transaction:
             return isinstance(name, str) and transaction.get(os.fsencode(name)) is not None
 
+    def check_tracklets(self, tracklets: Iterable[Tracklet], home: Path) -> None:
+        """Raises ValueError where the pack lacks a frame of these, whose paths lie below ``home``."""
+        paths = (path for tracklet in tracklets for path in tracklet.paths)
+        with self.reading() as transaction:
+            lacking = next((path for path in paths if transaction.get(_key(path, home)) is None), None)
+        if lacking is not None:
+            # Before training, in which another frame would stand in for it.
+            raise ValueError(
+                f"{self.file} lacks {lacking}: it is incomplete, or of other lists. Pack again (tools/pack_dataset.py)."
+            )
+
     def __reduce__(self) -> tuple[object, ...]:
         return Pack, (self.file,)
 

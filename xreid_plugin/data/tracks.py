@@ -111,7 +111,10 @@ def _properties(video: Path) -> tuple[float, tuple[int, int], float | None]:
 
 def _read(file: Path) -> tuple[str, list[str], NDArray[np.float64], NDArray[np.bool_]]:
     """The format, the track of each box, (n, 5) boxes as in :class:`VideoTracks`, and (n,) bool, whether it counts."""
-    text = file.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        text = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{file} is no text in UTF-8: {error}.") from error
     lines = [(number, line.strip()) for number, line in enumerate(text, 1) if line.strip()]
     kind = MOT if lines and re.match(r"[-+.\d]", lines[0][1]) else CSV
     header = [name.strip() for name in lines.pop(0)[1].split(",")] if lines and kind == CSV else []
@@ -124,6 +127,8 @@ def _read(file: Path) -> tuple[str, list[str], NDArray[np.float64], NDArray[np.b
         try:
             if kind == MOT:
                 frame, track, x, y, width, height, *more = map(float, re.split(r"\s*,\s*|\s+", line.rstrip(",")))
+                if not track.is_integer():
+                    raise ValueError(f"the id {track:g} is no whole number")
                 ids.append(f"{track:.0f}")
                 boxes.append([frame - 1, x - 1, y - 1, x - 1 + width, y - 1 + height])
                 counts.append(more[:1] != [0.0])
