@@ -19,9 +19,12 @@ from pathlib import Path
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
 from _command import UsageError, run_tool, tool_parser
 
+# What make demo leaves.
+DEMO = Path("logs/xreid/synthetic/model_final.pth")
 # By layout, what to do with a set in a folder.
 NEXT = {
-    "videos": "python tools/gallery.py build gate --checkpoint FILE --video {0}/visible.avi --tracks {0}/visible.txt",
+    "videos": f"python tools/gallery.py build gate --checkpoint {DEMO}"
+    " --video {0}/visible.avi --tracks {0}/visible.txt",
     "bupt": "python tools/check_dataset.py --dataset BUPTCampus --no-counts --root {}",
     "vcm": "python tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT {}",
 }
@@ -54,7 +57,8 @@ def _draw(args: argparse.Namespace) -> int:
         write = {"bupt": write_bupt, "vcm": write_vcm, "videos": write_videos}[args.layout]
         size = write(settings, args.output, workers=args.workers, overwrite=args.overwrite)
         print(f"Written to {args.output}: {size}")
-        print(f"Next, for example:\n    {NEXT[args.layout].format(args.output)}")
+        if args.layout != "videos" or DEMO.is_file():
+            print(f"Next, for example:\n    {NEXT[args.layout].format(args.output)}")
     return 0
 
 

@@ -41,15 +41,13 @@ def _write(args: argparse.Namespace) -> int:
     from xreid_plugin.files import replace_atomically
 
     output = args.output or args.run / "report.html"
-    if args.output:
-        # Now, and not when all is drawn.
-        output.parent.mkdir(parents=True, exist_ok=True)
     names = ("features", "make_features", "queries", "depth", "people", "seed")
     options = {name: getattr(args, name) for name in names}
     content = page_content(
         args.run, args.opts, **options, tell=lambda line: tqdm.write(f"report: {line}", file=sys.stderr)
     )
     text = page_text(content)
+    output.parent.mkdir(parents=True, exist_ok=True)
     replace_atomically(output, lambda part: part.write_text(text, encoding="utf-8"))
     for reason in content["missing"]:
         print(f"left out: {reason}")

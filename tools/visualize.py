@@ -48,7 +48,6 @@ def _picture(args: argparse.Namespace) -> int:
     # Now, and not when all is computed.
     if output.suffix.lower() not in FORMATS:
         raise UsageError(f"{output}: pictures are written as .png or .svg; end the file's name with one of them")
-    output.parent.mkdir(parents=True, exist_ok=True)
     args.draw(args, output)
     print(f"Written to {output}")
     return 0

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from tests.data.datasets.trees import INFRARED, VISIBLE, VcmTree, small_vcm
@@ -104,3 +106,17 @@ def test_queries_without_match_are_failures_of_their_task_and_those_in_their_own
         "I2V queries left out by 'exclude', with matches in their own camera only": ["test00005_0013M1D1"],
         "V2I queries left out by 'exclude', with matches in their own camera only": ["test00006_0013M2D1"],
     }
+
+
+def test_a_folder_that_may_not_be_read_is_not_called_missing(tree):
+    dataset = HITSZVCM(tree.write())
+    folder, user = dataset.home / "Test", os.geteuid()
+    folder.chmod(0)
+    # The superuser may read everything.
+    os.seteuid(user or 65534)
+    try:
+        with pytest.raises(PermissionError):
+            check_dataset(dataset)
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)

@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from fastreid.utils.events import EventStorage
 from torch import nn
 
 from tests.data.small_set import small_config
 from tests.ranks import run_on_two_ranks
+from xreid_plugin.engine.hooks import ConsoleHook
 from xreid_plugin.engine.trainer import XReIDTrainer
 from xreid_plugin.modeling.gather import share_batch_statistics
 
@@ -17,6 +21,21 @@ def test_any_layers_may_be_frozen(small_set, tmp_path, layers):
     moving = {name for name, value in trainer.model.named_parameters() if not torch.equal(value, before[name])}
     assert moving
     assert not any(name.startswith("heads" if layers == '["heads"]' else "backbone") for name in moving)
+
+
+def test_the_slow_first_period_tells_no_rate():
+    hook = ConsoleHook(batch_size=8, period=4)
+    with EventStorage() as storage:
+        storage.epoch = 0
+        hook.trainer = SimpleNamespace(storage=storage, max_iter=8, device=torch.device("cpu"))
+        for step in range(8):
+            hook.trainer.iter = storage.iter = step
+            storage.put_scalars(total_loss=1.0, lr=0.1)
+            # The host's timer leaves out the first two.
+            if step >= 2:
+                storage.put_scalar("time", 60.0 if step < 4 else 0.5)
+            hook.after_step()
+        assert storage.history("clips_per_second").values() == [(16.0, 7)]
 
 
 # Rank 1's model has seen other batches than rank 0's.

@@ -51,6 +51,17 @@ def test_what_is_no_configuration_is_refused_with_its_file(write, text):
         get_cfg().merge_from_file(write(text))
 
 
+def test_a_configuration_that_is_not_there_names_the_nearest(write, tmp_path, monkeypatch):
+    path = write("SEED: 1", "taught.yml")
+    with pytest.raises(FileNotFoundError, match=r"taugth\.yml.*taught\.yml"):
+        get_cfg().merge_from_file(path.replace("taught", "taugth"))
+    (tmp_path / "projects" / "Mine").mkdir(parents=True)
+    elsewhere = write("SEED: 1", "projects/Mine/vcm.yml")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=str(elsewhere).removeprefix(f"{tmp_path}/")):
+        get_cfg().merge_from_file("x/vcm.yml")
+
+
 def test_unknown_keys_are_told_together_with_file_and_nearest(write):
     with pytest.raises(ValueError, match="TEST") as error:
         get_cfg().merge_from_file(write("TEST: {FRAME: even}\nMODEL: {HEADS: 4}\nSED: 1\n"))

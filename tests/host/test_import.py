@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fastreid
 import pytest
 
 from xreid_plugin import host
@@ -38,6 +39,8 @@ def test_a_fresh_process_imports_without_warnings_and_nothing_that_only_some_run
 
 def test_another_version_of_the_host_is_refused_with_the_command(monkeypatch):
     host.check_version()
+    # Which its report on the environment tells.
+    assert fastreid.__version__ == importlib.metadata.version("fastreid")
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.3.0")
     with pytest.raises(ImportError, match=r"1\.3\.0.*pip install --no-deps fastreid==1\.4\.0"):
         host.check_version()

@@ -15,6 +15,19 @@ def test_a_set_and_its_preview_are_written(load_tool, tmp_path, capsys, layout, 
     identities, tracklets = people
     frames = len(list(root.rglob("*.jpg")))
     assert f"{root}: {identities} identities, {tracklets} tracklets, {frames} frames" in shown
-    assert error == ""
+    assert f"{frames} of {frames} frames" in error
+    assert 2 <= len(error.splitlines()) <= 10
     assert (root / file).is_file()
     assert sheet.is_file()
+
+
+def test_videos_tell_no_next_step_before_there_is_a_model(load_tool, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["--output", "videos", "--layout", "videos", "--overwrite", *SMALL]
+    assert load_tool("make_synthetic_vcm").main(command) == 0
+    assert "gallery.py" not in capsys.readouterr().out
+    model = tmp_path / "logs/xreid/synthetic/model_final.pth"
+    model.parent.mkdir(parents=True)
+    model.touch()
+    assert load_tool("make_synthetic_vcm").main(command) == 0
+    assert "--checkpoint logs/xreid/synthetic/model_final.pth" in capsys.readouterr().out

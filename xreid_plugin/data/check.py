@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
@@ -66,6 +67,9 @@ def check_dataset(
         workers: threads that decode; 0: one for each core.
         compare_counts: whether a count that differs from a full copy is a failure; else counts are not compared. Under
             another length filter than the dataset's own they never are.
+
+    Raises:
+        PermissionError: a folder may not be read.
     """
     counts = count_copy(dataset, compare_counts)
     tracklets = [*dataset.train, *dataset.test]
@@ -123,7 +127,10 @@ def _missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
 
     @cache
     def names_in(folder: str) -> frozenset[str]:
-        return frozenset(os.listdir(folder)) if os.path.isdir(folder) else frozenset()  # noqa: PTH112, PTH208
+        # A folder that may not be read is an error of its own.
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return frozenset(os.listdir(folder))  # noqa: PTH208
+        return frozenset()
 
     paths = (path for tracklet in tracklets for path in tracklet.paths)
     split = ((path, *os.path.split(path)) for path in paths)

@@ -216,12 +216,15 @@ class ConsoleHook(HookBase):
         """Records training clips a second over all processes, and logs a line, once a period.
 
         Only the step that reads the losses waits for the device: the mean over a period is the true time of a step,
-        while that of a single one may be the time to queue it. The host's timer leaves out the first few steps.
+        while that of a single one may be the time to queue it. The first period tells no rate: workers start, the first
+        steps compile and choose algorithms, and the time left would be several times too long.
         """
         if (self.trainer.iter + 1) % self._period == 0:
             storage = self.trainer.storage
-            if "time" in storage.histories():
-                rate = self._batch_size / storage.histories()["time"].avg(self._period)
+            # The host's timer leaves out the first few steps.
+            times = storage.histories().get("time")
+            if times is not None and len(times.values()) >= self._period:
+                rate = self._batch_size / times.avg(self._period)
                 storage.put_scalar("clips_per_second", rate)
             self._tell()
 

@@ -243,8 +243,8 @@ def _counts(block: NDArray[Any], values: NDArray[Any]) -> tuple[torch.Tensor, to
 
 def _trues(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(C, G) -> (C,): how many of a row are true."""
-    # Row by row: NumPy counts along an axis several times slower.
-    return np.fromiter(map(np.count_nonzero, mask), np.int64, len(mask))
+    counts: NDArray[np.int64] = np.bitwise_count(np.packbits(mask, axis=1)).sum(1, dtype=np.int64)
+    return counts
 
 
 def _equal_before(block: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:

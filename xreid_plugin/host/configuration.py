@@ -4,6 +4,7 @@ import copy
 import difflib
 from ast import literal_eval
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,6 +12,13 @@ from fastreid.config import CfgNode
 
 _load_yaml_with_base = CfgNode.load_yaml_with_base
 _merge_from_list = CfgNode.merge_from_list
+
+
+def _nearest(path: Path) -> list[str]:
+    """The configurations in its folder, and those of the working folder's projects, that it may be a misspelling of."""
+    files = [*path.parent.glob("*.yml"), *Path("configs").rglob("*.yml"), *Path("projects").rglob("*.yml")]
+    names = list(dict.fromkeys(map(str, files)))
+    return difflib.get_close_matches(str(path), names, n=3) or [name for name in names if Path(name).name == path.name]
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -31,6 +39,11 @@ def load_yaml_with_base(filename: str, allow_unsafe: bool = False) -> dict[str, 
     """
     try:
         keys = _load_yaml_with_base(filename)
+    except FileNotFoundError as error:
+        missing = Path(error.filename or filename)
+        near = _nearest(missing)
+        hint = f"; the nearest is {' or '.join(near)}" if near else ""
+        raise FileNotFoundError(f"There is no configuration {missing}{hint}.") from None
     except (yaml.YAMLError, UnicodeDecodeError, TypeError) as error:
         raise ValueError(f"{filename} is no YAML of plain values: {' '.join(str(error).split())}") from error
     if not isinstance(keys, dict):

@@ -4,6 +4,7 @@ import collections
 import sys
 from typing import Any
 
+import fastreid
 import fastreid.data.build
 import fastreid.engine.defaults
 import fastreid.evaluation.reid_evaluation
@@ -22,6 +23,7 @@ from xreid_plugin.host.configuration import (
     merge_from_list,
     merge_from_other_cfg,
 )
+from xreid_plugin.host.imported import HOST_VERSION
 from xreid_plugin.host.loaders import DeviceLoader, build_reid_test_loader, build_reid_train_loader
 from xreid_plugin.host.training import (
     AMPTrainer,
@@ -62,6 +64,8 @@ def no_compilation(*_: object) -> None:
 def patch() -> None:
     """Binds every replacement. Runs once, at the first ``import xreid_plugin``."""
     HOST_DEFAULTS.MODEL.DEVICE = "auto"
+    # What its report on the environment tells; 1.4.0 calls itself 1.3.
+    fastreid.__version__ = HOST_VERSION
     CfgNode.load_yaml_with_base = staticmethod(load_yaml_with_base)
     for merge in (merge_from_file, merge_from_other_cfg, merge_from_list):
         setattr(CfgNode, merge.__name__, merge)

@@ -124,6 +124,7 @@ def legend_below(figure: FigureBase, axes: Axes) -> None:
 def write_sheet(panels: Sequence[Panel], path: Path, columns: int = 2, width: float = PANEL_WIDTH) -> None:
     """Writes what :func:`render` draws to a PNG or an SVG, by the file's suffix, whole or not at all."""
     content = render(panels, path.suffix.lower().removeprefix("."), columns=columns, width=width)
+    path.parent.mkdir(parents=True, exist_ok=True)
     replace_atomically(path, lambda part: part.write_bytes(content))
 
 

@@ -8,6 +8,7 @@ return how much was drawn, in words.
 import json
 import shutil
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -205,8 +206,13 @@ def _draw_all(settings: SyntheticSettings, drawings: Sequence[Drawing], workers:
         former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         drawn = map(draw, drawings) if workers == 1 else pool.map(draw, drawings, chunksize=8)
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        count = 0
         for written in drawn:
             bar.update(written)
+            tenth, count = 10 * count // frames, count + written
+            # Without a terminal the bar is silent.
+            if bar.disable and 10 * count // frames > tenth:
+                print(f"Drawing {people:,} people: {count:,} of {frames:,} frames", file=sys.stderr, flush=True)
     return f"{people:,} identities, {len(drawings):,} tracklets, {frames:,} frames"
 
 
