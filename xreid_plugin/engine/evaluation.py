@@ -3,6 +3,7 @@
 A model that embeds cameras knows those of its training set; numbers of cameras mean something within one dataset alone.
 """
 
+import datetime
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,6 @@ from xreid_plugin.evaluation.results import (
     ALONE,
     Results,
     dataset_title,
-    now,
     protocol_line,
     results_table,
     write_results,
@@ -89,7 +89,7 @@ def evaluate_test_sets(
                 "checkpoint": _within(folder, checkpoint) if checkpoint else "",
                 "seed": cfg.SEED,
                 "version": __version__,
-                "time": now(),
+                "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             }
             row = checkpoint.name if checkpoint else label
             heading = f"{dataset_title(protocol)}, {row}, {protocol_line(protocol)}; in percent:"

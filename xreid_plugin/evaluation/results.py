@@ -1,6 +1,5 @@
 """What an evaluation leaves: metrics, with the protocol and the model that they are of, as JSON; and tables of them."""
 
-import datetime
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,7 @@ class Results(NamedTuple):
         curves: by direction, the CMC in percent at ranks 1, 2, ...
         model: "weights", their SHA-256; "fingerprint", as saved features and galleries have it, of these and the
             model's settings; "checkpoint", the file of the weights, "" in a training; "seed"; "version" of the plugin;
-            "time" of the evaluation.
+            "time" of the evaluation, to the second and with the offset from UTC.
     """
 
     metrics: Mapping[str, float]
@@ -80,11 +79,6 @@ def set_results_aside(folder: Path) -> None:
     """Renames the results of an earlier run in the folder to ``NAME.previous``, over those of the one before."""
     for file in folder.glob("results_*.json"):
         file.replace(file.with_name(f"{file.name}.previous"))
-
-
-def now() -> str:
-    """The time, to the second and with the offset from UTC, such as 2026-11-28T12:00:00+01:00."""
-    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def dataset_title(protocol: Mapping[str, Any]) -> str:
