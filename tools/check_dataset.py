@@ -40,7 +40,8 @@ def _check(args: argparse.Namespace) -> int:
     report = check_dataset(dataset, deep=args.deep, workers=args.workers, compare_counts=args.counts)
     print(report)
     if args.all is not None:
-        args.all.write_text(report.listing, encoding="utf-8")
+        lines = (f"{finding.what}: {case}\n" for finding in report.findings for case in finding.cases)
+        args.all.write_text("".join(lines), encoding="utf-8")
         print(f"Every finding: {args.all}")
     return 1 if report.failed else 0
 

@@ -102,11 +102,7 @@ def build_clip_loader(
 ) -> DeviceLoader:
     """A loader of every clip of ``tracklets`` once, without random draws; each rank reads a part of them.
 
-    Args:
-        cfg: the configuration; INPUT, TEST and DATALOADER are read.
-        tracklets: the tracklets whose clips are wanted.
-        mode: "even" or "dense", as TEST.FRAMES.
-        batch_size: clips, over all ranks; None: TEST.IMS_PER_BATCH.
+    ``mode``: "even" or "dense", as TEST.FRAMES. ``batch_size``: clips, over all ranks; None: TEST.IMS_PER_BATCH.
     """
     test_set = TestClips(
         tracklets,

@@ -44,11 +44,6 @@ class Report(NamedTuple):
         """Whether the copy is at fault anywhere."""
         return any(finding.failure for finding in self.findings)
 
-    @property
-    def listing(self) -> str:
-        """Every case of every finding, a line each."""
-        return "".join(f"{finding.what}: {case}\n" for finding in self.findings for case in finding.cases)
-
     def __str__(self) -> str:
         table = tabulate(self.counts, headers=["counted", "found", "full copy"], tablefmt="simple", intfmt=",")
         compared = any(full is not None for _, _, full in self.counts)

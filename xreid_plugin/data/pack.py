@@ -36,20 +36,12 @@ _MAP_BYTES = 1 << 40  # address space, not memory or disk; no pack outgrows it
 
 @dataclass(frozen=True)
 class PackInfo:
-    """A pack's record of itself.
+    """A pack's record of itself."""
 
-    Attributes:
-        dataset: the name of its class, as in DATASETS.NAMES.
-        size: (H, W) of decoded frames, in pixels; None: the files as they were.
-        count: number of frames.
-        names: SHA-256 of the frames' sorted names.
-        format: of the file.
-    """
-
-    dataset: str
-    size: tuple[int, int] | None
-    count: int
-    names: str
+    dataset: str  # The name of its class, as in DATASETS.NAMES.
+    size: tuple[int, int] | None  # (H, W) of decoded frames, in pixels; None: the files as they were.
+    count: int  # Number of frames.
+    names: str  # SHA-256 of the frames' sorted names.
     format: str = _FORMAT
 
     def __str__(self) -> str:

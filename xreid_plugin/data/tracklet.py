@@ -64,12 +64,7 @@ class FramePaths(Sequence[str]):
 
 
 class RetrievalTask(NamedTuple):
-    """One direction of a test protocol: which test tracklets are its queries, and which its gallery.
-
-    Attributes:
-        query: indices into the dataset's list of test tracklets.
-        gallery: indices into the same list.
-    """
+    """One direction of a test protocol: its queries and its gallery, as indices into the list of test tracklets."""
 
     query: Sequence[int]
     gallery: Sequence[int]

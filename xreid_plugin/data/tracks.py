@@ -66,7 +66,14 @@ def read_tracks(video: Path, file: Path, wanted: Sequence[str] = ()) -> VideoTra
         OSError: the file of tracks is not there.
         ValueError: the video cannot be read, a line is not a box, an id is not there, or no box is left.
     """
-    length, (height, width), rate = _properties(video)
+    with opened_video(video) as capture:
+        # Infinite where the video does not say.
+        length = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0 else np.inf
+        rate = capture.get(cv2.CAP_PROP_FPS)
+        there, picture = capture.read()
+        if not there:
+            raise ValueError(f"{video}: not one frame can be read.")
+        height, width = np.asarray(picture).shape[:2]
     kind, ids, boxes, counts = _read(file)
     notes = [f"{file}: {len(ids):,} boxes of {len(set(ids)):,} tracks, read as {kind}."]
     missing = set(wanted) - set(ids)
@@ -95,18 +102,7 @@ def read_tracks(video: Path, file: Path, wanted: Sequence[str] = ()) -> VideoTra
     found = {str(names[rows[0]]): boxes[rows] for rows in np.split(kept, begins)}
     tracks = {name: found[name] for name in sorted(found, key=by_value)}
     notes += _note(np.array([name for name, own in tracks.items() if len(own) == 1]), "tracks of a single box")
-    return VideoTracks(video, list(tracks), list(tracks.values()), rate, notes)
-
-
-def _properties(video: Path) -> tuple[float, tuple[int, int], float | None]:
-    """How many frames a video says that it has (infinite if it does not say), (height, width), and frames a second."""
-    with opened_video(video) as capture:
-        count, rate = capture.get(cv2.CAP_PROP_FRAME_COUNT), capture.get(cv2.CAP_PROP_FPS)
-        there, picture = capture.read()
-        if not there:
-            raise ValueError(f"{video}: not one frame can be read.")
-        height, width = np.asarray(picture).shape[:2]
-    return count if count > 0 else np.inf, (height, width), rate if 0 < rate < 1e4 else None
+    return VideoTracks(video, list(tracks), list(tracks.values()), rate if 0 < rate < 1e4 else None, notes)
 
 
 def _read(file: Path) -> tuple[str, list[str], NDArray[np.float64], NDArray[np.bool_]]:

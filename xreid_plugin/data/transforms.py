@@ -1,6 +1,7 @@
 """Frames to the pixels of a clip: uint8 throughout, with one random draw for the whole clip.
 
-A clip is (T, 3, H, W) uint8, RGB, 0 to 255; it is normalised on the device, by the model.
+Frames are (T, H, W, 3) uint8. A clip is (T, 3, H, W) uint8, RGB, 0 to 255, contiguous in the CPU's memory; it is
+normalised on the device, by the model.
 """
 
 import math
@@ -14,13 +15,7 @@ from torch.nn import functional as F
 
 
 def to_planes(frames: np.ndarray, clip: torch.Tensor, mirrored: bool = False) -> None:
-    """Writes decoded frames to a clip's place: the one copy between decoder and batch.
-
-    Args:
-        frames: (T, H, W, 3) uint8.
-        clip: (T, 3, H, W) uint8 in the CPU's memory, contiguous; written to.
-        mirrored: whether left and right change places.
-    """
+    """Writes decoded frames to a clip's place, with left and right changed or not: the one copy before the batch."""
     planes = clip.numpy()
     for frame, (red, green, blue) in zip(frames, planes, strict=True):
         cv2.split(frame, (red, green, blue))
@@ -73,13 +68,7 @@ class ClipAugmentation:
         )
 
     def __call__(self, frames: np.ndarray, clip: torch.Tensor, rng: np.random.Generator) -> None:
-        """Writes an augmented clip.
-
-        Args:
-            frames: (T, H, W, 3) uint8; not changed.
-            clip: (T, 3, H, W) uint8 in the CPU's memory, contiguous; written to.
-            rng: source of every draw.
-        """
+        """Writes an augmented clip; ``frames`` stay as they are, every draw comes from ``rng``."""
         to_planes(frames, clip, mirrored=rng.random() < self.flip)
         if self.padding:
             clip.copy_(self._crop(clip, rng))

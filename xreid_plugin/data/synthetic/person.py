@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from math import prod
-from typing import Any, Literal, get_args
+from typing import Any
 
 import cv2
 import numpy as np
@@ -112,29 +112,27 @@ def make_texture(pattern: str, first: Material, second: Material, light: float) 
     return np.stack([materials, shade], axis=-1).astype(np.uint8)
 
 
-Bottom = Literal["trousers", "shorts", "skirt", "long skirt"]
-Hair = Literal["short", "long", "bun", "afro", "bald", "hat"]
-Bag = Literal["none", "backpack", "handbag", "shoulder bag"]
-
-
 @dataclass(frozen=True)
 class Outfit:
     """The discrete traits, which both sensors see. No two identities of a set share all of them."""
 
-    top_pattern: str  # As the next, a name in PATTERNS.
+    top_pattern: str
     bottom_pattern: str
-    bottom: Bottom
-    hair: Hair
-    bag: Bag
+    bottom: str
+    hair: str
+    bag: str
     long_sleeves: bool
     contrasting_sleeves: bool
     coat: bool
 
 
+# Of each trait of an outfit.
 _CHOICES: tuple[Sequence[Any], ...] = (
     [pattern for pattern in PATTERNS if pattern != "centre line"],
     ["plain", "hoops", "centre line", "checks", "two-tone"],
-    *(get_args(Bottom), get_args(Hair), get_args(Bag)),
+    ["trousers", "shorts", "skirt", "long skirt"],
+    ["short", "long", "bun", "afro", "bald", "hat"],
+    ["none", "backpack", "handbag", "shoulder bag"],
     *([(False, True)] * 3),
 )
 OUTFITS = prod(len(choices) for choices in _CHOICES)  # Hence the most identities a set can have.
