@@ -87,11 +87,7 @@ class _Clips(Dataset[dict[str, Any]]):
 
 @dataclass(eq=False)
 class TrainClips(_Clips):
-    """Training clips, one for each :class:`ClipRequest`: frames at random within T chunks, augmented.
-
-    Attributes:
-        augmentation: the random changes that are applied to every clip.
-    """
+    """Training clips, one for each :class:`ClipRequest`: frames at random within T chunks, augmented."""
 
     augmentation: ClipAugmentation
 
@@ -115,12 +111,9 @@ class TestClips(_Clips):
     """Test clips by number, without a random draw: of each tracklet in turn those of :func:`frames.of_test`.
 
     LENGTHS says how many frames a clip has before it repeats its last, for models to skip.
-
-    Attributes:
-        mode: "even" or "dense", as TEST.FRAMES.
     """
 
-    mode: str
+    mode: str  # "even" or "dense", as TEST.FRAMES.
 
     def __post_init__(self) -> None:
         clips = [frames.of_test(len(tracklet.paths), self.num_frames, self.mode) for tracklet in self.tracklets]

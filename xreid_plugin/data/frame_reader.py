@@ -9,7 +9,6 @@ is applied. A file that was cut off does not count as a picture, whatever its de
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -100,7 +99,6 @@ def read_substituting(
     except FrameError as error:
         first_fault = error
 
-    @cache
     def is_readable(index: int) -> bool:
         try:
             reader.read(tracklet, [index], size)
@@ -108,15 +106,13 @@ def read_substituting(
             return False
         return True
 
-    stand_ins: dict[int, int] = {}
-    for wanted in map(int, indices):
-        distances = np.abs(np.arange(len(tracklet.paths)) - wanted)
-        found = next(filter(is_readable, np.argsort(distances, kind="stable").tolist()), None)
-        if found is None:
-            raise FrameError(f"No frame of tracklet {tracklet.name} can be read. {first_fault}")
-        stand_ins[wanted] = found
-    bad = [tracklet.paths[wanted] for wanted, found in stand_ins.items() if wanted != found]
-    return reader.read(tracklet, [stand_ins[int(index)] for index in indices], size), bad
+    good = np.array([index for index in range(len(tracklet.paths)) if is_readable(index)])
+    if not len(good):
+        raise FrameError(f"No frame of tracklet {tracklet.name} can be read. {first_fault}")
+    wanted = np.asarray(indices)
+    found = good[np.abs(good - wanted[:, None]).argmin(axis=1)]
+    bad = dict.fromkeys(tracklet.paths[index] for index in wanted[wanted != found].tolist())
+    return reader.read(tracklet, found, size), list(bad)
 
 
 def decode(content: bytes | memoryview) -> np.ndarray:

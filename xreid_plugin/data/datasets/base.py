@@ -20,17 +20,11 @@ DRAWN = "synthetic.json"
 
 
 class ListedTracklets(NamedTuple):
-    """Everything that a dataset's lists name, before any filter.
+    """Everything that a dataset's lists name, before any filter."""
 
-    Attributes:
-        train: training tracklets; ``pid`` is the dataset's own number.
-        test: test tracklets, each once.
-        tasks: by direction, indices into ``test``.
-    """
-
-    train: Sequence[Tracklet]
-    test: Sequence[Tracklet]
-    tasks: dict[str, RetrievalTask]
+    train: Sequence[Tracklet]  # ``pid`` is the dataset's own number.
+    test: Sequence[Tracklet]  # Each once.
+    tasks: dict[str, RetrievalTask]  # By direction, indices into ``test``.
 
 
 class SetCounts(NamedTuple):
@@ -52,8 +46,7 @@ class VideoCrossModalityDataset(Dataset):
         train: training tracklets, ``pid`` in 0..num_train_pids-1 in the order of the dataset's own numbers.
         test: test tracklets, each once, ``pid`` the dataset's own number.
         tasks: "I2V" and "V2I", indices into ``test``.
-        query: the queries of I2V, under the name that the host knows.
-        gallery: the gallery of I2V, under the name that the host knows.
+        query, gallery: those of I2V, under the names that the host knows.
         train_identities: the dataset's own number of each label.
         cameras: camera numbers of the training set, sorted.
         full_copy: what a full copy holds under the default length, nothing where that is not known: training and test

@@ -76,19 +76,15 @@ class BUPTCampus(VideoCrossModalityDataset):
         packed: Container[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Reads the lists; no frame is looked for.
+        """Reads the lists; no frame is looked for. The rest is as of HITSZVCM.
 
         Args:
             root: the dataset's own folder, or the folder that holds BUPTCampus.
             min_length: shortest tracklet that counts, in frames; 0 stands for 1, as the dataset's authors have it. The
                 public X-ReID code has 2.
             auxiliary: also train on the identities of train_auxiliary.txt, each seen by one camera only.
-            packed: names of the frames in a pack, relative to the dataset's folder; None: frames are files.
+            packed: names of the frames in a pack.
             **kwargs: the host's.
-
-        Raises:
-            FileNotFoundError: the dataset, one of its lists, or its folder of frames is not there.
-            ValueError: a list is malformed, lists contradict each other, or ``min_length`` leaves a set empty.
         """
         self.home = find_root(root, _FOLDER, (_PATHS_FILE,), _ORIGIN)
         if packed is None and not (self.home / _FRAMES_FOLDER).is_dir():

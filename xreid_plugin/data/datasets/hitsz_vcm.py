@@ -88,11 +88,7 @@ class HITSZVCM(VideoCrossModalityDataset):
         query = _read_queries(info / "query_IDX.txt", test)
         asked = set(query)
         others = tuple(index for index in range(len(test)) if index not in asked)
-        tasks = {
-            I2V: RetrievalTask(query, others),
-            V2I: RetrievalTask(others, query),
-        }
-        listed = ListedTracklets(train, test, tasks)
+        listed = ListedTracklets(train, test, {I2V: RetrievalTask(query, others), V2I: RetrievalTask(others, query)})
         super().__init__(listed, min_length=min_length, **kwargs)
 
 

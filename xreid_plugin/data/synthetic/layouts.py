@@ -78,10 +78,7 @@ def write_bupt(settings: SyntheticSettings, root: Path, *, workers: int = 1, ove
 
     Both modalities of a tracklet show one walk, frame by frame. The auxiliary identities have one tracklet of each
     modality. The first tracklet of a test identity is its query, infrared and visible in turn; its other tracklets are
-    the gallery. There is no FakeIR: that is a learned translation.
-
-    Raises:
-        ValueError: more than six cameras, or fewer than two tracklets.
+    the gallery. There is no FakeIR: that is a learned translation. At most six cameras, at least two tracklets.
     """
     if settings.cameras > len(BUPT_CAMERAS):
         raise ValueError(f"cameras must be at most {len(BUPT_CAMERAS)} for BUPTCampus, not {settings.cameras}")

@@ -48,10 +48,8 @@ class Walker:
 def render_tracklet(settings: SyntheticSettings, person: Person, plan: TrackletPlan) -> Iterator[NDArray[np.uint8]]:
     """Draws a tracklet frame by frame.
 
-    An infrared frame depends on the palette's infrared levels only, a visible one on its colours only.
-
-    Yields:
-        (H, W, 3) blue, green, red for a visible tracklet; (H, W, 1) for an infrared one.
+    They are (H, W, 3) blue, green, red for a visible tracklet, and depend on the palette's colours only; (H, W, 1) for
+    an infrared one, from its infrared levels.
     """
     sensor_rng = settings.rng(Stream.SENSOR, plan.pid, int(plan.modality), plan.number)
     camera, width, walker = draw_camera(settings, plan.camera), settings.size[1], Walker(settings, person, plan)
