@@ -75,14 +75,6 @@ def test_batches_are_two_blocks_of_the_same_identities_with_as_many_tracklets_as
         assert Counter(seen) == dict.fromkeys(seen, 2 * instances)
 
 
-def test_passes_differ_in_order_tracklets_and_seeds():
-    tracklets = training_set([(6, 6)] * 6)
-    first, second = batches(identity_sampler(tracklets, 6, 2), 2)
-    assert [tracklets[r.position].pid for r in first] != [tracklets[r.position].pid for r in second]
-    assert {r.position for r in first} != {r.position for r in second}
-    assert len({r.seed for r in first + second}) == len(first + second)
-
-
 def test_identities_that_lack_a_modality_are_left_out_and_counted(caplog):
     tracklets = training_set([(2, 2), (3, 0), (2, 1), (0, 2)])
     with caplog.at_level(logging.INFO, logger="xreid_plugin.data.samplers"):
