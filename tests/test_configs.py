@@ -18,8 +18,6 @@ CONFIGS = sorted(
     for path in [*ROOT.glob("configs/**/*.yml"), *ROOT.glob("projects/XReID/configs/**/*.yml")]
     if path.stem != "2_textual_prompts"
 )
-VCM = ROOT / "projects/XReID/configs/vcm.yml"
-BUPT = ROOT / "projects/XReID/configs/bupt.yml"
 
 
 def name_of(path):

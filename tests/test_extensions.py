@@ -77,32 +77,12 @@ def test_a_module_of_a_package_is_found_from_the_working_folder_first(write):
     assert sys.modules["own_package.losses"].MINE
 
 
-def test_a_file_finds_those_beside_it_and_hides_no_module(write):
-    write("mine/own_main.py", "import own_part\nimport wave\nNAMES = wave.open, own_part.PART\n")
-    write("mine/own_part.py", "PART = 1\n")
-    write("mine/wave.py", "raise RuntimeError\n")
-    import_extensions(["mine/own_main.py"])
-
-
 @pytest.mark.parametrize("name", ["own_wrong.py", "own_wrong", "none.py", "own_none"])
 def test_what_fails_or_is_no_module_is_refused(write, name):
     write("own_wrong.py", "a = 1\nraise RuntimeError('not today')\n")
     with pytest.raises(ValueError, match=rf"^--import {name}: ") as error:
         import_extensions([name])
     assert ("own_wrong.py, line 2" in str(error.value)) == ("wrong" in name)
-
-
-def test_keys_of_its_own_are_checked_like_all_others(write):
-    import_extensions([str(write("own_length.py", LOSS))])
-    cfg = get_cfg()
-    for key, value, words in [
-        ("MODEL.LOSSES.OWN_LENGHT.SCALES", "1", "the nearest is MODEL.LOSSES.OWN_LENGTH"),
-        ("MODEL.LOSSES.OWN_LENGTH.SCALE", "much", "MODEL.LOSSES.OWN_LENGTH.SCALE"),
-    ]:
-        with pytest.raises(ValueError, match=words):
-            cfg.merge_from_list([key, value])
-    cfg.merge_from_list(["MODEL.LOSSES.OWN_LENGTH.SCALE", "2"])
-    assert (cfg.MODEL.LOSSES.OWN_LENGTH.SCALE, DEFAULTS.MODEL.LOSSES.OWN_LENGTH.SCALE) == (2.0, 1.0)
 
 
 def test_a_process_that_is_started_anew_finds_it(write):

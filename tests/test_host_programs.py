@@ -63,9 +63,3 @@ def test_contradictions_are_found_before_anything_is_built(cfg):
     cfg.merge_from_list(["INPUT.SIZE_TEST", "[96, 48]"])
     with pytest.raises(ValueError, match=r"INPUT\.SIZE_TEST"):
         DefaultTrainer(cfg)
-
-
-def test_an_image_model_is_refused_on_tracklets(cfg):
-    cfg.MODEL.META_ARCHITECTURE, cfg.MODEL.HEADS.NAME = "Baseline", "EmbeddingHead"
-    with pytest.raises(ValueError, match=r"MODEL\.META_ARCHITECTURE"):
-        DefaultTrainer(cfg)

@@ -14,8 +14,6 @@ from xreid_plugin.evaluation.features import load_features
 from xreid_plugin.host import build_model
 from xreid_plugin.predictor import TrackletInput, TrackletPredictor
 
-SIZE = (48, 24)
-
 
 @pytest.fixture(scope="module")
 def trained(small_set, tmp_path_factory):
@@ -105,11 +103,7 @@ def test_every_fault_of_an_input_is_named(predictor, tmp_path):
         (tmp_path / "empty", "empty holds no picture"),
         ([], "no frame"),
         (np.zeros((3, 8, 8), np.uint8), r"frames, H, W, 3"),
-        ([np.zeros((8, 8, 3))], "frame 0"),
         ([np.zeros((8, 8, 4), np.uint8)], "uint8"),
-        ([Image.new("F", (8, 8))], "frame 0"),
-        (["a.jpg"], "frame 0"),
-        (7, "is a int"),
     ]:
         with pytest.raises(ValueError, match=named):
             predictor.embed([source])

@@ -17,7 +17,6 @@ from xreid_plugin.modeling.xreid import XReID
 
 CONFIGS = Path(__file__).parents[1] / "projects/XReID/configs"
 VCM, BUPT, PUBLIC_CODE = (CONFIGS / f"{name}.yml" for name in ("vcm", "bupt", "vcm_public_code"))
-# Table 4's textual prompts are of this model.
 # The row of textual prompts is CLIP-ReID, a module of its own; tests/projects tests it.
 ROWS = sorted(path for path in CONFIGS.glob("ablations/*/*.yml") if path.stem != "2_textual_prompts")
 
@@ -78,14 +77,6 @@ def test_the_model_is_the_papers():
     assert losses.CE.EPSILON == 0
     assert (losses.TRI.MARGIN, losses.TRI.SCALE) == (0.3, 1)
     assert losses.CPCL.SCALE == losses.CMCL.SCALE == 1
-
-
-def test_the_public_codes_recipe_differs_by_keys():
-    cfg = merged(PUBLIC_CODE)
-    cpc, mii = cfg.MODEL.CPC, cfg.MODEL.MII
-    assert (cpc.UPDATE, cpc.MOMENTUM, cpc.REFRESH_EPOCHS) == ("joint", 0.1, 1)
-    assert (mii.SII.ENABLED, mii.SII.DEPTH, mii.LII.ENABLED, mii.CII.ENABLED) == (True, 2, False, False)
-    assert (cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.STEPS, cfg.INPUT.PADDING.ENABLED) == (30, [], False)
 
 
 def test_bupt_differs_from_vcm_in_its_data_alone():

@@ -81,11 +81,3 @@ def test_what_is_done_is_skipped(compared, main, capsys):
     assert main([bot, *rest]) == 0
     assert "[1/1] bot, seed 0: done before" in capsys.readouterr().out
     assert (output / "bot/seed0/results_epoch_1.json").stat().st_mtime_ns == before
-
-
-def test_other_settings_in_the_same_folder_are_one_clear_message(compared, main, capsys):
-    _, _, arguments = compared
-    assert main([*arguments, "SOLVER.GAMMA", "0.3"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("compare: ")
-    assert "SOLVER.GAMMA 0.1 → 0.3" in error

@@ -1,5 +1,4 @@
 import random
-import resource
 
 import pytest
 import torch
@@ -108,21 +107,6 @@ def test_a_run_goes_on_from_the_newest_whole_one_and_says_so(tmp_path, caplog, h
     assert other.model.backbone.weight.eq(1).all()
     assert f"Resuming from {tmp_path / 'model_0001.pth'}" in caplog.text
     assert (f"{newest} is" in caplog.text) == (harm != "gone")
-
-
-@pytest.mark.parametrize("room", [0, 3000])
-def test_a_full_disk_leaves_the_run_as_it_was(tmp_path, room):
-    saver = saved_run(tmp_path, ["model_0000"])
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
-    try:
-        with pytest.raises(OSError, match=r"model_0001\.pth"):
-            saver.save("model_0001", epoch=1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert files(tmp_path) == ["model_0000.pth"]
-    assert not list(tmp_path.glob("*.part"))
-    assert checkpointer(tmp_path, seed=1).resume_or_load("")["epoch"] == 0
 
 
 def stored(path, state):

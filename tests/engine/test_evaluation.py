@@ -65,14 +65,6 @@ def test_each_test_set_is_embedded_by_its_own_cameras_or_without(small_set, tmp_
     assert of_sets[0] == of_sets[1] != {}
 
 
-@pytest.mark.parametrize(
-    "overrides", [["MODEL.BACKBONE.CAMERA_EMBEDDING", "False"], ["MODEL.BACKBONE.NAME", "build_resnet_backbone"]]
-)
-def test_a_model_that_embeds_no_camera_may_be_tested_on_any_set(small_set, tmp_path, overrides):
-    cfg = config(small_set, tmp_path, *ON_OTHER, *overrides)
-    show_test_sets(cfg)
-
-
 @pytest.fixture
 def trained(small_set, tmp_path):
     """A checkpoint as a run on HITSZ-VCM leaves it."""

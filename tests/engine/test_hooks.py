@@ -3,13 +3,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from fastreid.utils.events import EventStorage
-from torch import nn
 
 from tests.data.small_set import small_config
-from tests.ranks import run_on_two_ranks
 from xreid_plugin.engine.hooks import ConsoleHook
 from xreid_plugin.engine.trainer import XReIDTrainer
-from xreid_plugin.modeling.gather import share_batch_statistics
 
 
 @pytest.mark.parametrize("layers", ['["heads"]', '["backbone", "heads.classifier"]'])
@@ -36,20 +33,3 @@ def test_the_slow_first_period_tells_no_rate():
                 storage.put_scalar("time", 60.0 if step < 4 else 0.5)
             hook.after_step()
         assert storage.history("clips_per_second").values() == [(16.0, 7)]
-
-
-# Rank 1's model has seen other batches than rank 0's.
-MEANS = [[0.0, 4.0], [2.0, 8.0]]
-
-
-def shared_on_rank(rank, folder):
-    model = nn.Sequential(nn.BatchNorm1d(2))
-    model[0].running_mean.copy_(torch.tensor(MEANS[rank]))
-    share_batch_statistics(model)
-    return dict(model.named_buffers())
-
-
-@pytest.mark.slow
-def test_two_ranks_share_the_mean_of_their_statistics(tmp_path):
-    for held in run_on_two_ranks(shared_on_rank, tmp_path):
-        assert held["0.running_mean"].tolist() == [1.0, 6.0]

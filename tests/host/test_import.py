@@ -1,4 +1,3 @@
-import collections
 import importlib
 import importlib.metadata
 import subprocess
@@ -11,18 +10,6 @@ import pytest
 from xreid_plugin import host
 
 CHECKOUT = Path(__file__).parents[2]
-
-
-def legacy_names():
-    return "torch._six" in sys.modules, hasattr(collections, "Mapping")
-
-
-def test_legacy_names_exist_while_the_host_is_imported_and_no_longer():
-    with host.legacy_names():
-        assert legacy_names() == (True, True)
-        assert isinstance({}, collections.Mapping)
-        assert isinstance("text", importlib.import_module("torch._six").string_classes)
-    assert legacy_names() == (False, False)
 
 
 def test_a_fresh_process_imports_without_warnings_and_nothing_that_only_some_runs_need(tmp_path):

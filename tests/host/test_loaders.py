@@ -3,10 +3,9 @@ import os
 import pytest
 import torch
 from fastreid.data import build_reid_test_loader, build_reid_train_loader
-from fastreid.modeling.meta_arch import META_ARCH_REGISTRY, build_model
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.host import DeviceLoader, default_workers, resolve_device
+from xreid_plugin.host import DeviceLoader
 
 # Of no account here: a machine of one core, and a Python that would rather not fork.
 pytestmark = [
@@ -24,13 +23,6 @@ class Squares(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         return {"images": torch.full((2,), float(index)), "targets": index * index, "img_paths": f"{index}.jpg"}
-
-
-@META_ARCH_REGISTRY.register()
-class OneLayer(torch.nn.Module):
-    def __init__(self, cfg):
-        super().__init__()
-        self.layer = torch.nn.Linear(2, 2)
 
 
 def config(device="cpu", workers=0):
@@ -64,40 +56,11 @@ def test_the_training_loader_runs_without_cuda():
     assert [batch["targets"].tolist() for batch in loader] == [[0, 1, 4, 9], [16, 25, 36, 49]]
 
 
-def test_workers_default_to_a_share_of_the_cores(monkeypatch):
-    def cores(count, processes=1):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(count)), raising=False)
-        monkeypatch.setattr("fastreid.utils.comm.get_local_size", lambda: processes)
-        return default_workers()
-
-    assert [cores(1), cores(3), cores(8), cores(64)] == [1, 3, 8, 8]
-    assert [cores(64, 4), cores(16, 4), cores(2, 4)] == [8, 4, 1]
-    assert cores(5) == 5
-    loader, _ = build_reid_test_loader(config(workers=-1), test_set=Squares())
-    assert loader.num_workers == 5
-    assert build_reid_train_loader(config(workers=-1), train_set=Squares(), sampler=range(4)).num_workers == 5
-
-
 @needs_gpu
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_reach_the_gpu_whole(workers):
     loader, _ = build_reid_test_loader(config("auto", workers), test_set=Squares())
     assert_all_squares(list(loader), "cuda")
-
-
-@pytest.mark.parametrize("cuda", [True, False])
-def test_auto_is_the_gpu_where_there_is_one(cuda, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    assert resolve_device("auto").type == ("cuda" if cuda else "cpu")
-    assert resolve_device("cpu").type == "cpu"
-    assert resolve_device("cuda:1") == torch.device("cuda", 1)
-
-
-def test_models_are_built_on_the_device_of_the_configuration():
-    for name in ("auto", "cpu", "meta"):
-        cfg = config(name)
-        cfg.MODEL.META_ARCHITECTURE = "OneLayer"
-        assert build_model(cfg).layer.weight.device.type == resolve_device(name).type
 
 
 class Readers(Squares):

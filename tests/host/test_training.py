@@ -8,7 +8,7 @@ from fastreid.config import get_cfg
 from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.data.datasets.bases import ImageDataset
 from fastreid.engine import DefaultTrainer, hooks
-from fastreid.engine.train_loop import AMPTrainer, TrainerBase
+from fastreid.engine.train_loop import TrainerBase
 from fastreid.utils.env import seed_all_rng
 from PIL import Image
 
@@ -101,46 +101,6 @@ def test_a_run_of_mixed_precision_without_any_evaluation_ends_well(cfg, tmp_path
     assert trainer.train() == {}
     assert unmoved(before, trainer.model) == []
     assert (tmp_path / "output" / "model_final.pth").is_file()
-
-
-class Regression(torch.nn.Module):
-    """One layer that notes the number type that it computes in."""
-
-    def __init__(self):
-        super().__init__()
-        self.layer = torch.nn.Linear(4, 1)
-        self.computed_in = set()
-
-    def forward(self, batch):
-        guessed = self.layer(batch["images"])
-        self.computed_in.add(guessed.dtype)
-        return {"loss": (guessed.float() - 1).square().mean()}
-
-
-def batch(device="cpu"):
-    return {"images": torch.ones(8, 4, device=device)}
-
-
-def run(trainer, steps):
-    """Takes steps of one epoch, and returns their losses."""
-    trainer.train(0, 1, steps)
-    return losses(trainer)
-
-
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))]
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_mixed_precision_steps(device):
-    model = Regression().to(device)
-    before = parameters(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    trainer = AMPTrainer(model, [batch(device)] * 5, optimizer, None)
-    history = run(trainer, 5)
-    assert model.computed_in == {torch.float16 if device == "cuda" else torch.bfloat16}
-    assert {value.dtype for value in model.parameters()} == {torch.float32}
-    assert unmoved(before, model) == []
-    assert history[-1] < history[0]
 
 
 class NoWork(TrainerBase):

@@ -108,17 +108,6 @@ def test_another_architecture_is_refused(tmp_path, vision, complaint):
         load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / "other.pt")
 
 
-def test_file_without_an_image_tower_and_with_two(tmp_path):
-    state = make_clip().visual.state_dict()
-    for name, content in {
-        "resnet.pt": {"layer1.weight": torch.ones(2)},
-        "two.pt": prefixed(state, "visual.") | prefixed(state, "teacher."),
-    }.items():
-        torch.save(content, tmp_path / name)
-        with pytest.raises(ValueError, match=name):
-            load_clip_weights(build_image_tower("xreid-tiny", SIZE), tmp_path / name)
-
-
 @torchscript
 @pytest.mark.parametrize(
     ("name", "trained", "warns"),
@@ -130,12 +119,6 @@ def test_another_activation_warns_where_it_is_known(tmp_path, caplog, name, trai
     WRITERS[name](make_clip(), tmp_path / name)
     load_clip_weights(build_image_tower(str(config), SIZE), tmp_path / name, quick_gelu=trained)
     assert ("-quickgelu" in caplog.text) == warns
-
-
-def test_tag_is_resolved_by_open_clip(tmp_path, monkeypatch):
-    entry = open_clip.get_pretrained_cfg("ViT-B-16-quickgelu", "openai")
-    monkeypatch.setitem(entry, "file", str(tmp_path / "weights.pt"))
-    assert fetch_pretrained("ViT-B-16-quickgelu", "openai") == (tmp_path / "weights.pt", True)
 
 
 def test_tag_out_of_reach_or_unknown_says_how_to_give_a_file(tmp_path, monkeypatch):

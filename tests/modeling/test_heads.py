@@ -114,15 +114,3 @@ def test_training_outputs_by_hand():
     assert list(outputs.sequences) == list(BRANCHES)
     for branch in BRANCHES:
         assert_close(outputs.sequences[branch], mean_over_time(features.interactions[branch]))
-
-
-def test_biases_of_all_necks_are_frozen_at_zero():
-    head = make_head().train()
-    outputs = head(make_features())
-    sum(logits.square().sum() for logits in [*outputs.clip_logits.values(), *outputs.frame_logits.values()]).backward()
-    necks = [module for module in head.modules() if isinstance(module, torch.nn.BatchNorm1d)]
-    assert len(necks) == 4
-    for norm in necks:
-        assert not norm.bias.requires_grad
-        assert not norm.bias.any()
-        assert norm.weight.grad.abs().sum() > 0

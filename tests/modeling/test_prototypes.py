@@ -63,15 +63,6 @@ def test_joint_update_by_hand():
     assert_close(similarity.cross, torch.tensor(0.6))
 
 
-def test_of_equally_unlike_clips_the_first_counts():
-    # Mirror images about the prototype are equally like it, to the bit.
-    for first, second in [((0.8, 0.6), (0.8, -0.6)), ((0.8, -0.6), (0.8, 0.6))]:
-        memory = make_memory(update="intra", momentum=0.0)
-        observe(memory, (unit(1, 0), 0, IR), (unit(*first), 0, IR), (unit(*second), 0, IR))
-        memory.update()
-        assert_close(memory.infrared[0], unit(*first))
-
-
 def plain_update(memory, own_modality, features, targets, modalities, momentum, rule):
     """The method's update of one memory, with loops."""
     updated = memory.clone()
@@ -121,17 +112,6 @@ def test_update_is_the_plain_loop(clips, rule, momentum, seed):
     cross = [cosines[1 - modality][row] for row, modality in enumerate(modalities)]
     assert_close(float(similarity.own), sum(own) / len(own), atol=1e-5, rtol=0)
     assert_close(float(similarity.cross), sum(cross) / len(cross), atol=1e-5, rtol=0)
-
-
-def test_update_needs_an_observation_of_its_own():
-    memory = make_memory()
-    assert memory.update() is None
-    assert torch.equal(memory.infrared, torch.eye(2))
-    observe(memory, (unit(0.6, 0.8), 0, IR))
-    assert memory.update() is not None
-    once = memory.infrared.clone()
-    assert memory.update() is None
-    assert torch.equal(memory.infrared, once)
 
 
 def update_on_rank(rank, folder):

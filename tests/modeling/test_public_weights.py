@@ -157,11 +157,6 @@ def test_the_embedding_is_the_public_codes(model, state, prefix):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_what_is_not_of_the_public_code_is_not_taken_for_it(model, state):
-    assert not is_public_state(model.state_dict())
-    assert not is_public_state([state])
-
-
 @torch.no_grad()
 def test_a_file_of_them_is_a_checkpoint_to_evaluate(model, state, tmp_path):
     file = tmp_path / "best_model.pth.tar"

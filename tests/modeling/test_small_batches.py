@@ -27,10 +27,8 @@ CASES = {
     "one identity": ((), [2, 2, 2, 2], [0, 0, 1, 1], 2),
     "K=1": ((), [0, 1, 2, 0, 1, 2], [0, 0, 0, 1, 1, 1], 2),
     "T=1": (SINGLE_FRAME, [0, 0, 1, 0, 0, 1], [0, 0, 0, 1, 1, 1], 1),
-    "T=1 and B=2": (SINGLE_FRAME, [1, 1], [0, 1], 1),
     "one modality": (WITHOUT_PAIRS, [0, 0, 1, 1], [0, 0, 0, 0], 2),
     "an identity lacks a modality": (WITHOUT_PAIRS, [0, 0, 1, 2], [0, 1, 1, 0], 2),
-    "two frames": ((), [0, 1, 0, 1], [0, 0, 1, 1], 2),
 }
 
 

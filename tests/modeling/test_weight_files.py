@@ -10,7 +10,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from tests.hostile import Hostile
-from xreid_plugin.modeling.weight_files import is_torchscript_archive, read_torchscript_tensors, read_weight_file
+from xreid_plugin.modeling.weight_files import read_torchscript_tensors, read_weight_file
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
 # OpenAI published such archives, so they have to be made here for as long as torch can make them.
@@ -96,13 +96,6 @@ def test_tensors_of_an_archive_are_those_of_the_state_dict_and_its_program_is_no
         assert_close(file.tensors, dict(module.state_dict()), rtol=0, atol=0)
 
 
-@deprecated_jit
-def test_traced_modules_are_read_as_well(tmp_path):
-    module = Inner()
-    torch.jit.save(torch.jit.trace(module, torch.randn(1, 3, 4, 4)), tmp_path / "model.pt")
-    assert_close(read_torchscript_tensors(tmp_path / "model.pt"), dict(module.state_dict()))
-
-
 def craft_archive(path, payload):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("model/data.pkl", payload)
@@ -145,8 +138,3 @@ def test_forged_shape_cannot_reach_outside_its_storage(tmp_path):
         archive.writestr("model/data/0", b"\x00" * 4)
     with pytest.raises(ValueError, match="out of bounds"):
         read_torchscript_tensors(tmp_path / "forged.pt")
-
-
-def test_what_torch_saves_is_no_archive(tmp_path):
-    torch.save({"weight": torch.ones(2)}, tmp_path / "plain.pt")
-    assert not is_torchscript_archive(tmp_path / "plain.pt")

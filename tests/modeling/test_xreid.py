@@ -7,7 +7,6 @@ from torch.testing import assert_close
 
 from tests.modeling.tiny_model import PARTS, D, E, make_batch, make_model
 from xreid_plugin.losses.cpcl import cpcl_loss
-from xreid_plugin.modeling.mii import CrossModalityInteraction
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -109,17 +108,6 @@ def test_frames_are_normalised_and_sent_to_the_tower_clip_by_clip():
             assert_close(features.projected[clip, frame], projected[0], atol=1e-4, rtol=1e-4)
 
 
-def test_evaluation_does_not_run_the_cross_modality_interaction():
-    model, batch = make_model(), make_batch()
-    ran = []
-    (part,) = (module for module in model.modules() if isinstance(module, CrossModalityInteraction))
-    part.register_forward_hook(lambda *_: ran.append(True))
-    embed(model, batch)
-    assert ran == []
-    model.train()(batch)
-    assert ran == [True, True]
-
-
 def test_sequence_features_are_without_camera_and_move_no_statistic():
     model, batch = make_model(), make_batch()
     model.train()(batch)
@@ -151,19 +139,6 @@ def test_prototypes_are_of_the_fitted_neck():
     kept = neck.running_mean.clone()
     model.extract_prototypes(sequences + 1, targets, modalities, fit_neck=False)
     assert torch.equal(neck.running_mean, kept)
-
-
-def test_training_shows_the_memory_its_batch_and_leaves_the_update_to_the_trainer():
-    model, batch = make_model(), make_batch()
-    before = model.prototypes.infrared.clone()
-    sum(model.train()(batch).values()).backward()
-    assert torch.equal(model.prototypes.infrared, before)
-    similarity = model.prototypes.update()
-    changed = (model.prototypes.infrared != before).any(1)
-    assert changed.tolist() == [True, True, False, False, False]
-    assert -1 <= similarity.own <= 1
-    embed(model, batch)
-    assert model.prototypes.update() is None
 
 
 def test_cpcl_and_the_update_work_on_z_and_on_both_memories():

@@ -18,7 +18,7 @@ from fastreid.utils import comm
 from xreid_plugin.data.frame_reader import FrameError
 from xreid_plugin.engine.checkpoints import load_for_evaluation
 from xreid_plugin.engine.evaluation import show_test_sets
-from xreid_plugin.engine.launch import check_processes, launch, leave_together
+from xreid_plugin.engine.launch import launch, leave_together
 from xreid_plugin.engine.setup import read_config, setup
 from xreid_plugin.engine.signals import RunStopped
 from xreid_plugin.engine.trainer import XReIDTrainer
@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> None:
         import_extensions(arguments.imports)
         cfg = read_config(arguments)
         on_cuda = resolve_device(cfg.MODEL.DEVICE).type == "cuda"
-        check_processes(arguments, on_cuda)
+        if arguments.num_machines > 1 and not arguments.dist_url.startswith("tcp://"):
+            raise ValueError("--dist-url must say where several machines meet: tcp://ADDRESS-OF-MACHINE-0:PORT.")
     launch(train_or_evaluate, arguments, on_cuda, timedelta(minutes=cfg.PROCESS_TIMEOUT))
 
 

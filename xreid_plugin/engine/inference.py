@@ -47,12 +47,7 @@ class Embedder(nn.Module):
     """
 
     def __init__(self, model: nn.Module, flip: bool, autocast: AbstractContextManager[Any]) -> None:
-        """
-        Args:
-            model: maps a batch to (B, F) embeddings in eval mode.
-            flip: average every clip with its mirror image.
-            autocast: entered around every call of the model.
-        """
+        """A model that maps a batch to (B, F) embeddings in eval mode, and what is entered around every call of it."""
         super().__init__()
         self.model = model
         self.flip = flip

@@ -26,23 +26,6 @@ Main = Callable[[argparse.Namespace], None]
 _GRACE_SECONDS = 5.0
 
 
-def check_processes(arguments: argparse.Namespace, on_cuda: bool) -> None:
-    """Checks the options of :func:`launch`.
-
-    Raises:
-        ValueError: more processes than GPUs, or several machines without an address to meet at.
-    """
-    if on_cuda and arguments.num_gpus > torch.cuda.device_count():
-        raise ValueError(
-            f"--num-gpus is {arguments.num_gpus}, but this machine has {torch.cuda.device_count()}: lower it, or set "
-            "MODEL.DEVICE cpu for processes without one."
-        )
-    if arguments.num_machines > 1 and not arguments.dist_url.startswith("tcp://"):
-        raise ValueError(
-            f"--dist-url is {arguments.dist_url!r}; several machines meet at tcp://ADDRESS-OF-MACHINE-0:PORT."
-        )
-
-
 def launch(main: Main, arguments: argparse.Namespace, on_cuda: bool, timeout: timedelta) -> None:
     """Runs ``main(arguments)`` on every process of the job, and returns when all of this machine are done.
 
@@ -86,7 +69,8 @@ def _wait(context: mp.ProcessContext, first_rank: int) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
-    former = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, pass_on)
     try:
         while not context.join(grace_period=_GRACE_SECONDS):
             pass
@@ -99,9 +83,6 @@ def _wait(context: mp.ProcessContext, first_rank: int) -> None:
         )
     except mp.ProcessRaisedException as error:
         sys.exit(f"Rank {first_rank + error.error_index} has failed.{error}")
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _spawned(

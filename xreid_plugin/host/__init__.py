@@ -7,7 +7,7 @@ go once the host is released without that fault, which :func:`check_version` wou
 
 # isort: off
 # First: the modules below import the host as if it were up to date.
-from xreid_plugin.host.imported import check_version, legacy_names
+from xreid_plugin.host.imported import check_version
 
 from xreid_plugin.host.checkpoints import Checkpointer
 from xreid_plugin.host.loaders import WORKER_DIED, DeviceLoader, default_workers
@@ -24,7 +24,6 @@ __all__ = [
     "compress_gradients",
     "default_workers",
     "distributed",
-    "legacy_names",
     "patch",
     "resolve_device",
     "set_local_group",

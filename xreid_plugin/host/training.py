@@ -1,5 +1,6 @@
 """Where a model runs and in how many processes, and the steps, optimisers and hooks of the host's own trainer."""
 
+import inspect
 import pickle
 import time
 from datetime import timedelta
@@ -14,6 +15,10 @@ from fastreid.engine.train_loop import SimpleTrainer
 from torch import distributed as dist
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
+
+# Torch 2.15 has renamed it, and warns of the older name.
+_NAMES = inspect.signature(DistributedDataParallel.__init__).parameters
+_SYNC_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _NAMES else "broadcast_buffers"
 
 
 def resolve_device(name: str) -> torch.device:
@@ -40,10 +45,11 @@ def distributed(model: torch.nn.Module, device_ids: list[int], broadcast_buffers
     single process.
     """
     on_cuda = next(model.parameters()).device.type == "cuda"
+    options: Any = {_SYNC_BUFFERS: broadcast_buffers}
     return DistributedDataParallel(
         model,
         device_ids=device_ids if on_cuda else None,
-        forward_sync_buffers=broadcast_buffers,
+        **options,
         static_graph=True,
         # Gradients lie where they are sent from; without this each is copied there.
         gradient_as_bucket_view=True,

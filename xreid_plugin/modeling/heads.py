@@ -108,14 +108,9 @@ class XReIDHead(nn.Module):
                 makes one feature of the branches in time, "concat" leaves each to itself.
             embed_dim: D.
             projected_dim: E.
-
-        Raises:
-            ValueError: no identities.
         """
         super().__init__()
         num_classes, mii = cfg.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.MII
-        if num_classes < 1:
-            raise ValueError("MODEL.HEADS.NUM_CLASSES is 0: build the model through the trainer, which counts them.")
         self.fusion: str = mii.FUSION
         self.tower_feature: str = cfg.MODEL.HEADS.TOWER_FEATURE
         self.feature_dim = projected_dim + (embed_dim if self.tower_feature == "both" else 0)
