@@ -86,7 +86,8 @@ def evaluate_test_sets(
             facts = {
                 "weights": evaluator.weights,
                 "fingerprint": evaluator.model,
-                "checkpoint": _within(folder, checkpoint) if checkpoint else "",
+                # Below the folder of the run that it is of.
+                "checkpoint": str(checkpoint.resolve()).removeprefix(f"{folder.resolve()}/") if checkpoint else "",
                 "seed": cfg.SEED,
                 "version": __version__,
                 "time": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -102,12 +103,6 @@ def evaluate_test_sets(
             logger.info(f"Written to {path}")
             results.update({f"{name}/{key}" if several else key: value for key, value in metrics.items()})
     return results
-
-
-def _within(folder: Path, checkpoint: Path) -> str:
-    """A checkpoint's name below the folder of the run that it is of, or its whole path."""
-    path, root = checkpoint.resolve(), folder.resolve()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def as_the_model_knows_them(cfg: Any, name: str, tracklets: Sequence[Tracklet]) -> Sequence[Tracklet]:

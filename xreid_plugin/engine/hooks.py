@@ -116,10 +116,7 @@ class FreezeHook(HookBase):
             for parameter in group["params"]
         ]
         optimizer.register_step_pre_hook(self._drop_gradients)
-        logger.info(
-            f"{', '.join(layers)}: {len(self._parameters)} parameters and {len(self._norms)} batch norms are frozen "
-            f"for {self._iters} iterations"
-        )
+        logger.info(f"Frozen for {self._iters} iterations: {', '.join(layers)}")
 
     def before_step(self) -> None:
         """Freezes the norms, or lets them learn again once the iterations are over."""
