@@ -46,11 +46,15 @@ def read_model_config(model: str) -> dict[str, Any]:
         FileNotFoundError: ``model`` ends in ``.json``, and there is no such file.
         ValueError: no such name, or the file is not a model config.
     """
-    shipped = SHIPPED_CONFIGS / f"{model}.json"
+    path = Path(model) if model.endswith(".json") else SHIPPED_CONFIGS / f"{model}.json"
+    if path.is_file():
+        try:
+            config = json.loads(path.read_text(encoding="utf-8"))
+            return {"embed_dim": config["embed_dim"], "vision_cfg": config["vision_cfg"], **config}
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{MODEL_KEY}: {path} is no model config of open_clip's ({error})") from error
     if model.endswith(".json"):
-        return _read_config_file(Path(model))
-    if shipped.is_file():
-        return _read_config_file(shipped)
+        raise FileNotFoundError(f"{MODEL_KEY}: there is no file {path}")
     known = [*open_clip.list_models(), *(path.stem for path in SHIPPED_CONFIGS.glob("*.json"))]
     # Asking open_clip only for names that it lists keeps it from using the network for "hf-hub:" names.
     if model in known:
@@ -58,16 +62,6 @@ def read_model_config(model: str) -> dict[str, Any]:
     near = difflib.get_close_matches(model, known, n=3, cutoff=0.4)
     hint = f"; near it are {', '.join(near)}" if near else ""
     raise ValueError(f"{MODEL_KEY}: open_clip knows no model {model!r}{hint}. Supported: {_SUPPORTED}.")
-
-
-def _read_config_file(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{MODEL_KEY}: there is no file {path}")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        return {"embed_dim": config["embed_dim"], "vision_cfg": config["vision_cfg"], **config}
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{MODEL_KEY}: {path} is no model config of open_clip's ({error})") from error
 
 
 def build_image_tower(model: str, image_size: tuple[int, int]) -> VisionTransformer:

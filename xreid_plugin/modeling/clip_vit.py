@@ -16,8 +16,6 @@ from torch.utils.checkpoint import checkpoint
 
 logger = logging.getLogger(__name__)
 
-_CAMERA_INIT_STD = 0.02
-
 Patches = Literal["learning", "detached", "left out"]
 
 
@@ -92,7 +90,7 @@ class ClipVisionTower(nn.Module):
         self.register_buffer("camera_numbers", torch.tensor(known, dtype=torch.int64))
         embedding = nn.Parameter(torch.empty(len(known), self.embed_dim)) if known else None
         if embedding is not None:
-            nn.init.trunc_normal_(embedding, std=_CAMERA_INIT_STD)
+            nn.init.trunc_normal_(embedding, std=0.02)
         self.register_parameter("camera_embedding", embedding)
 
     def forward(self, images: Tensor, camids: Tensor | None = None, patches: Patches = "learning") -> ClipTokens:
