@@ -1,9 +1,11 @@
+import argparse
+
 import pytest
 import torch
 
 from tests.data.small_set import TRAIN_IDENTITIES, small_config
 from xreid_plugin.engine.checkpoints import read_checkpoint
-from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate, complete_config
+from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate, complete_config, setup
 
 
 def test_completing_counts_identities_and_cameras(small_set, tmp_path):
@@ -11,6 +13,16 @@ def test_completing_counts_identities_and_cameras(small_set, tmp_path):
     complete_config(cfg)
     assert cfg.MODEL.HEADS.NUM_CLASSES == TRAIN_IDENTITIES
     assert cfg.MODEL.BACKBONE.CAMERAS == sorted(cfg.MODEL.BACKBONE.CAMERAS) != []
+
+
+def test_a_start_without_data_leaves_no_folder(tmp_path):
+    cfg = small_config(tmp_path / "nowhere", tmp_path)
+    cfg.OUTPUT_DIR, cfg.MODEL.HEADS.NUM_CLASSES, cfg.MODEL.BACKBONE.CAMERAS = str(tmp_path / "run"), 7, [5]
+    (tmp_path / "run.yml").write_text(cfg.dump())
+    arguments = argparse.Namespace(config_file=str(tmp_path / "run.yml"), opts=[], eval_only=False, resume=False)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        setup(arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.yml"]
 
 
 @pytest.mark.parametrize(

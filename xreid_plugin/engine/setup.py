@@ -12,7 +12,7 @@ from fastreid.utils.env import seed_all_rng
 
 from xreid_plugin.checks import CLIP_BACKBONE, check_config
 from xreid_plugin.config import get_cfg
-from xreid_plugin.data.build import build_training_set
+from xreid_plugin.data.build import build_dataset, build_training_set
 from xreid_plugin.engine.checkpoints import Checkpoint, last_checkpoint, read_checkpoint, run_checkpoints
 from xreid_plugin.engine.record import begin_log
 from xreid_plugin.torch_files import WeightFileError
@@ -48,6 +48,9 @@ def setup(args: argparse.Namespace) -> tuple[CfgNode, Checkpoint | None]:
         of_ranks = comm.all_gather(_seed_of_run(Path(cfg.OUTPUT_DIR)) if args.resume else None)
         cfg.SEED = comm.shared_random_seed() if of_ranks[0] is None else of_ranks[0]
     cfg.freeze()
+    # Now, as a start that fails for want of data leaves no folder behind.
+    for name in (*cfg.DATASETS.TESTS, *(() if args.eval_only else cfg.DATASETS.NAMES)):
+        build_dataset(cfg, name)
     begin_log(cfg, args)
     seed_all_rng(cfg.SEED)
     return cfg, checkpoint
