@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from tabulate import tabulate
 from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.frame_reader import LooseFrames
+from xreid_plugin.data.frame_reader import decode
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, Tracklet
 
 _EXAMPLES = 5
@@ -134,14 +135,13 @@ def _missing_frames(tracklets: Sequence[Tracklet]) -> list[str]:
 
 def _unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: int) -> list[str]:
     """Decodes every frame but some as training does; path and reason of each that cannot be decoded, in order."""
-    reader = LooseFrames()
 
     def faults_of(tracklet: Tracklet) -> list[str]:
         faults = []
         for path in tracklet.paths:
             try:
                 if path not in skip:
-                    reader.picture(path)
+                    decode(Path(path).read_bytes())
             except (OSError, ValueError) as error:
                 faults.append(f"{path}: {error}")
         return faults

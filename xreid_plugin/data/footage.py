@@ -3,7 +3,8 @@
 Each is a :class:`Tracklet` and the reader of its frames. :mod:`xreid_plugin.data.tracks` reads videos.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -89,9 +90,9 @@ class ImagesInMemory(FrameReader):
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def picture(self, path: str) -> np.ndarray:
+    def pictures(self) -> AbstractContextManager[Callable[[str], np.ndarray]]:
         """See the base class."""
-        return self._pictures[int(path)]
+        return nullcontext(lambda path: self._pictures[int(path)])
 
 
 def _as_rgb(image: Picture, number: int) -> NDArray[np.uint8]:

@@ -8,7 +8,8 @@ is applied. A file that was cut off does not count as a picture, whatever its de
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,8 +36,11 @@ class FrameReader(ABC):
     """
 
     @abstractmethod
-    def picture(self, path: str) -> np.ndarray:
-        """(h, w, 3): the frame that a tracklet names by this path; OSError or ValueError says why there is none."""
+    def pictures(self) -> AbstractContextManager[Callable[[str], np.ndarray]]:
+        """Gives, within a ``with``, the frame that a tracklet names by a path, (h, w, 3).
+
+        It is valid as long as the ``with`` lasts; OSError or ValueError says why there is none.
+        """
 
     def read(self, tracklet: Tracklet, indices: Sequence[int] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """Decodes and resizes frames of one tracklet; a repeated index is decoded once (method: Recipe).
@@ -52,26 +56,28 @@ class FrameReader(ABC):
         Raises:
             FrameError: one of these frames is missing, cut off or not a picture.
         """
-        wanted, places = np.unique(np.asarray(indices), return_inverse=True)
-        clip = np.empty((len(wanted), *size, 3), np.uint8)
-        for place, path in enumerate(tracklet.paths[index] for index in wanted.tolist()):
-            try:
-                clip[place] = resized(self.picture(path), size)
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else error
-                raise FrameError(
-                    f"Frame {path} of tracklet {tracklet.name} is not usable: {reason}. "
-                    "tools/check_dataset.py --deep looks for such frames before training."
-                ) from error
-        return clip[places]
+        clip = np.empty((len(indices), *size, 3), np.uint8)
+        first_place: dict[int, int] = {}
+        with self.pictures() as picture:
+            for place, index in enumerate(map(int, indices)):
+                first = first_place.setdefault(index, place)
+                try:
+                    clip[place] = resized(picture(tracklet.paths[index]), size) if first == place else clip[first]
+                except (OSError, ValueError) as error:
+                    reason = error.strerror if isinstance(error, OSError) else error
+                    raise FrameError(
+                        f"Frame {tracklet.paths[index]} of tracklet {tracklet.name} is not usable: {reason}. "
+                        "tools/check_dataset.py --deep looks for such frames before training."
+                    ) from error
+        return clip
 
 
 class LooseFrames(FrameReader):
     """Reads the picture files that ``Tracklet.paths`` name."""
 
-    def picture(self, path: str) -> np.ndarray:
+    def pictures(self) -> AbstractContextManager[Callable[[str], np.ndarray]]:
         """See the base class."""
-        return decode(Path(path).read_bytes())
+        return nullcontext(lambda path: decode(Path(path).read_bytes()))
 
 
 class ClipFaults(NamedTuple):

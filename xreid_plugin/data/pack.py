@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -119,15 +119,20 @@ class PackedFrames(FrameReader):
         self.pack = pack
         self.home = home
 
-    def picture(self, path: str) -> np.ndarray:
+    @contextmanager
+    def pictures(self) -> Iterator[Callable[[str], np.ndarray]]:
         """See the base class; a decoded frame has the pack's size."""
         size = self.pack.info.size
         with self.pack.reading() as transaction:
-            value = transaction.get(_key(path, self.home))
-            if value is None:
-                raise ValueError(f"it is not in the pack {self.pack.file}, which is of other lists: pack again")
-            payload = value[_CHECKSUM_BYTES:]
-            return decode(payload) if size is None else np.frombuffer(bytes(payload), np.uint8).reshape(*size, 3)
+
+            def picture(path: str) -> np.ndarray:
+                value = transaction.get(_key(path, self.home))
+                if value is None:
+                    raise ValueError(f"it is not in the pack {self.pack.file}, which is of other lists: pack again")
+                payload = value[_CHECKSUM_BYTES:]
+                return decode(payload) if size is None else np.frombuffer(payload, np.uint8).reshape(*size, 3)
+
+            yield picture
 
 
 def pack_tracklets(
