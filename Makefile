@@ -80,11 +80,13 @@ test: $(INSTALLED)  ## the whole suite
 quick: $(INSTALLED)  ## the suite without what takes seconds: about a minute
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
+# Old versions warn of names that others have deprecated since.
 test-oldest:  ## make quick with the oldest versions that pyproject.toml admits, in .venv-oldest
 	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
 	@$(OLDEST)/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
 		| sed 's/>=/==/' > $(OLDEST)/oldest.txt
-	PIP_CONSTRAINT=$(OLDEST)/oldest.txt $(MAKE) quick VENV=$(OLDEST)
+	PIP_CONSTRAINT=$(OLDEST)/oldest.txt PYTEST_ADDOPTS="-W ignore::DeprecationWarning -W ignore::FutureWarning" \
+		$(MAKE) quick VENV=$(OLDEST)
 
 lint: $(INSTALLED)  ## ruff's lint and format
 	$(RUN) -m ruff check .

@@ -18,6 +18,7 @@ from xreid_plugin.host import build_model
 # What only the data tells changes little.
 _IDENTITIES, _CAMERAS = 1000, 12
 _GPU = "cuda"
+OLDEST_TORCH = "2.15"
 
 
 class StepMemory(NamedTuple):
@@ -41,7 +42,12 @@ def step_memory(cfg: Any, clips: int) -> StepMemory:
     Args:
         cfg: of any model that can be built on torch's meta device, as X-ReID and most baselines can.
         clips: in the batch of this process.
+
+    Raises:
+        ValueError: this torch would abort, as 2.7 does: without a GPU it asks for the driver all the same.
     """
+    if torch.__version__ < OLDEST_TORCH and not torch.cuda.is_available():
+        raise ValueError(f"Without a GPU this needs torch {OLDEST_TORCH}, not {torch.__version__}.")
     cfg = cfg.clone()
     cfg.defrost()
     cfg.MODEL.DEVICE, cfg.MODEL.BACKBONE.PRETRAIN = "meta", False

@@ -8,6 +8,10 @@ from tests.data.small_set import small_config
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, MODALITIES, TARGETS
 from xreid_plugin.host import build_model
 
+pytestmark = pytest.mark.skipif(
+    torch.__version__ < "2.15" and not torch.cuda.is_available(), reason="torch 2.7 would abort without a GPU"
+)
+
 
 @pytest.fixture
 def step_memory(load_tool):
