@@ -5,7 +5,7 @@ Examples:
     python tools/pretrain_clip.py --output logs/taught/resnet18.pth --model resnet18 --seed 1
 
 CLIP's weights do not exist for small towers; this gives one what CLIP's have: it knows from descriptions what a person
-looks like, mostly in visible light. Its people and cameras are in no synthetic set whose --seed is --seed-of-set.
+looks like, in either modality. Its people and cameras are in no synthetic set whose --seed is --seed-of-set.
 The output is an ordinary open_clip checkpoint, for MODEL.BACKBONE.PRETRAIN_PATH; of resnet18, the host's backbone.
 OUTPUT.json beside it says how it was made, and how often descriptions find pictures of people unseen in training.
 Equal options give equal weights on one machine. Exit status: 0 done, 2 wrong usage, 130 interrupted.
@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, metavar="N", help="of weights and batches (default: %(default)s)")
     add = parser.add_argument_group("the pictures").add_argument
     add("--people", type=int, default=3000, metavar="N", help="default: %(default)s")
-    add("--each", type=int, default=4, metavar="N", help="pictures of a person (default: %(default)s)")
-    add("--infrared", type=float, default=0.25, metavar="SHARE", help="of the pictures (default: %(default)s)")
+    add("--each", type=int, default=6, metavar="N", help="pictures of a person (default: %(default)s)")
+    add("--infrared", type=float, default=0.5, metavar="SHARE", help="of the pictures (default: %(default)s)")
     text = "of the visible pictures that lose their hues, anew each time (default: %(default)s)"
     add("--black-and-white", type=float, default=0.6, metavar="SHARE", help=text)
     add(
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--seed-of-set", type=int, default=0, metavar="N", help="of the set to keep away from (default: %(default)s)")
     add = parser.add_argument_group("the schedule").add_argument
-    add("--steps", type=int, default=1000, metavar="N", help="default: %(default)s")
+    add("--steps", type=int, default=2500, metavar="N", help="default: %(default)s")
     add("--batch", type=int, default=128, metavar="N", help="pictures of as many people (default: %(default)s)")
     add("--rate", type=float, default=0.001, metavar="LR", help="the highest (default: %(default)s)")
     add("--bfloat16", action="store_true", help="multiply in bfloat16: faster on processors that have it")

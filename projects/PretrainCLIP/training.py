@@ -57,7 +57,7 @@ class Retrieval(NamedTuple):
     """How often, in percent, a description finds the picture of its person among those of all (zero-shot).
 
     Attributes:
-        visible: of visible pictures, described with their colours.
+        visible: of visible pictures.
         infrared: of infrared pictures; of either, 0 where there is none.
         chance: of a guess.
     """
@@ -144,11 +144,7 @@ def teach(clip: Any, pictures: Pictures, schedule: Schedule, seed: int) -> list[
             chosen = [int(rng.choice(by_person[person])) for person in people]
             visible = pictures.modalities[chosen] == Modality.VISIBLE
             grey = visible & (rng.uniform(size=len(chosen)) < schedule.black_and_white)
-            sensors = [Modality(modality) for modality in pictures.modalities[chosen].tolist()]
-            texts = [
-                describe(pictures.people[person], sensor, rng, black_and_white=hueless)
-                for person, sensor, hueless in zip(people, sensors, grey.tolist(), strict=True)
-            ]
+            texts = [describe(pictures.people[person], rng) for person in people]
             pixels = torch.from_numpy(pictures.pixels[chosen])
             pixels[grey] = _LUMA(pixels[grey])
             images = normalise(pixels, rng)
@@ -190,7 +186,7 @@ def find_by_description(clip: Any, pictures: Pictures) -> Retrieval:
             found[modality] = 0.0
             continue
         owners, first = np.unique(pictures.owners[picks], return_index=True)
-        texts = [describe(pictures.people[owner], modality) for owner in owners]
+        texts = [describe(pictures.people[owner]) for owner in owners]
         images = torch.from_numpy(pictures.pixels[picks[first]])
         batches = [clip.encode_image(normalise(part), normalize=True) for part in images.split(256)]
         similarity = clip.encode_text(tokenizer(texts), normalize=True) @ torch.cat(batches).T

@@ -44,13 +44,10 @@ def test_pictures_are_of_people_whom_no_set_has_and_grey_where_infrared(pictures
         draw_pictures(SETTINGS, first=57_590, people=10, each=1, infrared=0)
 
 
-def test_an_infrared_description_tells_no_colour_and_a_visible_one_no_infrared_level():
+def test_a_description_names_what_both_modalities_see_and_no_colour():
     one, other = (draw_person(SETTINGS, pid) for pid in (1, 2))
-    mixed = replace(one, palette=replace(one.palette, visible=other.palette.visible))
-    assert describe(mixed, Modality.INFRARED) == describe(one, Modality.INFRARED)
-    assert describe(mixed, Modality.VISIBLE) != describe(one, Modality.VISIBLE)
-    mixed = replace(one, palette=replace(one.palette, infrared=other.palette.infrared))
-    assert describe(mixed, Modality.VISIBLE) == describe(one, Modality.VISIBLE)
+    assert describe(replace(one, palette=other.palette)) == describe(one)
+    assert describe(replace(one, outfit=other.outfit)) != describe(one)
 
 
 @pytest.mark.slow
