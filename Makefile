@@ -10,6 +10,7 @@ INSTALLED := $(VENV)/xreid-installed
 
 TABLES := projects/XReID/configs/ablations
 ON_TAUGHT := --overlay projects/XReID/configs/synthetic.yml --overlay projects/XReID/configs/taught.yml
+TABLE_KEYS := DATASETS.ROOT datasets/tables TEST.RERANK.ENABLED True TEST.EVAL_AT_START False SOLVER.AMP.ENABLED True
 
 .PHONY: help install demo compare tables benchmark test quick test-oldest lint types check clean
 
@@ -53,17 +54,17 @@ tables: $(INSTALLED) logs/taught/clip.pt logs/taught/resnet18.pth datasets/table
 	$(RUN) tools/compare.py $(TABLES)/table4/[13456]*.yml $(TABLES)/table5/[2-8]*.yml \
 		$(foreach s,2 3,figure4_$(s)=$(TABLES)/figure4/stride_$(s).yml) \
 		$(foreach s,0 1 3,figure5_$(s)=$(TABLES)/figure5/stride_$(s).yml) \
-		--seeds 0 1 2 --output logs/tables $(ON_TAUGHT) DATASETS.ROOT datasets/tables TEST.RERANK.ENABLED True
+		--seeds 0 1 2 --output logs/tables $(ON_TAUGHT) $(TABLE_KEYS)
 	$(RUN) tools/compare.py configs/baselines/bot_r18.yml agw_r18=configs/baselines/agw_r50.yml \
 		--seeds 0 1 2 --output logs/tables-toolbox $(ON_TAUGHT) --overlay configs/from-scratch.yml \
-		DATASETS.ROOT datasets/tables TEST.RERANK.ENABLED True MODEL.BACKBONE.DEPTH 18x MODEL.BACKBONE.FEAT_DIM 512 \
+		$(TABLE_KEYS) MODEL.BACKBONE.DEPTH 18x MODEL.BACKBONE.FEAT_DIM 512 \
 		MODEL.BACKBONE.PRETRAIN_PATH logs/taught/resnet18.pth
 
 logs/taught/clip.pt: | $(INSTALLED)
-	$(RUN) tools/pretrain_clip.py --output $@ --workers 2
+	$(RUN) tools/pretrain_clip.py --output $@ --bfloat16 --workers 2
 
 logs/taught/resnet18.pth: | $(INSTALLED)
-	$(RUN) tools/pretrain_clip.py --output $@ --workers 2 --model resnet18
+	$(RUN) tools/pretrain_clip.py --output $@ --bfloat16 --workers 2 --model resnet18
 
 datasets/tables/info: | $(INSTALLED)
 	$(RUN) tools/make_synthetic_vcm.py --output datasets/tables --train-identities 150 --test-identities 100 --workers 2
