@@ -1,6 +1,6 @@
 """A step of training, a refresh and an evaluation keep a GPU busy: the host reads nothing back on the way."""
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 import pytest
 import torch
@@ -17,6 +17,31 @@ from xreid_plugin.host import build_model
 
 META = "meta"
 FRAMES = 10
+PLANTED = {
+    "a value": lambda x: x.sum().item(),
+    "a list": lambda x: x.tolist(),
+    "a choice": lambda x: 1 if (x > 0).any() else 0,
+    "a mask as index": lambda x: x[x > 0],
+    "places of a mask": lambda x: (x > 0).nonzero(),
+    "numbers made on the CPU": lambda x: x + torch.arange(3),
+    "a table made on the CPU": lambda x: x[torch.arange(3)],
+    "a copy to the CPU": lambda x: x.cpu(),
+    "a copy from the CPU": lambda x: x + torch.arange(3).to(META),
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_what_waits_is_noticed(plant):
+    with DeviceWork(META) as work, suppress(NotImplementedError, RuntimeError):
+        plant(torch.zeros(3, device=META))
+    assert work.waits
+
+
+def test_what_does_not_wait_is_let_through():
+    x = torch.zeros(3, device=META)
+    with DeviceWork(META) as work:
+        x[torch.arange(3, device=META)].where(x > 0, torch.inf).mul_(torch.tensor(2.0)).copy_(x).to(torch.float64)
+    assert work.waits == []
 
 
 def batch(config, device=META):
@@ -70,3 +95,20 @@ def test_evaluation_and_refresh_of_the_papers_size_wait_for_nothing(paper):
         query_expansion(embeddings, Expansion())
     assert embeddings.shape == (cfg.SOLVER.IMS_PER_BATCH, 2048)
     assert work.waits == []
+
+
+BASELINES = ("bot_r50", "agw_r50", "sbs_r50", "mgn_r50", "clip_vit_b16")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BASELINES)
+def test_in_a_baselines_step_nothing_waits_but_the_hosts_own_losses_and_heads(name):
+    overrides = ["MODEL.DEVICE", "cpu", "SOLVER.IMS_PER_BATCH", 8, "INPUT.CLIP.FRAMES", 1, "INPUT.SIZE_TRAIN", [96, 32]]
+    overrides += ["INPUT.SIZE_TEST", [96, 32]]
+    cfg = config(f"configs/baselines/{name}.yml", *overrides)
+    model = build_model(cfg).train()
+    with EventStorage(), DeviceWork("cpu") as work:
+        losses = model(batch(cfg, "cpu"))
+        sum(losses.values()).backward()
+    print(f"{name}: {len(work.waits)} waits")
+    assert all("/fastreid/" in wait for wait in work.waits), work.waits

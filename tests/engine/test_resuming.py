@@ -71,7 +71,8 @@ def test_a_stopped_run_goes_on_in_mid_epoch(small_set, whole, tmp_path, step):
     assert (saved["epoch"] + 1) * 4 + saved["step_in_epoch"] == step + 1
     resumed = run(small_set, tmp_path, resume=True)
     assert resumed.start_iter == step + 1
-    assert list(resumed.evaluations)[-1] == "epoch 3"
+    labels = list(resumed.evaluations)
+    assert (labels[0], labels[-1]) == ("before training", "epoch 3")
     assert_same_end(whole, tmp_path)
     assert not (tmp_path / "model_stopped.pth").exists()
 

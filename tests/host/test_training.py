@@ -12,9 +12,6 @@ from fastreid.engine.train_loop import TrainerBase
 from fastreid.utils.env import seed_all_rng
 from PIL import Image
 
-# The host makes tensors of pictures in a way that still works and is deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:TypedStorage is deprecated:UserWarning")
-
 
 @DATASET_REGISTRY.register()
 class FourGreys(ImageDataset):

@@ -15,6 +15,7 @@ from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.engine.checkpoints import FINAL
 from xreid_plugin.engine.inference import autocast, extract_sequences
 from xreid_plugin.engine.record import console_line, has_evaluation
+from xreid_plugin.evaluation.results import read_results
 from xreid_plugin.modeling.gather import share_batch_statistics
 from xreid_plugin.modeling.prototypes import PrototypeMemory
 from xreid_plugin.modeling.xreid import XReID
@@ -188,6 +189,10 @@ class EvaluationHook(HookBase):
             self._record_evaluation()
 
     def _record_evaluation(self) -> None:
+        earlier = self._record.with_name(f"results_{BEFORE_TRAINING.replace(' ', '_')}.json")
+        if self._at_start and not self.trainer.evaluations and earlier.is_file() and comm.is_main_process():
+            # Of a run that goes on: what the last table compares with.
+            self.trainer.evaluations[BEFORE_TRAINING] = dict(read_results(earlier).metrics)
         metrics = self._evaluate(f"epoch {self.trainer.epoch + 1}")
         self.trainer.storage.put_scalars(**metrics, smoothing_hint=False)
 

@@ -1,4 +1,4 @@
-"""Binds every replacement to the host's names; those of ranking, which are short, are here."""
+"""Binds every replacement to the host's names; the short ones are here."""
 
 import collections
 import sys
@@ -6,6 +6,7 @@ from typing import Any
 
 import fastreid
 import fastreid.data.build
+import fastreid.data.transforms.functional
 import fastreid.engine.defaults
 import fastreid.evaluation.reid_evaluation
 import fastreid.utils.comm
@@ -54,6 +55,22 @@ def compute_jaccard_distance(features: torch.Tensor, k1: int = 20, k2: int = 6, 
     return distances
 
 
+_to_tensor = fastreid.data.transforms.functional.to_tensor
+
+
+def to_tensor(picture: Any) -> torch.Tensor:
+    """Replaces ``to_tensor``, which goes through the deprecated ``torch.ByteStorage``.
+
+    Args:
+        picture: of Pillow, or an array (H, W, C).
+
+    Returns:
+        (C, H, W) float32, 0 to 255 for pictures of 8 bits.
+    """
+    pixels = np.array(picture)
+    return _to_tensor(pixels[..., None] if pixels.ndim == 2 else pixels).contiguous().float()
+
+
 def no_compilation(*_: object) -> None:
     """Replaces ``ReidEvaluator._compile_dependencies``, which runs make in site-packages and exits if that fails.
 
@@ -81,6 +98,7 @@ def patch() -> None:
         build_reid_test_loader,
         build_optimizer,
         compute_jaccard_distance,
+        to_tensor,
         AMPTrainer,
         EvalHook,
         Checkpointer,
