@@ -92,6 +92,14 @@ def test_a_frame_is_jpeg_or_png_by_its_content(tmp_path):
         read([tmp_path / "1.jpg"], (16, 8))
 
 
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path):
+    path = write(tmp_path / "1.jpg", scene(16, 8))
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(FrameError, match=f"{1 << 40:,} bytes"):
+        read([path], (16, 8))
+
+
 @pytest.fixture
 def greys(tmp_path):
     """Five frames, of which frame i is of the grey 10 i."""

@@ -1,11 +1,19 @@
 import argparse
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from tests.data.small_set import TRAIN_IDENTITIES, small_config
 from xreid_plugin.engine.checkpoints import read_checkpoint
-from xreid_plugin.engine.setup import adopt_checkpoint_facts, checkpoint_to_evaluate, complete_config, setup
+from xreid_plugin.engine.setup import (
+    adopt_checkpoint_facts,
+    checkpoint_to_evaluate,
+    complete_config,
+    lock_folder,
+    setup,
+)
 
 
 def test_completing_counts_identities_and_cameras(small_set, tmp_path):
@@ -32,6 +40,22 @@ def test_no_camera_embedding_wants_no_cameras(small_set, tmp_path, overrides):
     cfg = small_config(small_set, tmp_path, *overrides)
     complete_config(cfg)
     assert cfg.MODEL.BACKBONE.CAMERAS == []
+
+
+# Takes the lock, says so, and waits.
+ANOTHER = (
+    "import fcntl, sys; file = open(sys.argv[1], 'a'); fcntl.lockf(file, fcntl.LOCK_EX); print(flush=True); input()"
+)
+
+
+def test_a_second_training_in_a_folder_is_refused_and_a_killed_one_leaves_it_free(tmp_path):
+    command = [sys.executable, "-c", ANOTHER, str(tmp_path / ".lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as another:
+        another.stdout.readline()
+        with pytest.raises(BlockingIOError, match=str(tmp_path)):
+            lock_folder(tmp_path)
+        another.kill()
+    lock_folder(tmp_path)
 
 
 def test_the_last_checkpoint_is_evaluated_where_none_is_named(tmp_path):

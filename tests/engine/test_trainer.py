@@ -88,6 +88,15 @@ def test_weights_that_are_not_finite_are_not_saved(small_set, tmp_path):
     assert not list(tmp_path.glob("*.pth"))
 
 
+def test_other_keys_than_the_run_began_with_are_told(small_set, finished, caplog):
+    overrides = ["SOLVER.BASE_LR", "0.5", "MODEL.CPC.MOMENTUM", "0.75", "TEST.IMS_PER_BATCH", "16"]
+    XReIDTrainer(small_config(small_set, finished[1], *overrides)).resume_or_load(resume=True)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "MODEL.CPC.MOMENTUM 0.9 -> 0.75" in told
+    assert "SOLVER.BASE_LR 0.001 -> 0.5" in told
+    assert "IMS_PER_BATCH" not in told
+
+
 def test_prototypes_are_refreshed_every_so_many_epochs_without_moving_a_batch_statistic(small_set, tmp_path):
     overrides = ["MODEL.CPC.REFRESH_EPOCHS", "2", "SOLVER.MAX_EPOCH", "3", "TEST.EVAL_PERIOD", "0"]
     trainer = XReIDTrainer(small_config(small_set, tmp_path, *overrides, "TEST.EVAL_AT_START", "False"))

@@ -23,6 +23,7 @@ cv2.setNumThreads(0)
 
 _JPEG, _JPEG_SCAN, _JPEG_END = b"\xff\xd8", b"\xff\xda", b"\xff\xd9"
 _PNG, _PNG_END = b"\x89PNG", b"IEND\xaeB`\x82"
+_MOST_BYTES = 64 << 20
 
 
 class FrameError(RuntimeError):
@@ -77,7 +78,13 @@ class LooseFrames(FrameReader):
 
     def pictures(self) -> AbstractContextManager[Callable[[str], np.ndarray]]:
         """See the base class."""
-        return nullcontext(lambda path: decode(Path(path).read_bytes()))
+        return nullcontext(lambda path: decode(_content(Path(path))))
+
+
+def _content(path: Path) -> bytes:
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes, and a frame at most {_MOST_BYTES:,}")
+    return path.read_bytes()
 
 
 class ClipFaults(NamedTuple):

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from fastreid.config import CfgNode
 from fastreid.utils import comm
 from torch import nn
 
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.host import Checkpointer
+from xreid_plugin.host.configuration import leaves
 from xreid_plugin.modeling.public_weights import from_public_state, is_public_state
 from xreid_plugin.torch_files import WeightFileError, load_checkpoint, load_torch_file
 
@@ -26,6 +28,8 @@ STOPPED = "model_stopped"
 LIST = "checkpoints.txt"
 # What training alone uses: a checkpoint may lack it, and so may a model.
 TRAINING_ONLY = ("mii.cii.", "heads.interactions.cii.", "prototypes.")
+# Where a run goes on is not what it is.
+NOT_OF_A_RUN = ("OUTPUT_DIR", "MODEL.DEVICE", "MODEL.WEIGHTS", "DATASETS.ROOT", "DATASETS.PACK")
 
 
 class RunCheckpointer(Checkpointer):
@@ -222,6 +226,20 @@ def load_for_evaluation(model: nn.Module, checkpoint: Checkpoint) -> None:
             "Evaluate it with the configuration that it was trained with; the run's folder has it as config.yaml."
         )
     model.load_state_dict({name: value for name, value in stored.items() if name not in others}, strict=False)
+
+
+def tell_changes(content: dict[str, Any], cfg: Any) -> None:
+    """Warns of the keys in which a run that goes on differs from the configuration in its checkpoint."""
+    if "config" not in content:
+        return
+    stored, now = dict(leaves(yaml.safe_load(content["config"]))), dict(leaves(yaml.safe_load(cfg.dump())))
+    changed = [key for key in now if key in stored and stored[key] != now[key] and key not in NOT_OF_A_RUN]
+    if changed:
+        told = ", ".join(f"{key} {stored[key]} -> {now[key]}" for key in changed)
+        logger.warning(
+            f"The run goes on with other keys than it began with: {told}. Rates and their schedule stay as they are in "
+            "the checkpoint."
+        )
 
 
 def random_state(device: torch.device) -> dict[str, torch.Tensor]:

@@ -1,7 +1,9 @@
 """Command line to a complete configuration, and what only the data or a checkpoint can tell of it."""
 
 import argparse
+import fcntl
 import logging
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ def setup(args: argparse.Namespace) -> tuple[CfgNode, Checkpoint | None]:
     Raises:
         ValueError: unknown keys, and keys that contradict one another, each named with a value that works; a
             checkpoint that is damaged.
-        OSError: a configuration, checkpoint or dataset that is not there.
+        OSError: a configuration, checkpoint or dataset that is not there; OUTPUT_DIR is another training's.
     """
     cfg, checkpoint = read_config(args), None
     check_config(cfg, training=not args.eval_only)
@@ -51,9 +53,28 @@ def setup(args: argparse.Namespace) -> tuple[CfgNode, Checkpoint | None]:
     # Now, as a start that fails for want of data leaves no folder behind.
     for name in (*cfg.DATASETS.TESTS, *(() if args.eval_only else cfg.DATASETS.NAMES)):
         build_dataset(cfg, name)
+    if not args.eval_only and comm.is_main_process():
+        lock_folder(Path(cfg.OUTPUT_DIR))
     begin_log(cfg, args)
     seed_all_rng(cfg.SEED)
     return cfg, checkpoint
+
+
+def lock_folder(folder: Path) -> None:
+    """Keeps other trainings out of OUTPUT_DIR for the life of this process; the system frees it if that is killed.
+
+    Raises:
+        BlockingIOError: another process trains there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    # Never closed: that would free it.
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        # Of the process alone: a loader's worker that outlives it would hold on to a lock of flock.
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        message = f"Another training writes to OUTPUT_DIR {folder}: wait for its end, or give this one another."
+        raise BlockingIOError(message) from error
 
 
 def _seed_of_run(folder: Path) -> int | None:

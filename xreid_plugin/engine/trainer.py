@@ -25,6 +25,7 @@ from xreid_plugin.engine.checkpoints import (
     random_state,
     restore_random_state,
     run_checkpoints,
+    tell_changes,
 )
 from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
 from xreid_plugin.engine.hooks import CheckpointHook, ConsoleHook, EvaluationHook, hooks_of_clips
@@ -144,6 +145,7 @@ class XReIDTrainer(DefaultTrainer):
         content = self.checkpointer.resume_or_load(self.cfg.MODEL.WEIGHTS, resume=resume)
         if self._resumed:
             self._restored = content
+            tell_changes(content, self.cfg)
             self.start_epoch = content.get("epoch", -1) + 1
             step = content.get("step_in_epoch", 0)
             if step >= self.iters_per_epoch:
