@@ -89,9 +89,10 @@ def test_a_file_that_was_cut_off_or_is_no_pack_is_refused_and_does_not_kill_the_
         Pack(tmp_path / "x.pack")
 
 
-def test_verifying_names_files_that_are_others_and_frames_that_are_gone(tmp_path):
-    dataset, file = pack_set(tmp_path, None)
-    os.utime(dataset.home / BAD, ns=(0, 0))
+@KINDS
+def test_verifying_names_changed_files_and_frames_that_are_gone_but_no_copy(tmp_path, packed_size):
+    dataset, file = pack_set(tmp_path, packed_size)
+    os.utime(dataset.home / BAD, ns=(0, 0))  # a copy: the same content at another time
     assert verify_pack(Pack(file), dataset.home) == []
     (dataset.home / BAD).write_bytes(b"another")
     [problem] = verify_pack(Pack(file), dataset.home)

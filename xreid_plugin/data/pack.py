@@ -2,17 +2,19 @@
 
     key                                   value
     NUL "pack"                            PackInfo as JSON
-    frame's path below the dataset's      CRC-32 of the payload, little-endian; then the payload: the file as it was,
-    folder, with slashes                  or its decoded pixels, (H, W, 3) uint8 RGB
+    frame's path below the dataset's      CRC-32 of the payload, CRC-32, size and time (ns) of the file, 4 + 4 + 8 + 8
+    folder, with slashes                  bytes, little-endian; then the payload: the file as it was, or its decoded
+                                          pixels, (H, W, 3) uint8 RGB
 
 A pack is written beside its place, as ``FILE.part``, and gets its name when it is complete. LMDB's transactions make
-what was written before an interruption whole, so that the next call goes on from there. Checksums are for
-:func:`verify_pack`: reading trusts the disk.
+what was written before an interruption whole, so that the next call goes on from there. Checksums, sizes and
+times are for :func:`verify_pack`: reading trusts the disk.
 """
 
 import hashlib
 import json
 import os
+import struct
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,8 +30,8 @@ from xreid_plugin.data.frame_reader import FrameReader, LooseFrames, decode
 from xreid_plugin.data.tracklet import Tracklet
 
 _INFO_KEY = b"\0pack"  # no path holds a NUL
-_FORMAT = "xreid-pack 4"
-_CHECKSUM_BYTES = 4
+_FORMAT = "xreid-pack 5"
+_HEADER = struct.Struct("<IIqq")
 _BATCH = 512  # frames per transaction: what an interruption costs, and, decoded, some 64 MB of memory
 _MAP_BYTES = 1 << 40  # address space, not memory or disk; no pack outgrows it
 
@@ -129,7 +131,7 @@ class PackedFrames(FrameReader):
                 value = transaction.get(_key(path, self.home))
                 if value is None:
                     raise ValueError(f"it is not in the pack {self.pack.file}, which is of other lists: pack again")
-                payload = value[_CHECKSUM_BYTES:]
+                payload = value[_HEADER.size :]
                 return decode(payload) if size is None else np.frombuffer(payload, np.uint8).reshape(*size, 3)
 
             yield picture
@@ -191,8 +193,10 @@ def _fill(
         tracklet, index = frames[key]
         # Decoded in either case: a pack holds no frame that training would stumble over.
         pixels = LooseFrames().read(tracklet, [index], info.size or (1, 1))
-        payload = pixels.tobytes() if info.size else Path(tracklet.paths[index]).read_bytes()
-        return key, _checksum(payload) + payload
+        file = Path(tracklet.paths[index])
+        state, content = _state(file), file.read_bytes()
+        payload = pixels.tobytes() if info.size else content
+        return key, _HEADER.pack(zlib.crc32(payload), zlib.crc32(content), *state) + payload
 
     progress = tqdm(desc="Packing", total=len(missing), unit="frame", leave=False, disable=None)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool, progress as bar:
@@ -208,8 +212,8 @@ def verify_pack(pack: Pack, home: Path) -> list[str]:
     """Reads a whole pack.
 
     Returns:
-        What is wrong, a line each: frames whose checksum does not agree or that are not there, and, in a pack of files,
-        those whose file below ``home``, the dataset's folder, is another by now.
+        What is wrong, a line each: frames whose checksum does not agree, that are not there, or whose file below
+        ``home``, the dataset's folder, has changed since; the files may be gone.
     """
     names, problems = [], []
     progress = tqdm(desc="Verifying", total=pack.info.count, unit="frame", leave=False, disable=None)
@@ -217,10 +221,11 @@ def verify_pack(pack: Pack, home: Path) -> list[str]:
         for key, value in transaction.cursor():
             if key != _INFO_KEY:
                 names.append(bytes(key))
-                frame, payload = os.fsdecode(names[-1]), value[_CHECKSUM_BYTES:]
-                if _checksum(payload) != value[:_CHECKSUM_BYTES]:
+                frame = os.fsdecode(names[-1])
+                checksum, file_checksum, *state = _HEADER.unpack_from(value)
+                if zlib.crc32(value[_HEADER.size :]) != checksum:
                     problems.append(f"frame {frame}: its checksum does not agree with its bytes")
-                if pack.info.size is None and (home / frame).is_file() and (home / frame).read_bytes() != payload:
+                if _has_changed(home / frame, tuple(state), file_checksum):
                     problems.append(f"frame {frame}: its file has changed since")
                 bar.update()
     if _digest(names) != pack.info.names:
@@ -232,8 +237,15 @@ def _key(path: str, home: Path) -> bytes:
     return os.fsencode(path.removeprefix(f"{home}/"))
 
 
-def _checksum(payload: bytes | memoryview) -> bytes:
-    return zlib.crc32(payload).to_bytes(_CHECKSUM_BYTES, "little")
+def _has_changed(file: Path, state: tuple[int, ...], checksum: int) -> bool:
+    # A copy has another time: its content tells it from another file.
+    return file.is_file() and _state(file) != state and zlib.crc32(file.read_bytes()) != checksum
+
+
+def _state(file: Path) -> tuple[int, int]:
+    """What changes when a file does: its size and its time."""
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _digest(keys: Iterable[bytes]) -> str:
