@@ -108,6 +108,10 @@ def test_every_fault_of_an_input_is_named(predictor, tmp_path):
         with pytest.raises(ValueError, match=named):
             predictor.embed([source])
     (tmp_path / "empty" / "0.png").write_bytes(b"no picture")
+    frames = np.zeros((3, 8, 8, 3), np.uint8)
+    for alone in (str(tmp_path), TrackletInput(frames), frames, list(frames), [Image.fromarray(frames[0])]):
+        with pytest.raises(ValueError, match=r"embed\(\[frames\]\)"):
+            predictor.embed(alone)
     with pytest.raises(FrameError, match=r"0\.png"):
         predictor.embed([tmp_path / "empty"])
 

@@ -160,7 +160,8 @@ def remove(args: argparse.Namespace) -> str:
 
 def info(args: argparse.Namespace) -> str:
     """The facts about a gallery, one per line."""
-    manifest = Gallery(args.gallery).manifest
+    gallery = Gallery(args.gallery)
+    manifest = gallery.manifest
     index, calibration, search, threshold = manifest.index, manifest.calibration, "exact", "none: calibrate sets one"
     if index is not None:
         search = f"{index.kind}, effort {index.effort}, over {index.rows:,} (recall@10 {index.recall:.3f}), else exact"
@@ -169,10 +170,9 @@ def info(args: argparse.Namespace) -> str:
             f"similarity {calibration.threshold:.4f}, which {calibration.false_match_rate:.3g} of "
             f"{calibration.different:,} pairs of different people reach; asked for: {calibration.asked:g}"
         )
-    size = sum((args.gallery / name).stat().st_size for name in manifest.files)
     lines = [
         ("gallery", args.gallery),
-        ("tracklets", f"{manifest.rows:,} of {manifest.dimensions} dimensions, {size / 2**20:,.1f} MiB"),
+        ("tracklets", f"{manifest.rows:,} of {manifest.dimensions} dimensions, {gallery.size / 2**20:,.1f} MiB"),
         ("model", _model(manifest)),
         ("search", search if manifest.kind == search else f"{search}; asked for: {manifest.kind}"),
         ("threshold", threshold),

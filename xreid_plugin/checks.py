@@ -16,7 +16,7 @@ from fastreid.modeling.meta_arch.build import META_ARCH_REGISTRY
 from fastreid.utils import comm
 from fastreid.utils.registry import Registry
 
-from xreid_plugin.config import KEYS, ONE_OR_MORE, POSITIVE, Range
+from xreid_plugin.config import KEYS, ONE_OR_MORE, POSITIVE, SHARE, Range
 from xreid_plugin.data.datasets.base import tracklet_dataset
 from xreid_plugin.data.samplers import CrossModalityIdentitySampler
 from xreid_plugin.host import resolve_device
@@ -26,15 +26,25 @@ from xreid_plugin.registry import LOSS_REGISTRY, SAMPLER_REGISTRY
 # Of the host's keys, as of the plugin's in xreid_plugin/config.py; torch and the host refuse other wrong values.
 HOST_ALLOWED: dict[str, Range | tuple[str, ...]] = {
     "SOLVER.MAX_EPOCH": ONE_OR_MORE,
+    "SOLVER.CHECKPOINT_PERIOD": ONE_OR_MORE,
     "SOLVER.IMS_PER_BATCH": ONE_OR_MORE,
     "SOLVER.BASE_LR": POSITIVE,
     "SOLVER.SCHED": ("MultiStepLR", "CosineAnnealingLR"),
     "DATALOADER.NUM_INSTANCE": ONE_OR_MORE,
+    "DATALOADER.NUM_WORKERS": Range(-1),
+    "INPUT.FLIP.PROB": SHARE,
+    "INPUT.REA.PROB": SHARE,
     "TEST.IMS_PER_BATCH": ONE_OR_MORE,
+    "TEST.RERANK.K1": ONE_OR_MORE,
+    "TEST.RERANK.K2": ONE_OR_MORE,
+    "TEST.RERANK.LAMBDA": SHARE,
+    "TEST.AQE.QE_K": ONE_OR_MORE,
 }
 
 CLIP_BACKBONE = "build_clip_vision_backbone"
 _HOST_LOSSES = ("CrossEntropyLoss", "TripletLoss", "CircleLoss", "Cosface")
+# The host's, which give X-ReID no tokens.
+_OF_IMAGES = ("build_resnet_backbone", "build_vit_backbone", "build_osnet_backbone")
 # With which the names of a model's parameters begin.
 _PARTS = {"XReID": ("backbone", "mii", "heads"), "FrameBaseline": ("image_model",)}
 # An evaluation does not read them.
@@ -142,6 +152,8 @@ def _parts(cfg: CfgNode) -> Iterator[Fault]:
     for loss, key in needs.items() if _is_xreid(cfg) else ():
         if loss in model.LOSSES.NAME and not attrgetter(key)(cfg):
             yield key, f"be True for {loss} of MODEL.LOSSES.NAME"
+    if _is_xreid(cfg) and model.BACKBONE.NAME in _OF_IMAGES:
+        yield "MODEL.BACKBONE.NAME", f"give tokens to X-ReID, as {CLIP_BACKBONE} does"
     parts = _PARTS.get(model.META_ARCHITECTURE, ())
     # The host skips a pattern silently that fits no parameter.
     if parts and not {layer.partition(".")[0] for layer in model.FREEZE_LAYERS} <= set(parts):

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from fastreid.config import CfgNode
 from numpy.typing import NDArray
+from PIL import Image
 from torch.nn import functional as F
 
 from xreid_plugin.data import frames
@@ -106,6 +107,8 @@ class TrackletPredictor:
             FrameError: a file is missing or is not a picture.
             ValueError: a tracklet's frames cannot be read, with its number, or an embedding is not finite.
         """
+        if isinstance(tracklets, str | Path | TrackletInput | Tracklet | VideoTracks) or _are_pictures(tracklets):
+            raise ValueError("embed takes a list of tracklets; put a single one into a list: embed([frames]).")
         inputs = [open_tracklet(tracklet, number, reader) for number, tracklet in enumerate(tracklets)]
         rows = [self._frames(len(one.paths)) for one, _, _ in inputs]
         clips = (
@@ -183,3 +186,10 @@ class TrackletPredictor:
         with self._one_at_a_time, torch.inference_mode():
             batch = {IMAGES: clips.to(self.device), CAMIDS: numbers.to(self.device)}
             return self._embedder(batch).cpu()
+
+
+def _are_pictures(tracklets: Sequence[object]) -> bool:
+    return any(
+        isinstance(one, Image.Image) or (isinstance(one, np.ndarray) and one.ndim == 3 and one.shape[-1] == 3)
+        for one in tracklets
+    )

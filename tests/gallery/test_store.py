@@ -2,6 +2,7 @@ import random
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,26 @@ def test_a_second_writer_is_refused_or_waits_while_readers_go_on(folder):
     waiting.join()
     expected = [unit_rows(10, 0), unit_rows(4, 1), unit_rows(4, 2), unit_rows(2, 3)]
     np.testing.assert_array_equal(Gallery(folder).embeddings, np.concatenate(expected))
+
+
+def test_readers_see_whole_states_while_a_writer_adds(folder):
+    def write():
+        for seed in range(1, 20):
+            add(folder, [batch(10, seed)])
+
+    def read():
+        while not written.done():
+            gallery = Gallery(folder)
+            expected = np.concatenate([unit_rows(10, seed) for seed in range(len(gallery) // 10)])
+            np.testing.assert_array_equal(gallery.embeddings, expected)
+            assert len(gallery.records()) == len(gallery)
+            assert gallery.size >= gallery.embeddings.nbytes
+
+    with ThreadPoolExecutor() as pool:
+        written = pool.submit(write)
+        for reader in [pool.submit(read) for _ in range(3)]:
+            reader.result()
+    assert len(Gallery(folder)) == 200
 
 
 def test_a_failed_addition_adds_nothing(folder):

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from xreid_plugin.data.datasets.base import VideoCrossModalityDataset
-from xreid_plugin.data.frame_reader import decode
+from xreid_plugin.data.frame_reader import decode, read_content
 from xreid_plugin.data.tracklet import INFRARED_TO_VISIBLE, Modality, Tracklet
 
 _EXAMPLES = 5
@@ -141,7 +141,7 @@ def _unreadable_frames(tracklets: Sequence[Tracklet], skip: set[str], workers: i
         for path in tracklet.paths:
             try:
                 if path not in skip:
-                    decode(Path(path).read_bytes())
+                    decode(read_content(Path(path)))
             except (OSError, ValueError) as error:
                 faults.append(f"{path}: {error}")
         return faults

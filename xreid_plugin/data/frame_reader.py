@@ -78,10 +78,11 @@ class LooseFrames(FrameReader):
 
     def pictures(self) -> AbstractContextManager[Callable[[str], np.ndarray]]:
         """See the base class."""
-        return nullcontext(lambda path: decode(_content(Path(path))))
+        return nullcontext(lambda path: decode(read_content(Path(path))))
 
 
-def _content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
+    """The bytes of a frame's file; ValueError if it is larger than 64 MiB, which no frame of a person is."""
     if (size := path.stat().st_size) > _MOST_BYTES:
         raise ValueError(f"it has {size:,} bytes, and a frame at most {_MOST_BYTES:,}")
     return path.read_bytes()

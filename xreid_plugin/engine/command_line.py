@@ -6,6 +6,7 @@ The tool's --help tells the exit codes.
 import argparse
 import logging
 import multiprocessing
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         import_extensions(arguments.imports)
         cfg = read_config(arguments)
         on_cuda = resolve_device(cfg.MODEL.DEVICE).type == "cuda"
-        if arguments.num_machines > 1 and not arguments.dist_url.startswith("tcp://"):
+        if arguments.num_machines > 1 and not re.fullmatch(r"tcp://.+:\d+", arguments.dist_url):
             raise ValueError("--dist-url must say where several machines meet: tcp://ADDRESS-OF-MACHINE-0:PORT.")
     launch(train_or_evaluate, arguments, on_cuda, timedelta(minutes=cfg.PROCESS_TIMEOUT))
 

@@ -183,8 +183,12 @@ def console_line(storage: EventStorage, max_iter: int, batch_size: int, device: 
     histories = storage.histories()
     parts = [f"epoch {storage.epoch + 1}", f"iteration {storage.iter + 1}/{max_iter}"]
     parts.append(f"loss {histories['total_loss'].median(WINDOW):.2f}")
-    losses = [name for name in histories if name.startswith("loss_")]
-    parts += [f"{name.removeprefix('loss_')} {histories[name].median(WINDOW):.2f}" for name in losses]
+    # Cross-entropies of clips and of frames in one; metrics.json and TensorBoard have all there is.
+    kinds: dict[str, float] = defaultdict(float)
+    for name, history in histories.items():
+        if name.startswith("loss_"):
+            kinds[name.split("_")[1]] += history.median(WINDOW)
+    parts += [f"{kind} {value:.2f}" for kind, value in kinds.items()]
     parts.append(f"lr {histories['lr'].latest():.1e}")
     if "clips_per_second" in histories:
         rate = histories["clips_per_second"].latest()

@@ -154,6 +154,11 @@ class XReIDTrainer(DefaultTrainer):
                     f"{self.iters_per_epoch}: set SOLVER.ITERS_PER_EPOCH and SOLVER.IMS_PER_BATCH as they were."
                 )
             self.start_iter = self.start_epoch * self.iters_per_epoch + step
+        places = comm.all_gather(self.start_iter)
+        if len(set(places)) > 1:
+            raise ValueError(
+                f"Processes find checkpoints of different iterations, {places}: share {folder} among machines."
+            )
         self.data_loader.batch_sampler.sampler.start = self.start_iter
 
     def train(self) -> dict[str, float]:

@@ -183,5 +183,9 @@ def _sides(
     queries, gallery = (as_float32(features)[list(side)].to(device) for side in task)
     if expansion is None:
         return queries, gallery
+    if len(queries) + len(gallery) < expansion.k:
+        raise ValueError(
+            f"TEST.AQE.QE_K is {expansion.k}; a direction has only {len(queries) + len(gallery)} tracklets"
+        )
     both = query_expansion(torch.cat([queries, gallery]), expansion)
     return both[: len(queries)], both[len(queries) :]

@@ -68,6 +68,7 @@ class Gallery:
         with _transaction(folder) as database:
             self.manifest = _read(database)
             self.embeddings = _mapped(folder, self.manifest)
+            self.size = sum((folder / name).stat().st_size for name in self.manifest.files)
             entry = self.manifest.index
             self._index = open_index(folder, entry) if entry else None
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from fastreid.config import CfgNode
 from fastreid.config.defaults import _C as HOST_DEFAULTS
+from fastreid.engine.train_loop import SimpleTrainer
 from numpy.typing import NDArray
 
 from xreid_plugin.host.checkpoints import Checkpointer
@@ -33,6 +34,7 @@ from xreid_plugin.host.training import (
     build_optimizer,
     distributed,
     serialize_to_tensor,
+    write_metrics,
 )
 
 _compute_jaccard_distance = fastreid.utils.compute_dist.compute_jaccard_distance
@@ -92,6 +94,7 @@ def patch() -> None:
     fastreid.evaluation.reid_evaluation.ReidEvaluator._compile_dependencies = no_compilation
     fastreid.data.build.DataLoaderX = DeviceLoader
     fastreid.utils.comm._serialize_to_tensor = serialize_to_tensor
+    SimpleTrainer._write_metrics = write_metrics
     for replacement in (
         build_model,
         build_reid_train_loader,

@@ -84,6 +84,16 @@ def serialize_to_tensor(data: Any, group: Any) -> torch.Tensor:
     return torch.frombuffer(bytearray(pickle.dumps(data)), dtype=torch.uint8).to(device)
 
 
+_write_metrics = SimpleTrainer._write_metrics
+
+
+def write_metrics(trainer: SimpleTrainer, loss_dict: dict[str, torch.Tensor], data_time: float) -> None:
+    """Replaces ``SimpleTrainer._write_metrics``, which reads the losses on a CUDA stream that waits for nothing."""
+    if torch.cuda.is_available():
+        torch.cuda.current_stream().synchronize()
+    _write_metrics(trainer, loss_dict, data_time)
+
+
 class AMPTrainer(SimpleTrainer):
     """Replaces ``AMPTrainer``, which is CUDA only, through the deprecated ``torch.cuda.amp``.
 

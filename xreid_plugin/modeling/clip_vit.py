@@ -142,7 +142,7 @@ class ClipVisionTower(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         numbers, rows = f"{prefix}camera_numbers", f"{prefix}camera_embedding"
-        if self.camera_embedding is not None and rows in state_dict:
+        if self.camera_embedding is not None and rows in state_dict and numbers in state_dict:
             own, others = self.camera_numbers.tolist(), state_dict[numbers].tolist()
             if own != others:
                 logger.warning(f"The weights have embeddings of cameras {others}; the model's, {own}, start untrained.")

@@ -1,6 +1,6 @@
 import pytest
 
-from xreid_plugin.data.datasets.base import resolve_below
+from xreid_plugin.data.datasets.base import ListedTracklets, VideoCrossModalityDataset, resolve_below
 
 
 def test_what_a_list_names_stays_below_its_folder(tmp_path):
@@ -16,3 +16,11 @@ def test_what_a_list_names_stays_below_its_folder(tmp_path):
     for outside in ("..", "../inside-not", "real/../../x", "/etc", "sibling", "sibling/deep"):
         with pytest.raises(ValueError, match="out of"):
             resolve_below(inside, outside)
+
+
+def test_a_dataset_that_says_no_home_is_told_what_to_set():
+    class Homeless(VideoCrossModalityDataset):
+        default_min_length = 1
+
+    with pytest.raises(ValueError, match="Homeless must set home"):
+        Homeless(ListedTracklets([], [], {}), min_length=0)

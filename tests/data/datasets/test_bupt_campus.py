@@ -75,10 +75,11 @@ def test_the_auxiliary_set_joins_training_when_asked(tree, tmp_path):
         ("train", "9 IR LS3 1"),
         ("train", "9 RGB/IR TSG3 1"),
         ("train", "9 RGB/IR LS3 2"),
+        ("train", "10 RGB/IR TSG2 1"),
         ("gallery", "20 FakeIR CQ1 1"),
     ],
 )
-def test_malformed_lines_are_named(tree, tmp_path, name, text):
+def test_malformed_and_doubled_lines_are_named(tree, tmp_path, name, text):
     tree.lines[name][1] = text
     tree.write()
     with pytest.raises(ValueError, match=name) as error:

@@ -122,6 +122,17 @@ def test_malformed_and_contradicting_lines_are_named(tree, file, line, text):
     assert str(error.value).startswith(f"{tree.info / file}, line {line}: {text!r}: ")
 
 
+def test_a_doubled_name_shifts_most_tracklets_and_is_refused(tmp_path):
+    tree = small_vcm(tmp_path)
+    for pid in range(20, 30):
+        tree.track("train", VISIBLE, pid, 1)
+        tree.track("train", INFRARED, pid, 1)
+    tree.names["train"].insert(3, tree.names["train"][3])
+    tree.write()
+    with pytest.raises(ValueError, match=r"track_train_info\.txt"):
+        HITSZVCM(tree.home)
+
+
 def test_a_folder_of_frames_may_be_a_link_but_one_in_it_must_not_lead_out(tree, tmp_path):
     home = tree.write()
     (home / "Train").rename(tmp_path / "disk")

@@ -76,6 +76,8 @@ class VideoCrossModalityDataset(Dataset):
         Raises:
             ValueError: ``min_length`` leaves a set empty, or an identity is in both training and test.
         """
+        if missing := [name for name in ("default_min_length", "home") if not hasattr(self, name)]:
+            raise ValueError(f"{type(self).__name__} must set {' and '.join(missing)}; see docs/extending.md.")
         shared = sorted({tracklet.pid for tracklet in listed.train} & {tracklet.pid for tracklet in listed.test})
         if shared:
             raise ValueError(

@@ -126,6 +126,8 @@ def _read_list(file: Path, frames: Any, modalities: Mapping[str, tuple[str, ...]
             form = f"'identity modality camera tracklet', modality {' or '.join(modalities)}"
             raise line_error(file, number, text, f"expected {form}, camera {', '.join(_CAMERAS)}")
         for key in [(pid, single, camera, track) for single in modalities[modality]]:
+            if key in tracklets:
+                raise line_error(file, number, text, f"the {key[1]} tracklet is listed already")
             try:
                 # A few stray frames are of others; they are kept, as in all public loaders.
                 names = [str(name) for name in reduce(getitem, key, frames)]

@@ -42,6 +42,8 @@ _MODALITIES = {"1": Modality.INFRARED, "2": Modality.VISIBLE}
 _MODALITY_FOLDERS = {"1": "ir", "2": "rgb"}
 
 _FRAMES_PROBED = 9
+# Published copies hold a few tracklets with stray frames; where most of many have some, the lists are shifted.
+_MOST_MIXED, _MANY = 0.5, 20
 
 
 @DATASET_REGISTRY.register()
@@ -101,6 +103,7 @@ def _read_split(home: Path, info: Path, split: str, packed: Container[str] | Non
         resolve_below(folder, below)
     file = info / f"track_{split}_info.txt"
     tracklets: list[Tracklet] = []
+    mixed = 0
     for number, text in enumerate(read_lines(file), start=1):
         match = _TRACK.fullmatch(text)
         if match is None:
@@ -108,13 +111,18 @@ def _read_split(home: Path, info: Path, split: str, packed: Container[str] | Non
         first, last, pid, camera = map(int, match.groups()[1:])
         if not 1 <= first <= last <= len(paths):
             raise line_error(file, number, text, f"expected lines of {names.name}, 1 <= first <= last <= {len(paths)}")
-        # Published copies hold a few tracklets with stray frames.
+        mixed += len(set(sources[first - 1 : last])) > 1
         if f"{pid}M{match[1]}D{camera}" not in sources[first - 1 : last]:
             problem = f"line {first} of {names.name} says another identity, modality or camera"
             raise line_error(file, number, text, f"{problem}; the two lists must come from the same release")
         name = f"{split}{number:05d}_{pid:04d}M{match[1]}D{camera}"
         frames = FramePaths(f"{folder}/{path}" for path in paths[first - 1 : last])
         tracklets.append(Tracklet(frames, pid, camera, _MODALITIES[match[1]], name))
+    if len(tracklets) >= _MANY and mixed > _MOST_MIXED * len(tracklets):
+        raise ValueError(
+            f"{file}: most tracklets hold frames that {names.name} gives to others; a line of one of the two is "
+            "missing or doubled. Copy both files again."
+        )
     return tracklets
 
 
