@@ -1,8 +1,12 @@
 import json
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from fastreid.utils.events import EventStorage
 
+from tests.e2e.runs import FRESH
 from xreid_plugin.engine.record import RunWriter
 
 
@@ -45,3 +49,26 @@ def test_a_fresh_run_keeps_the_file_of_the_last_beside_its_own(tmp_path):
     begun(path, 0).close()
     assert path.read_text() == ""
     assert [line["iteration"] for line in lines(tmp_path / "metrics.json.previous")] == [0, 2]
+
+
+# A file that cannot be written to, in the place of the run's log.
+FULL_LOG = """
+import argparse, sys
+from pathlib import Path
+from xreid_plugin.config import get_cfg
+from xreid_plugin.engine.record import begin_log, logger
+cfg = get_cfg()
+cfg.OUTPUT_DIR = sys.argv[1]
+Path(sys.argv[1], "log.txt").symlink_to("/dev/full")
+begin_log(cfg, argparse.Namespace(eval_only=False, config_file="", opts=[]))
+for _ in range(50):
+    logger.info("a line")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_adds_no_traceback_for_every_line_of_the_log(tmp_path):
+    done = subprocess.run([*FRESH, "-c", FULL_LOG, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.stdout.count("a line") == 50

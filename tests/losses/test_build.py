@@ -116,3 +116,15 @@ def test_two_losses_that_give_a_term_of_one_name_are_refused():
     assert len(computed_terms(losses, make_outputs())) == 5
     with pytest.raises(ValueError, match="loss_triplet"):
         computed_terms([*losses, lambda outputs: {"loss_triplet": torch.tensor(1.0)}], make_outputs())
+
+
+def test_triplets_of_all_features_weigh_one():
+    outputs = make_outputs()
+    expected = sum(triplet_loss(feature, TARGETS, 0.3).item() for feature in outputs.metric_features.values())
+    assert_close(values_of(make_cfg("TripletLoss"), outputs)["loss_triplet"].item(), expected)
+
+
+def test_cpcl_reads_each_memory_once_at_a_twentieth():
+    outputs = make_outputs()
+    expected = cpcl_loss(outputs.tower_feature, TARGETS, outputs.prototypes.visible, outputs.prototypes.infrared, 0.05)
+    assert_close(values_of(make_cfg("CPCL"), outputs)["loss_cpcl"], expected)

@@ -85,3 +85,10 @@ def test_memories_before_the_first_refresh_are_harmless():
     loss.backward()
     assert_close(loss.item(), 2 * math.log(4))
     assert not features.grad.any()
+
+
+def test_a_memory_that_no_clip_meets_costs_nothing():
+    features, memory = random(2, 3), torch.eye(2, 3, dtype=torch.float64)
+    targets, visible = torch.tensor([0, 1]), torch.tensor([VIS, VIS])
+    alone = cpcl_loss(features, targets, memory, memory.flip(0), own_modality=visible)
+    assert_close(alone, cpcl_loss(features, targets, memory, memory) / 2)

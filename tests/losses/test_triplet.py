@@ -73,3 +73,12 @@ def test_coincident_samples_have_finite_gradients(sample):
     assert_close(loss.item(), 0.3)
     loss.backward()
     assert features.grad.isfinite().all()
+
+
+def test_half_precision_is_computed_in_single():
+    features = (100 + torch.randn(8, 16, generator=torch.Generator().manual_seed(0))).bfloat16()
+    targets = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = triplet_loss(features, targets, 0.3)
+    assert loss.dtype == torch.float32
+    assert_close(loss, triplet_loss(features.float(), targets, 0.3))

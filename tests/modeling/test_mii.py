@@ -177,3 +177,13 @@ def test_cii_reads_the_partner_frame_by_frame():
             given = torch.cat([sequence[clip : clip + 1], tokens[partner, t, 1:]])[None]
             outcomes.append(whole_block(interaction.block, given)[0][0, 0])
         assert_close(result[clip], sum(outcomes) / frames)
+
+
+def test_cii_passes_gradient_to_the_sequence_and_to_the_partners_patches_alone():
+    interaction = randomised(CrossModalityInteraction(D, HEADS, 4.0))
+    sequence, tokens = random(4, D, seed=1).requires_grad_(), random(4, 2, 1 + L, D, seed=2).requires_grad_()
+    interaction(sequence, tokens)[0].sum().backward()
+    assert sequence.grad.any(1).tolist() == [True, False, False, False]
+    assert tokens.grad.flatten(1).any(1).tolist() == [False, False, True, False]
+    assert not tokens.grad[:, :, 0].any()
+    assert all(parameter.grad is not None for parameter in interaction.parameters())
