@@ -67,7 +67,7 @@ for _ in range(50):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full stands for a full disk, and this system lacks it")
 def test_a_full_disk_adds_no_traceback_for_every_line_of_the_log(tmp_path):
     done = subprocess.run([*FRESH, "-c", FULL_LOG, str(tmp_path)], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
