@@ -7,6 +7,7 @@ import argparse
 import ast
 import importlib.util
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -138,8 +139,13 @@ def ends_well(name: str, work: Callable[[], int], if_interrupted: str) -> int:
         sys.stdout.flush()
         return status
     except BrokenPipeError:
-        # What is left of the output is for nobody.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        broken = _broken_outputs()
+        # Any other pipe, such as a worker's, is a failure.
+        if not broken:
+            raise
+        for descriptor in broken:
+            # What is left of the output is for nobody.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         return NOBODY_READS
     except BaseException as error:
         # What an interrupted import raises can be anything.
@@ -150,6 +156,14 @@ def ends_well(name: str, work: Callable[[], int], if_interrupted: str) -> int:
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+def _broken_outputs() -> list[int]:
+    """Those of stdout and stderr that nobody reads any more."""
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    return [descriptor for descriptor, events in poll.poll(0) if events & select.POLLERR]
 
 
 def docstring_of(module: str) -> str:

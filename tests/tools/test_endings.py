@@ -68,6 +68,17 @@ def test_a_reader_that_leaves_ends_a_tool_quietly():
     os.close(writer)
 
 
+def test_a_broken_pipe_of_something_else_is_no_quiet_end(ended):
+    def work(args):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "wb", 0) as pipe:
+            return pipe.write(b"x")
+
+    with pytest.raises(BrokenPipeError):
+        ended(work)
+
+
 def test_ctrl_c_ends_a_tool(ended, capsys):
     assert ended(lambda args: signal.raise_signal(signal.SIGINT)) == 130
     assert capsys.readouterr().err == "some_tool: interrupted; nothing was left half-written.\n"
