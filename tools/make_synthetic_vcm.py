@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _draw(args: argparse.Namespace) -> int:
     if args.output is None and args.preview is None:
         raise UsageError("name an --output, a --preview or both")
-    from xreid_plugin.data.synthetic import SyntheticSettings, write_bupt, write_preview, write_vcm, write_videos
+    from projects.SyntheticPeople import SyntheticSettings, write_bupt, write_preview, write_vcm, write_videos
 
     settings = SyntheticSettings(
         train_identities=args.train_identities,

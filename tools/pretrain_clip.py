@@ -37,7 +37,7 @@ def _teach(args: argparse.Namespace) -> int:
     import xreid_plugin  # noqa: F401  (fixes the host)
     from projects.PretrainCLIP.pictures import draw_pictures
     from projects.PretrainCLIP.training import Schedule, build_clip, find_by_description, save, teach
-    from xreid_plugin.data.synthetic import SyntheticSettings
+    from projects.SyntheticPeople import SyntheticSettings
     from xreid_plugin.files import replace_atomically
 
     start = time.monotonic()

@@ -149,7 +149,7 @@ class CLIPReID(XReID):
         # Other weights have other text features.
         self.register_load_state_dict_post_hook(lambda model, _: setattr(model, "_texts", None))
 
-    def forward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor] | torch.Tensor:
+    def forward(self, batch: dict[str, Any]) -> dict[str, torch.Tensor] | torch.Tensor:
         """As X-ReID's; in stage 1 images are seen without camera embedding, which nothing has taught yet."""
         if not self.training:
             return super().forward(batch)
@@ -168,8 +168,7 @@ class CLIPReID(XReID):
         return self._losses(every, outputs, texts)
 
     def _losses(self, every: GlobalBatch, heads: HeadOutputs, texts: torch.Tensor) -> dict[str, torch.Tensor]:
-        labels = {"targets": every.targets, "modalities": every.modalities}
-        outputs = PromptedOutputs(**labels, prototypes=None, **heads._asdict())
+        outputs = PromptedOutputs(every.targets, every.modalities, prototypes=None, **heads._asdict())
         outputs.texts = texts
         with torch.autocast(self.device.type, enabled=False):
             return computed_terms(self.losses, outputs)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xreid_plugin.data.synthetic.person import Body, Gait, Person
+from projects.SyntheticPeople.person import Body, Gait, Person
 
 _PATTERNS = {"chest block": "a block on the chest", "centre line": "a line down the middle"}
 _HAIR = {"bald": "bald head", "hat": "hat"}

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from xreid_plugin.data.synthetic.person import OUTFITS, Person, draw_person
-from xreid_plugin.data.synthetic.plan import SyntheticSettings, TrackletPlan
-from xreid_plugin.data.synthetic.render import render_tracklet
+from projects.SyntheticPeople.person import OUTFITS, Person, draw_person
+from projects.SyntheticPeople.plan import SyntheticSettings, TrackletPlan
+from projects.SyntheticPeople.render import render_tracklet
 from xreid_plugin.data.tracklet import Modality
 
 # A set's cameras are numbered from 1.

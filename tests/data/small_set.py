@@ -1,7 +1,7 @@
 """A synthetic set and a configuration that are small enough to train on in a test."""
 
+from projects.SyntheticPeople import SyntheticSettings, write_vcm
 from xreid_plugin.config import get_cfg
-from xreid_plugin.data.synthetic import SyntheticSettings, write_vcm
 
 TRAIN_IDENTITIES = 6
 TEST_IDENTITIES = 5

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 CHECKOUT = Path(__file__).parents[2]
-PAGES = ("README.md", "CONTRIBUTING.md", "projects/XReID/README.md", "projects/CLIPReID/README.md")
 
 
 def pages():
     """All pages, as paths from the root of the checkout."""
-    return [*PAGES, *sorted(page.relative_to(CHECKOUT).as_posix() for page in (CHECKOUT / "docs").glob("*.md"))]
+    found = [page for place in ("*.md", "docs/*.md", "projects/*/*.md") for page in CHECKOUT.glob(place)]
+    return sorted(page.relative_to(CHECKOUT).as_posix() for page in found if page.name != "CHANGELOG.md")
 
 
 class Block(NamedTuple):

@@ -13,10 +13,10 @@ from torch.testing import assert_close
 from projects.PretrainCLIP.descriptions import describe
 from projects.PretrainCLIP.pictures import draw_pictures
 from projects.PretrainCLIP.training import Schedule, build_clip, find_by_description, teach
+from projects.SyntheticPeople import SyntheticSettings
+from projects.SyntheticPeople.person import draw_person
 from tests.tools.conftest import load_tool  # noqa: F401
 from xreid_plugin.config import get_cfg
-from xreid_plugin.data.synthetic import SyntheticSettings
-from xreid_plugin.data.synthetic.person import draw_person
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.host import build_model
 from xreid_plugin.modeling.clip_config import build_image_tower

@@ -9,9 +9,9 @@ from unittest.mock import patch
 
 import pytest
 
+from projects.SyntheticPeople import SyntheticSettings
 from tests.docs.tool_process import parsed
 from tests.tools.conftest import TOOLS
-from xreid_plugin.data.synthetic import SyntheticSettings
 from xreid_plugin.evaluation.features import DIRECTIONS
 from xreid_plugin.export.check import TOLERANCE
 from xreid_plugin.gallery.index import IndexKind

@@ -22,11 +22,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from projects.SyntheticPeople.camera import draw_camera, expose
+from projects.SyntheticPeople.person import draw_person
+from projects.SyntheticPeople.plan import Stream, SyntheticSettings, TrackletPlan, plan_tracklets
+from projects.SyntheticPeople.render import Walker, panorama, render_tracklet
 from xreid_plugin.data.datasets.base import DRAWN
-from xreid_plugin.data.synthetic.camera import draw_camera, expose
-from xreid_plugin.data.synthetic.person import draw_person
-from xreid_plugin.data.synthetic.plan import Stream, SyntheticSettings, TrackletPlan, plan_tracklets
-from xreid_plugin.data.synthetic.render import Walker, panorama, render_tracklet
 from xreid_plugin.data.tracklet import Modality
 
 BUPT_CAMERAS = ("LS3", "G25", "CQ1", "W4", "TSG1", "TSG2")

@@ -6,8 +6,8 @@ Points are (2,) pixels of the drawing, x to the right and y down; outlines are (
 import cv2
 import numpy as np
 
-from xreid_plugin.data.synthetic.camera import View
-from xreid_plugin.data.synthetic.person import FULL_LIGHT, ROWS, Floats, Material, Person, Texture, make_texture
+from projects.SyntheticPeople.camera import View
+from projects.SyntheticPeople.person import FULL_LIGHT, ROWS, Floats, Material, Person, Texture, make_texture
 
 # Plain numbers: for so few of them, arrays would take most of the drawing time.
 Pair = tuple[float, float]

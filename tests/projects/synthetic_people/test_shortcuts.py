@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xreid_plugin.data.synthetic.person import draw_person
-from xreid_plugin.data.synthetic.plan import SyntheticSettings, plan_tracklets
-from xreid_plugin.data.synthetic.render import render_tracklet
+from projects.SyntheticPeople.person import draw_person
+from projects.SyntheticPeople.plan import SyntheticSettings, plan_tracklets
+from projects.SyntheticPeople.render import render_tracklet
 from xreid_plugin.data.tracklet import Modality
 
 PEOPLE = 40

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xreid_plugin.data.synthetic.person import Floats
-from xreid_plugin.data.synthetic.plan import Stream, SyntheticSettings
+from projects.SyntheticPeople.person import Floats
+from projects.SyntheticPeople.plan import Stream, SyntheticSettings
 from xreid_plugin.data.tracklet import Modality
 
 # Radians between a camera's axis and the walking direction: front, oblique, side, nearly front.

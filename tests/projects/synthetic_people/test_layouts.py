@@ -2,10 +2,10 @@
 
 import pytest
 
+from projects.SyntheticPeople import SyntheticSettings, write_bupt, write_vcm
 from xreid_plugin.data.check import check_dataset
 from xreid_plugin.data.datasets.bupt_campus import BUPTCampus
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
-from xreid_plugin.data.synthetic import SyntheticSettings, write_bupt, write_vcm
 
 SETTINGS = SyntheticSettings(train_identities=3, test_identities=2, cameras=3, tracklets=3, frames=(12, 13))
 SMALL = {

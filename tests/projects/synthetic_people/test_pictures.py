@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xreid_plugin.data.synthetic import SyntheticSettings
-from xreid_plugin.data.synthetic.person import Material, Palette, draw_person
-from xreid_plugin.data.synthetic.plan import TrackletPlan
-from xreid_plugin.data.synthetic.render import render_tracklet
+from projects.SyntheticPeople import SyntheticSettings
+from projects.SyntheticPeople.person import Material, Palette, draw_person
+from projects.SyntheticPeople.plan import TrackletPlan
+from projects.SyntheticPeople.render import render_tracklet
 from xreid_plugin.data.tracklet import Modality
 
 SETTINGS = SyntheticSettings()

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xreid_plugin.data.synthetic.camera import draw_camera, draw_view, expose
-from xreid_plugin.data.synthetic.figure import Figure
-from xreid_plugin.data.synthetic.person import FULL_LIGHT, Palette, Person, draw_person, walk
-from xreid_plugin.data.synthetic.plan import Stream, SyntheticSettings, TrackletPlan, plan_tracklets
+from projects.SyntheticPeople.camera import draw_camera, draw_view, expose
+from projects.SyntheticPeople.figure import Figure
+from projects.SyntheticPeople.person import FULL_LIGHT, Palette, Person, draw_person, walk
+from projects.SyntheticPeople.plan import Stream, SyntheticSettings, TrackletPlan, plan_tracklets
 from xreid_plugin.data.tracklet import Modality
 from xreid_plugin.files import replace_atomically
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xreid_plugin.data.synthetic.plan import Stream, SyntheticSettings
+from projects.SyntheticPeople.plan import Stream, SyntheticSettings
 
 Floats = NDArray[np.float64]
 Texture = NDArray[np.uint8]  # (ROWS, COLUMNS, 2): material, and shade in units of 1 / FULL_LIGHT.

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xreid_plugin.data.synthetic import SyntheticSettings
-from xreid_plugin.data.synthetic.person import MIN_CONTRAST, Material, draw_palette, draw_person
+from projects.SyntheticPeople import SyntheticSettings
+from projects.SyntheticPeople.person import MIN_CONTRAST, Material, draw_palette, draw_person
 
 LUMA = np.array([0.114, 0.587, 0.299])  # ITU-R BT.601, of blue, green, red.
 
