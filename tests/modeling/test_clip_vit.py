@@ -7,7 +7,7 @@ from fastreid.modeling.backbones.build import build_backbone
 from torch.testing import assert_close
 
 from xreid_plugin.config import get_cfg
-from xreid_plugin.modeling.clip_vit import ClipVisionTower
+from xreid_plugin.modeling.clip_vit import CLIPVisionTower
 
 CAMERAS = [9, 2, 5, 2]
 
@@ -15,7 +15,7 @@ CAMERAS = [9, 2, 5, 2]
 def make_tower(**changes):
     torch.manual_seed(0)
     arguments = {"model": "xreid-tiny", "image_size": (32, 16), "cameras": CAMERAS}
-    return ClipVisionTower(**(arguments | changes))
+    return CLIPVisionTower(**(arguments | changes))
 
 
 def frames(count, size=(32, 16)):
@@ -97,7 +97,7 @@ def make_cfg(**backbone):
 
 def test_host_builds_it_from_a_config():
     tower = build_backbone(make_cfg(CAMERAS=[4, 3], SIE_COE=2.5, FREEZE_PATCH=False))
-    assert isinstance(tower, ClipVisionTower)
+    assert isinstance(tower, CLIPVisionTower)
     assert tower.grid == (4, 2)
     assert tower.camera_numbers.tolist() == [3, 4]
     assert tower.sie_coe == 2.5

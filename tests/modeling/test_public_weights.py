@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from tests.modeling.tiny_model import D, E, N, make_model
 from xreid_plugin.engine.checkpoints import load_for_evaluation, read_checkpoint
-from xreid_plugin.modeling.clip_vit import ClipVisionTower
+from xreid_plugin.modeling.clip_vit import CLIPVisionTower
 from xreid_plugin.modeling.public_weights import from_public_state, is_public_state
 
 CAMERAS, MII_HEADS, FRAMES = 4, 4, 3
@@ -41,7 +41,7 @@ def rotation(name):
 
 def make_tower():
     """CLIP's own, without cameras; the public code has it under CLIP's names."""
-    return ClipVisionTower(model="xreid-tiny", image_size=(32, 16))
+    return CLIPVisionTower(model="xreid-tiny", image_size=(32, 16))
 
 
 def public_shapes():

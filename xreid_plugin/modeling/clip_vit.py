@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 Patches = Literal["learning", "detached", "left out"]
 
 
-class ClipTokens(NamedTuple):
+class CLIPTokens(NamedTuple):
     """The tower's outputs for each frame.
 
     Attributes:
@@ -34,7 +34,7 @@ class ClipTokens(NamedTuple):
     projected: Tensor
 
 
-class ClipVisionTower(nn.Module):
+class CLIPVisionTower(nn.Module):
     """open_clip's image tower with a learned camera embedding (method: Backbone).
 
     Attributes:
@@ -93,7 +93,7 @@ class ClipVisionTower(nn.Module):
             nn.init.trunc_normal_(embedding, std=0.02)
         self.register_parameter("camera_embedding", embedding)
 
-    def forward(self, images: Tensor, camids: Tensor | None = None, patches: Patches = "learning") -> ClipTokens:
+    def forward(self, images: Tensor, camids: Tensor | None = None, patches: Patches = "learning") -> CLIPTokens:
         """Encode frames one by one.
 
         Args:
@@ -122,7 +122,7 @@ class ClipVisionTower(nn.Module):
             class_tokens = visual.ln_post(self._run(last, tokens, first_only=True))[:, 0]
             with torch.no_grad():
                 tokens = visual.ln_post(last(tokens)) if patches == "detached" else class_tokens.detach()[:, None]
-        return ClipTokens(tokens, class_tokens, class_tokens @ visual.proj)
+        return CLIPTokens(tokens, class_tokens, class_tokens @ visual.proj)
 
     def _run(self, block: nn.Module, tokens: Tensor, **options: Any) -> Tensor:
         if not self.visual.transformer.grad_checkpointing:
@@ -151,7 +151,7 @@ class ClipVisionTower(nn.Module):
 
 
 @BACKBONE_REGISTRY.register()
-def build_clip_vision_backbone(cfg: Any) -> ClipVisionTower:
+def build_clip_vision_backbone(cfg: Any) -> CLIPVisionTower:
     """Build the tower of ``cfg`` and, with ``MODEL.BACKBONE.PRETRAIN``, load its weights.
 
     ``MODEL.BACKBONE.PRETRAIN_PATH`` names a file and takes precedence over ``MODEL.BACKBONE.CLIP_TAG``, which
@@ -163,7 +163,7 @@ def build_clip_vision_backbone(cfg: Any) -> ClipVisionTower:
     """
     backbone = cfg.MODEL.BACKBONE
     height, width = cfg.INPUT.SIZE_TRAIN
-    tower = ClipVisionTower(
+    tower = CLIPVisionTower(
         model=backbone.CLIP_MODEL,
         image_size=(height, width),
         cameras=backbone.CAMERAS if backbone.CAMERA_EMBEDDING else (),

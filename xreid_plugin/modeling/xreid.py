@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, LENGTHS, MODALITIES, TARGETS
 from xreid_plugin.losses.build import build_losses, computed_terms
 from xreid_plugin.losses.outputs import ClipOutputs, Prototypes
-from xreid_plugin.modeling.clip_vit import ClipTokens, ClipVisionTower, Patches
+from xreid_plugin.modeling.clip_vit import CLIPTokens, CLIPVisionTower, Patches
 from xreid_plugin.modeling.gather import GlobalBatch
 from xreid_plugin.modeling.heads import FrameFeatures, XReIDHead
 from xreid_plugin.modeling.mii import build_interactions
@@ -41,7 +41,7 @@ class XReID(nn.Module):
             cfg: complete; backbone and heads come from the host's registries by their names.
         """
         super().__init__()
-        self.backbone: ClipVisionTower = build_backbone(cfg)
+        self.backbone: CLIPVisionTower = build_backbone(cfg)
         embed_dim, cpc = self.backbone.embed_dim, cfg.MODEL.CPC
         heads = REID_HEADS_REGISTRY.get(cfg.MODEL.HEADS.NAME)(cfg, embed_dim, self.backbone.projected_dim)
         self.mii = build_interactions(cfg, embed_dim)
@@ -155,7 +155,7 @@ class XReID(nn.Module):
 
     def _encode(
         self, images: torch.Tensor, camids: torch.Tensor | None, lengths: Sequence[int] | None, patches: Patches
-    ) -> ClipTokens:
+    ) -> CLIPTokens:
         """The tower's outputs, with (B, T) in place of its frames."""
         shape = images.shape[:2]
         frames = images.to(self.device).flatten(0, 1)
@@ -167,7 +167,7 @@ class XReID(nn.Module):
             per_frame = per_frame[kept] if per_frame is not None else None
             encoded = self.backbone(self._normalise(frames[kept]), per_frame, patches)
             encoded = (rows[places] for rows in encoded)
-        return ClipTokens(*(rows.unflatten(0, shape) for rows in encoded))
+        return CLIPTokens(*(rows.unflatten(0, shape) for rows in encoded))
 
     def _normalise(self, images: torch.Tensor) -> torch.Tensor:
         return (images.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
