@@ -71,7 +71,7 @@ class ResNetTower(nn.Module):
     """The host's ResNet-18 as CLIP's image tower: its map is averaged and projected to E channels."""
 
     def __init__(self, channels: int) -> None:
-        """E."""
+        """``channels`` is E, the length of an embedding, as of CLIP's text tower."""
         super().__init__()
         # As configs/baselines/bot_r18.yml builds it.
         self.backbone = ResNet(1, "BN", False, False, False, BasicBlock, [2, 2, 2, 2], [0, 0, 0, 0])

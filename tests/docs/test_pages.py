@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 
+import numpy as np
 import pytest
 import yaml
 
@@ -13,6 +14,7 @@ from tests.docs.markdown import CHECKOUT, anchors, blocks, links, pages, shell_c
 from tests.docs.tool_process import parsed
 from tests.tools.conftest import load_tool  # noqa: F401
 from xreid_plugin.config import get_cfg
+from xreid_plugin.data.frames import of_test
 from xreid_plugin.host.configuration import leaves
 
 COMMAND = re.compile(r"(?:torchrun .*)?(?:\.venv/bin/)?(?:python3? )?(tools/(\w+)\.py)(?: (.*))?")
@@ -56,7 +58,10 @@ def test_every_command_is_understood(page, load_tool):  # noqa: F811
 
 @pytest.mark.parametrize("page", pages())
 def test_every_snippet_is_python_and_imports_what_there_is(page):
-    for block in blocks(text_of(page)):
+    found = blocks(text_of(page))
+    named = {code for _, text in spans(text_of(page)) for code in re.findall(r"self\.\w+", text)}
+    assert [code for code in named if not any(code in block.text for block in found)] == []
+    for block in found:
         if block.language == "yaml":
             assert yaml.safe_load(block.text)
         if block.language != "python":
@@ -69,6 +74,15 @@ def test_every_snippet_is_python_and_imports_what_there_is(page):
             elif isinstance(node, ast.Import):
                 for name in node.names:
                     importlib.import_module(name.name)
+
+
+@pytest.mark.parametrize(("length", "count"), [(24, 10), (23, 10), (20, 10), (7, 10), (1, 3)])
+@pytest.mark.parametrize("mode", ["even", "dense"])
+def test_the_clips_of_the_page_on_deployment_are_those_of_evaluation(mode, length, count):
+    (code,) = [block.text for block in blocks(text_of("docs/deployment.md")) if "def clips_of" in block.text]
+    scope = {"np": np, "T": count, "facts": {"clips": mode}}
+    exec(code, scope)
+    np.testing.assert_array_equal(scope["clips_of"](length), of_test(length, count, mode))
 
 
 @pytest.mark.parametrize("page", pages())

@@ -48,7 +48,7 @@ def test_one_failed_run_is_reported_and_the_other_is_done(compared):
     assert str(output / "broken/seed0/console.txt") in report
 
 
-def test_the_report_has_figures_costs_and_plots(compared):
+def test_the_report_has_metrics_costs_and_plots(compared):
     _, output, _ = compared
     with (output / "results.csv").open() as file:
         bot, broken = csv.DictReader(file)

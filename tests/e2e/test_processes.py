@@ -94,7 +94,7 @@ def test_two_processes_are_like_one_until_one_is_killed(style, alone, small_set,
 
 
 def test_two_processes_evaluate_like_one_and_end_well(alone, small_set, tmp_path):
-    # Raw figures come out of the features; an equal table could hide that a tracklet was embedded twice.
+    # Metrics come out of the features; an equal table could hide that a tracklet was embedded twice.
     features = ["TEST.SAVE_FEATURES", str(tmp_path / "features.npz"), "MODEL.WEIGHTS", str(alone / "model_final.pth")]
     arguments = ["--eval-only", *overrides(small_set, tmp_path / "run", *features)]
     with two_ranks(tmp_path, *arguments) as ranks:

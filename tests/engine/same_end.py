@@ -46,11 +46,11 @@ def metrics(folder):
 
 
 def assert_same_end(expected, actual):
-    """Compares weights, memory, optimiser, schedules, random numbers, the record, all lines and all figures."""
+    """Compares weights, memory, optimiser, schedules, random numbers, the record, all lines and all metrics."""
     one, two = (torch.load(folder / "model_final.pth", weights_only=True) for folder in (expected, actual))
     for content in (one, two):
         del content["config"]
-        # Figures are written with their evaluation; a run that goes on from before it needs them no more.
+        # Metrics are written with their evaluation; a run that goes on from before it needs them no more.
         for part in content["metrics"].values():
             for name in [name for name in part if name.startswith(("I2V/", "V2I/"))]:
                 del part[name]

@@ -60,7 +60,7 @@ def test_each_test_set_is_embedded_by_its_own_cameras_or_without(small_set, tmp_
     metrics = XReIDTrainer.test(cfg, recorder)
     own = {tracklet.camid for tracklet in build_dataset(cfg, "HITSZVCM").test}
     assert recorder.cameras == [own, {NO_CAMERA}]
-    # Cameras are left out of the embedding, and not of the rules of ranking.
+    # Cameras are left out of the embedding, and not of the protocol of ranking.
     of_sets = [{k.split("/", 1)[1]: v for k, v in metrics.items() if k.startswith(s)} for s in ("HITSZ", "Other")]
     assert of_sets[0] == of_sets[1] != {}
 

@@ -7,7 +7,7 @@ time, so that Q x G distances need never be held.
 Shapes: Q queries, G gallery entries, C queries of one chunk, F feature dimensions, W the most gallery entries that one
 identity has. ``labels`` are four vectors of integers: the queries' identities (Q,) and the gallery's (G,), the queries'
 cameras (Q,) and the gallery's (G,). The protocol ``same_camera`` is "exclude", which hides gallery entries of the
-query's identity and camera (the rule of Market-1501), or "keep", which ranks them like any other.
+query's identity and camera (the protocol of Market-1501), or "keep", which ranks them like any other.
 """
 
 import math
