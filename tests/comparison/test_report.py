@@ -5,13 +5,7 @@ from itertools import groupby
 import pytest
 
 from tests.comparison.finished import PROTOCOL, finished, planned
-from xreid_plugin.comparison.report import (
-    Row,
-    cost_table,
-    csv_text,
-    protocol_differences,
-    retrieval_table,
-)
+from xreid_plugin.comparison.report import Row, cost_table, csv_text, protocol_differences, retrieval_table
 
 
 def rows_of(runs):

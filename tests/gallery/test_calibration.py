@@ -10,10 +10,7 @@ from xreid_plugin.evaluation.features import TrackletFeatures, tasks_of_flags
 from xreid_plugin.gallery.calibration import calibrate, threshold_at
 
 
-@given(
-    scores=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=60),
-    rate=st.floats(0.001, 0.999),
-)
+@given(scores=st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=60), rate=st.floats(0.001, 0.999))
 def test_the_threshold_is_the_least_that_keeps_the_rate(scores, rate):
     scores = np.array(scores, np.float32)
     threshold = threshold_at(scores, rate)

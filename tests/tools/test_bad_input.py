@@ -39,7 +39,7 @@ CASES = [
     ("train_net", ["--config-file", CONFIG, "MODEL.DEVICE", "cpu", "OUTPUT_DIR", "{junk}"]),
     ("train_net", ["--config-file", CONFIG, "DATASETS.ROOT", "{folder}", "OUTPUT_DIR", "{folder}/../run"]),
     ("train_net", ["--config-file", CONFIG, "SOLVER.NO_SUCH_KEY", "1", "OUTPUT_DIR", "{folder}/new"]),
-    ("visualize", ["embedding", "{junk}"]),
+    ("visualize", ["embedding", "{junk}", "--output", "{folder}/new/a.png"]),
     ("visualize", ["attention", "--config-file", "{junk}"]),
 ]
 

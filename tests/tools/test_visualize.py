@@ -33,8 +33,3 @@ def test_features_of_any_method_have_a_map(main, tmp_path):
     save_features(tmp_path / "other.npz", random_features())
     assert main(["embedding", str(tmp_path / "other.npz")]) == 0
     assert (tmp_path / "other_embedding.png").is_file()
-
-
-def test_what_cannot_be_drawn_leaves_no_folder(main, tmp_path):
-    assert main(["embedding", str(tmp_path / "gone.npz"), "--output", str(tmp_path / "new" / "a.png")]) == 2
-    assert list(tmp_path.iterdir()) == []

@@ -4,10 +4,7 @@ import torch
 
 from tests.modeling.tiny_model import make_model
 from xreid_plugin.data.tracklet import Modality, Tracklet
-from xreid_plugin.visualization.attention import (
-    attention_maps,
-    choose_tracklets,
-)
+from xreid_plugin.visualization.attention import attention_maps, choose_tracklets
 
 T = 3
 CAMERAS = torch.tensor([3, 8])

@@ -8,13 +8,7 @@ from hypothesis import strategies as st
 
 from tests.evaluation.feature_sets import random_features
 from xreid_plugin.evaluation import metrics
-from xreid_plugin.visualization.embedding import (
-    EDGES,
-    embedding_map,
-    map_panels,
-    modality_gap,
-    pair_counts,
-)
+from xreid_plugin.visualization.embedding import EDGES, embedding_map, map_panels, modality_gap, pair_counts
 from xreid_plugin.visualization.panels import render
 
 

@@ -4,11 +4,7 @@ import math
 import pytest
 
 from xreid_plugin.evaluation.results import ALONE, Results, write_results
-from xreid_plugin.visualization.run_folder import (
-    ends_of,
-    read_evaluations,
-    read_history,
-)
+from xreid_plugin.visualization.run_folder import ends_of, read_evaluations, read_history
 
 
 def test_the_scalars_of_a_run(tmp_path):
