@@ -44,5 +44,5 @@ def test_a_run_with_a_checkpoint_is_resumed_and_what_it_used_adds_up(tmp_path, s
 
 def test_on_a_gpu_the_peak_is_what_the_training_log_says_and_a_run_without_results_has_failed(tmp_path, stand_in):
     run = planned(tmp_path)
-    assert execute(run, stand_in("print('iteration 1  3.5 GiB'); print('iteration 2  4.0 GiB'); print('done')")) == 1
+    assert execute(run, stand_in("print('iter 1 3.5 GiB'); print('iter 2 4.0 GiB'); print('done')")) == 1
     assert Usage.of(run).peak_bytes == 4 * 2**30

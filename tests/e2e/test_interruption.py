@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 # Whoever sends a signal at the first line, of iteration 3, has three steps for it to come in mid-epoch.
 EPOCHS = ["SOLVER.ITERS_PER_EPOCH", "7", "SOLVER.MAX_EPOCH", "2", "SOLVER.LOG_PERIOD", "3", "SOLVER.WARMUP_ITERS", "4"]
-FIRST_LINE = "epoch 1  iteration 3/14"
+FIRST_LINE = "epoch 1 iter 3/14"
 
 
 def arguments(root, output, *more):

@@ -118,7 +118,7 @@ def test_what_is_wrong_for_all_processes_is_said_once_a_machine(small_set, tmp_p
 def test_a_process_that_answers_no_more_ends_the_run_and_nobody_else_is_blamed(small_set, tmp_path):
     arguments = [*ENDLESS, "TEST.EVAL_PERIOD", "0", "PROCESS_TIMEOUT", "0.1"]
     with job("one machine", tmp_path, *overrides(small_set, tmp_path / "run", *arguments)) as (run,):
-        run.wait_for_words("iteration")
+        run.wait_for_words("epoch 1 iter ")
         stopped = pid_of_rank_1([run])
         os.kill(stopped, signal.SIGSTOP)
         assert run.wait() == 1

@@ -4,10 +4,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from fastreid.utils.events import EventStorage
 
 from tests.e2e.runs import FRESH
-from xreid_plugin.engine.record import RunWriter
+from xreid_plugin.engine.record import RunWriter, console_line
 
 
 def lines(path):
@@ -49,6 +50,18 @@ def test_a_fresh_run_keeps_the_file_of_the_last_beside_its_own(tmp_path):
     begun(path, 0).close()
     assert path.read_text() == ""
     assert [line["iteration"] for line in lines(tmp_path / "metrics.json.previous")] == [0, 2]
+
+
+def test_the_longest_line_about_an_iteration_has_120_characters():
+    with EventStorage() as storage:
+        storage.epoch, storage.iter = 998, 10_000
+        kinds = ("ce_clip", "ce_frame", "cpcl", "triplet", "cmcl")
+        losses = {f"loss_{kind}": 12.345 for kind in kinds}
+        storage.put_scalars(total_loss=61.7, lr=3.5e-4, clips_per_second=1024, **losses)
+        line = console_line(storage, 99_999, 4080, torch.device("cpu"))
+    terms = "loss 61.7 ce 24.7 cpcl 12.3 triplet 12.3 cmcl 12.3"
+    assert line == f"epoch 999 iter 10001/99999 {terms} lr 3.5e-04 1024 clips/s left 99h37"
+    assert len(f"{line} 139 GiB") <= 120
 
 
 # A file that cannot be written to, in the place of the run's log.

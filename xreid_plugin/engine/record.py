@@ -1,9 +1,9 @@
 """What a run writes down: its log, one curve for one run however often it was interrupted, and a line on the screen."""
 
 import argparse
-import datetime
 import json
 import logging
+import math
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
@@ -174,6 +174,8 @@ def restore_storage(storage: EventStorage, state: Mapping[str, Any]) -> None:
 def console_line(storage: EventStorage, max_iter: int, batch_size: int, device: torch.device) -> str:
     """A line about the latest iteration: losses, rates, time left, and of a GPU the peak of memory.
 
+    It has at most 120 characters, up to 999 epochs of 99,999 iterations and 99 hours with four kinds of losses.
+
     Args:
         storage: the run's record.
         max_iter: iterations of the whole run.
@@ -181,19 +183,25 @@ def console_line(storage: EventStorage, max_iter: int, batch_size: int, device: 
         device: of the model.
     """
     histories = storage.histories()
-    parts = [f"epoch {storage.epoch + 1}", f"iteration {storage.iter + 1}/{max_iter}"]
-    parts.append(f"loss {histories['total_loss'].median(WINDOW):.2f}")
+    parts = [f"epoch {storage.epoch + 1} iter {storage.iter + 1}/{max_iter}"]
+    parts.append(f"loss {_short(histories['total_loss'].median(WINDOW))}")
     # Cross-entropies of clips and of frames in one; metrics.json and TensorBoard have all there is.
     kinds: dict[str, float] = defaultdict(float)
     for name, history in histories.items():
         if name.startswith("loss_"):
             kinds[name.split("_")[1]] += history.median(WINDOW)
-    parts += [f"{kind} {value:.2f}" for kind, value in kinds.items()]
+    parts += [f"{kind} {_short(value)}" for kind, value in kinds.items()]
     parts.append(f"lr {histories['lr'].latest():.1e}")
     if "clips_per_second" in histories:
         rate = histories["clips_per_second"].latest()
-        left = round(batch_size / rate * (max_iter - storage.iter - 1))
-        parts += [f"{rate:.1f} clips/s", f"left {datetime.timedelta(seconds=left)}"]
+        minutes = math.ceil(batch_size / rate * (max_iter - storage.iter - 1) / 60)
+        parts += [f"{_short(rate)} clips/s", f"left {minutes // 60}h{minutes % 60:02d}"]
     if device.type == "cuda":
-        parts.append(f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB")
-    return "  ".join(parts)
+        parts.append(f"{_short(torch.cuda.max_memory_allocated(device) / 2**30)} GiB")
+    return " ".join(parts)
+
+
+def _short(value: float) -> str:
+    """Three digits where there are no more before the point: 1.23, 12.3, 123, 1234."""
+    decimals = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    return f"{value:.{decimals}f}"
