@@ -1,3 +1,6 @@
+import io
+import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -73,31 +76,34 @@ def test_exif_orientation_is_applied(tmp_path):
     assert difference(frame, np.rot90(pixels, -1)).mean() < 3
 
 
+SPOILT = {
+    "missing": (Path.unlink, "No such file"),
+    "empty": (lambda path: path.write_bytes(b""), "neither JPEG nor PNG"),
+    "cut off": (lambda path: path.write_bytes(path.read_bytes()[:-2]), "cut off"),
+    "another format": (lambda path: Image.fromarray(scene(16, 8)).save(path, "TIFF"), "neither JPEG nor PNG"),
+    "far too large": (lambda path: os.truncate(path, 1 << 40), f"{1 << 40:,} bytes"),
+    "a folder": (lambda path: (path.unlink(), path.mkdir()), "no file"),
+    "a pipe": (lambda path: (path.unlink(), os.mkfifo(path)), "no file"),
+}
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-@pytest.mark.parametrize("kept", [None, 0, -2])
-def test_frames_that_are_missing_or_cut_off_are_named_with_their_tracklet(tmp_path, suffix, kept):
+@pytest.mark.parametrize(("spoil", "fault"), SPOILT.values(), ids=SPOILT)
+def test_a_frame_that_is_not_usable_is_named_with_its_tracklet_and_its_fault(tmp_path, suffix, spoil, fault):
     good, bad = (write(tmp_path / f"{number}.{suffix}", scene(16, 8)) for number in (6, 7))
-    content = bad.read_bytes()
-    bad.unlink()
-    if kept is not None:
-        bad.write_bytes(content[:kept])
-    with pytest.raises(FrameError, match="tracklet 0001M2D3T1") as error:
+    spoil(bad)
+    with pytest.raises(FrameError, match=rf"{bad} of tracklet 0001M2D3T1 .*{fault}"):
         read([good, bad], (16, 8))
-    assert str(bad) in str(error.value)
 
 
-def test_a_frame_is_jpeg_or_png_by_its_content(tmp_path):
-    Image.fromarray(scene(16, 8)).save(tmp_path / "1.jpg", "TIFF")
-    with pytest.raises(FrameError, match="neither JPEG nor PNG"):
-        read([tmp_path / "1.jpg"], (16, 8))
+def test_an_error_without_a_number_is_told_by_its_words(greys):
+    class Failing(LooseFrames):
+        def pictures(self):
+            # As Pillow's, which are an OSError.
+            return nullcontext(lambda path: Image.open(io.BytesIO()))
 
-
-def test_a_file_that_is_far_too_large_is_not_read(tmp_path):
-    path = write(tmp_path / "1.jpg", scene(16, 8))
-    with path.open("r+b") as file:
-        file.truncate(1 << 40)
-    with pytest.raises(FrameError, match=f"{1 << 40:,} bytes"):
-        read([path], (16, 8))
+    with pytest.raises(FrameError, match="cannot identify"):
+        Failing().read(greys, [0], (16, 8))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ looked up, CMYK is converted, an alpha channel is dropped, and of sixteen bits t
 is applied. A file that was cut off does not count as a picture, whatever its decoder would make of it.
 """
 
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -65,7 +66,7 @@ class FrameReader(ABC):
                 try:
                     clip[place] = resized(picture(tracklet.paths[index]), size) if first == place else clip[first]
                 except (OSError, ValueError) as error:
-                    reason = error.strerror if isinstance(error, OSError) else error
+                    reason = getattr(error, "strerror", None) or error
                     raise FrameError(
                         f"Frame {tracklet.paths[index]} of tracklet {tracklet.name} is not usable: {reason}. "
                         "tools/check_dataset.py --deep looks for such frames before training."
@@ -82,9 +83,13 @@ class LooseFrames(FrameReader):
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a frame's file; ValueError if it is larger than 64 MiB, which no frame of a person is."""
-    if (size := path.stat().st_size) > _MOST_BYTES:
-        raise ValueError(f"it has {size:,} bytes, and a frame at most {_MOST_BYTES:,}")
+    """The bytes of a frame's file; ValueError if it is a folder, a pipe or a device, or larger than any frame, 64 MiB."""
+    found = path.stat()
+    # To read a pipe is to wait for whoever writes to it.
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is a folder, a pipe or a device, and no file")
+    if found.st_size > _MOST_BYTES:
+        raise ValueError(f"it has {found.st_size:,} bytes, and a frame at most {_MOST_BYTES:,}")
     return path.read_bytes()
 
 

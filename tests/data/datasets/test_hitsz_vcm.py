@@ -85,11 +85,14 @@ def test_frames_may_lie_merged_in_one_folder_and_lists_beside_them(tree, folder)
 
 def test_a_copy_without_frames_or_lists_is_explained(tree, tmp_path):
     home = tree.write()
-    for text, kind in (("\n \n", ValueError), (None, FileNotFoundError)):
-        (tree.info / "query_IDX.txt").unlink()
-        if text is not None:
-            (tree.info / "query_IDX.txt").write_text(text)
-        with pytest.raises(kind, match=r"query_IDX\.txt"):
+    file = tree.info / "query_IDX.txt"
+    for harm, told in (
+        (lambda: file.write_text("\n \n"), "empty"),
+        (file.unlink, "missing"),
+        (file.mkdir, "is a folder"),
+    ):
+        harm()
+        with pytest.raises((ValueError, FileNotFoundError), match=rf"query_IDX\.txt.*{told}"):
             HITSZVCM(home)
     shutil.rmtree(home)
     with pytest.raises(FileNotFoundError, match=r"DATASETS\.ROOT"):

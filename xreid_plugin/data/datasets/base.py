@@ -208,8 +208,10 @@ def read_lines(file: Path) -> list[str]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is empty or not text.
+        ValueError: it is empty, not text, or a folder or a pipe.
     """
+    if file.exists() and not file.is_file():
+        raise ValueError(f"{file} is a folder, a pipe or a device, and no list: put the dataset's own file there.")
     if not file.is_file():
         raise FileNotFoundError(f"{file} is missing: this copy of the dataset is incomplete; copy the file again.")
     lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().splitlines()]
