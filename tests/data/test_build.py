@@ -1,4 +1,5 @@
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,23 @@ def test_options_reach_the_dataset(cfg, tmp_path):
 def test_a_dataset_of_images_is_refused(cfg):
     with pytest.raises(ValueError, match="DATASETS"):
         build_dataset(cfg, "Market1501")
+
+
+# Of no account here: a Python that would rather not fork.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("size", [None, (16, 8)], ids=["files", "frames"])
+def test_batches_of_a_pack_that_has_moved_are_those_of_the_files(cfg, tmp_path, size):
+    def batches():
+        tests = build_clip_loader(cfg, build_dataset(cfg, "HITSZVCM").test, "dense")
+        return [*itertools.islice(build_train_loader(cfg), 3), *tests]
+
+    cfg.INPUT.SIZE_TEST = [16, 8]
+    dataset, file, loose = build_training_set(cfg), tmp_path / "set.pack", batches()
+    pack_tracklets([*dataset.train, *dataset.test], dataset.home, "HITSZVCM", file, size=size)
+    shutil.copytree(dataset.home / "info", tmp_path / "moved/info")
+    cfg.DATASETS.ROOT, cfg.DATASETS.PACK, cfg.DATALOADER.NUM_WORKERS = str(tmp_path / "moved"), str(file), 1
+    for one, other in zip(loose, batches(), strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one if isinstance(one[name], torch.Tensor))
 
 
 def test_a_pack_that_does_not_fit_the_configuration_is_refused(cfg, tmp_path):

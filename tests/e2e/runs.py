@@ -50,11 +50,7 @@ class Run:
         if fresh:
             with self._logs[0].open("wb") as out, self._logs[1].open("wb") as err:
                 self._process = subprocess.Popen(
-                    [*fresh, *line],
-                    stdout=out,
-                    stderr=err,
-                    env={**os.environ, **environment},
-                    start_new_session=True,
+                    [*fresh, *line], stdout=out, stderr=err, env={**os.environ, **environment}, start_new_session=True
                 )
         else:
             self._process = _context.Process(target=_train_net, args=(line, self._logs, environment, prepare))

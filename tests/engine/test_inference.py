@@ -43,12 +43,7 @@ def test_products_have_the_number_type_and_no_gradient_is_too_small_for_it(enabl
     assert gradient_scaler(cfg).scale(SMALL_GRADIENT).to(dtype) > 0
 
 
-CLIPS = [
-    ClipFaults("A", []),
-    ClipFaults("B", ["b1", "b2"]),
-    ClipFaults("C", []),
-    ClipFaults("B", ["b1"]),
-]
+CLIPS = [ClipFaults("A", []), ClipFaults("B", ["b1", "b2"]), ClipFaults("C", []), ClipFaults("B", ["b1"])]
 
 
 def summed_on_rank(rank, folder):

@@ -162,10 +162,7 @@ def test_a_file_of_them_is_a_checkpoint_to_evaluate(model, state, tmp_path):
     file = tmp_path / "best_model.pth.tar"
     torch.save(state, file)
     load_for_evaluation(model, read_checkpoint(file))
-    batch = {
-        "images": torch.randint(256, (2, FRAMES, 3, 32, 16), dtype=torch.uint8),
-        "camids": torch.tensor([1, 4]),
-    }
+    batch = {"images": torch.randint(256, (2, FRAMES, 3, 32, 16), dtype=torch.uint8), "camids": torch.tensor([1, 4])}
     found = model(batch)
     model.load_state_dict(from_public_state(state), strict=False)
     assert torch.equal(found, model(batch))

@@ -25,13 +25,7 @@ def without_learning(model):
 def test_losses_are_finite_and_teach_every_parameter(frames):
     model = make_model()
     losses = model.train()(make_batch(frames))
-    assert list(losses) == [
-        "loss_cpcl",
-        "loss_triplet",
-        "loss_ce_clip",
-        "loss_ce_frame",
-        "loss_cmcl",
-    ]
+    assert list(losses) == ["loss_cpcl", "loss_triplet", "loss_ce_clip", "loss_ce_frame", "loss_cmcl"]
     assert all(value.isfinite() and value.shape == () for value in losses.values())
     sum(losses.values()).backward()
     assert without_learning(model) == []
