@@ -83,7 +83,7 @@ class LooseFrames(FrameReader):
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a frame's file; ValueError if it is a folder, a pipe or a device, or larger than any frame, 64 MiB."""
+    """The bytes of a frame's file; ValueError if it is a folder or a pipe, or larger than 64 MiB, as no frame is."""
     found = path.stat()
     # To read a pipe is to wait for whoever writes to it.
     if not stat.S_ISREG(found.st_mode):
