@@ -30,7 +30,7 @@ $(INSTALLED): pyproject.toml
 	@mv $(VENV)/wanted.txt $(VENV)/requirements.txt
 	@touch $@
 
-demo: $(INSTALLED) $(DEMO_DATA)/info $(DEMO_VIDEOS)/visible.avi  ## synthetic data, training, figures before and after, and a page: logs/xreid/synthetic/report.html
+demo: $(INSTALLED) $(DEMO_DATA)/info $(DEMO_VIDEOS)/visible.avi  ## synthetic data, training, metrics before and after, and a page: logs/xreid/synthetic/report.html
 	$(RUN) tools/train_net.py --config-file projects/XReID/configs/synthetic.yml DATASETS.ROOT $(DEMO_DATA) \
 		TEST.SAVE_FEATURES logs/xreid/synthetic/features.npz
 	$(RUN) tools/report.py logs/xreid/synthetic

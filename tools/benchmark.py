@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # The module of each, below benchmarks/.
 BENCHMARKS = {
+    "collectives": "processes",
     "data": "reading",
     "gallery": "gallery",
     "inference": "model",
@@ -41,6 +42,7 @@ BENCHMARKS = {
     "rerank": "retrieval",
     "startup": "startup",
     "step": "model",
+    "waiting": "processes",
 }
 GROWTH = {
     "gallery": ("1000", "10000", "100000"),
@@ -67,7 +69,7 @@ def _measure(args: argparse.Namespace) -> int:
         for record in run(chosen, args.repeats):
             records.append(record)
             seconds, its = record["plugin"]["seconds"], record["speedup"]
-            compared = f", {its:.1f} times faster than {record['against']}" if its else ""
+            compared = f", {its:.2f} times as fast as {record['against']}" if its else ""
             done = f"{len(records)}/{len(chosen)} {record['case']}, {record['size']}"
             print(f"{done}: {seconds:.3f} s{compared}", file=sys.stderr)
     except RuntimeError as error:

@@ -7,13 +7,14 @@ are not in the gallery; recall is the share of their ten nearest that is found.
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.measure import Work
-from benchmarks.report import Case, read_size
+from benchmarks.report import Case, beside_floor, read_size
 from xreid_plugin.faiss_library import import_faiss
 from xreid_plugin.gallery.records import Manifest, Record
 from xreid_plugin.gallery.store import Batch, Gallery, add, create
@@ -35,6 +36,8 @@ def gallery_cases(sizes: Sequence[str] | None = None) -> list[Case]:
             found.append(Case(f"gallery, build, {kind}", size, build, given, scale=rows))
             name = f"gallery, {QUERIES} queries, {kind}"
             found.append(Case(name, size, search, given, against, QUERIES, "queries", rows))
+            if kind == "exact":
+                found.append(beside_floor(found[-1], "a matrix product", partial(multiply, *given[:2])))
     return found
 
 
@@ -64,7 +67,13 @@ def search(home: Path, rows: int, kind: str, plainly: bool = False) -> Work:
             else:
                 gallery.search(query[None], NEIGHBOURS, exactly)
 
-    return Work(run, recall=float(recall))
+    return Work(run, {"recall": float(recall)})
+
+
+def multiply(home: Path, rows: int) -> Work:
+    """Bare products of each query and all rows."""
+    gallery, queries = Gallery(home), next(people(rows, of_queries=True))[0]
+    return Work(lambda: [gallery.embeddings @ query for query in queries])
 
 
 def people(rows: int, of_queries: bool = False) -> Iterator[Batch]:

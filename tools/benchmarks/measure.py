@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +19,11 @@ class Work(NamedTuple):
     """What is measured: ``run`` does it once.
 
     Attributes:
-        recall: share of the wanted results that it finds; 0 where that means nothing.
+        found: by name, numbers other than its time, such as the share of the wanted results that it finds.
     """
 
     run: Callable[[], object]
-    recall: float = 0.0
+    found: Mapping[str, float] = {}
 
 
 class Measurement(NamedTuple):
@@ -31,11 +31,11 @@ class Measurement(NamedTuple):
 
     Attributes:
         seconds: the fastest run.
-        cpu_seconds: processor time of that run, over all threads and finished child processes.
+        cpu_seconds: the least processor time of a run, over all threads and finished child processes.
         peak_mib: peak resident memory of the whole process, imports and input included.
         added_mib: by how much the work raised that peak.
         device_mib: peak memory of torch's tensors on the GPU, 0 without one.
-        recall: as the work says.
+        found: as the work says.
     """
 
     seconds: float
@@ -43,11 +43,15 @@ class Measurement(NamedTuple):
     peak_mib: float
     added_mib: float
     device_mib: float = 0.0
-    recall: float = 0.0
+    found: Mapping[str, float] = {}
 
 
-def measure(prepare: Callable[[], Work], repeats: int = 3) -> Measurement:
+def measure(
+    prepare: Callable[[], Work], repeats: int = 3, variables: Mapping[str, str | None] | None = None
+) -> Measurement:
     """Measures in a fresh Python process, which gets ``prepare``, a function of a module or a partial of one, pickled.
+
+    Its environment is this one's with these variables; None removes one.
 
     RuntimeError: the process failed; the message holds the end of what it wrote.
     """
@@ -56,7 +60,8 @@ def measure(prepare: Callable[[], Work], repeats: int = 3) -> Measurement:
     # Run as a file, this module imports no package: what the work does not import is not in its memory. -P keeps the
     # file's folder out of sys.path.
     command = [sys.executable, "-P", __file__, str(repeats)]
-    environment = {**os.environ, "PYTHONPATH": path}
+    wanted = {**os.environ, "PYTHONPATH": path, **(variables or {})}
+    environment = {name: value for name, value in wanted.items() if value is not None}
     done = subprocess.run(command, input=pickle.dumps(prepare), capture_output=True, env=environment, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{prepare} failed:\n{done.stderr.decode(errors='replace')[-2000:]}")
@@ -72,14 +77,20 @@ def measure_here(prepare: Callable[[], Work], repeats: int) -> Measurement:
     before = _peak_mib()
     timings: list[tuple[float, float]] = []
     for _ in range(repeats):
-        start, cpu_start = time.perf_counter(), sum(os.times()[:4])
+        start, cpu_start = time.perf_counter(), _cpu_seconds()
         work.run()
         if cuda is not None:
             cuda.synchronize()
-        timings.append((time.perf_counter() - start, sum(os.times()[:4]) - cpu_start))
+        timings.append((time.perf_counter() - start, _cpu_seconds() - cpu_start))
     peak = _peak_mib()
     on_device = cuda.max_memory_allocated() / (1 << 20) if cuda is not None else 0.0
-    return Measurement(*min(timings), peak, peak - before, on_device, work.recall)
+    seconds, cpu_seconds = map(min, zip(*timings, strict=True))
+    return Measurement(seconds, cpu_seconds, peak, peak - before, on_device, work.found)
+
+
+def _cpu_seconds() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 def _peak_mib() -> float:

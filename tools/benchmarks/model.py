@@ -6,6 +6,7 @@ Both sides have the same precision. What bfloat16 alone gains is a case of its o
 import itertools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from fastreid.utils.events import EventStorage
 
 from benchmarks.measure import Work
-from benchmarks.report import Case, read_size
+from benchmarks.report import Case, beside_floor, read_size
 from xreid_plugin.config import get_cfg
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES, INDICES, LENGTHS, MODALITIES, TARGETS
 from xreid_plugin.engine.inference import Embedder
@@ -27,6 +28,8 @@ ON_GPU = DEVICE.type == "cuda"
 # HITSZ-VCM's training set, and the paper's batch and frames.
 IDENTITIES, CAMERAS, BATCH, SIZE = 500, 12, 16, (288, 144)
 FLOAT32 = "the same in float32"
+# ViT-B/16, on frames of SIZE.
+TOKENS, WIDTH, ATTENTION_HEADS = 163, 768, 12
 FORM = "clips x frames, an even number of clips, such as 16x10"
 
 
@@ -41,6 +44,9 @@ def step_cases(sizes: Sequence[str] | None = None) -> list[Case]:
         for how in ("eager", "compiled", "checkpointed"):
             given = clips, frames, steps, how
             found.append(Case(f"step, {how}", size, train, given, plain, clips * steps, "clips"))
+        # Forward all blocks; backward, of two products for one, all but the last.
+        floor = partial(products, [clips * frames] * steps, 12 + 2 * 11, True)
+        found.append(beside_floor(found[-3], "the tower's matrix products", floor))
     return found
 
 
@@ -52,24 +58,36 @@ def train(clips: int, frames: int, steps: int, how: str, plainly: bool = False) 
     cfg = make_config(frames)
     cfg.MODEL.BACKBONE.GRAD_CHECKPOINTING = how == "checkpointed" and not plainly
     model = make_model(cfg)
+    if how == "compiled" and not plainly:
+        compile_blocks(model.train(), DEVICE, autocast(bfloat16=True))
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-6) if plainly else build_optimizer(cfg, model)
+    trainer = make_trainer(model, optimizer, make_batch(clips, frames), True, 1 if plainly else 50)
+    return steps_of(trainer, model, steps)
+
+
+def make_batch(clips: int, frames: int, size: tuple[int, int] | None = None) -> dict[str, torch.Tensor]:
+    """Noise as a batch of training, two clips an identity in each modality."""
     pids = torch.arange(clips // 2) // 2
-    batch = {
-        IMAGES: make_images(clips, frames),
+    return {
+        IMAGES: make_images(clips, frames, size),
         TARGETS: torch.cat([pids, pids]).to(DEVICE),
         CAMIDS: (torch.arange(clips) % CAMERAS + 1).to(DEVICE),
         MODALITIES: (torch.arange(clips) // (clips // 2)).to(DEVICE),
         INDICES: torch.arange(clips).to(DEVICE),
     }
-    model.train()
-    precision = autocast(bfloat16=True)
-    if how == "compiled" and not plainly:
-        compile_blocks(model, DEVICE, precision)
-    optimizer = torch.optim.Adam(model.parameters(), lr=5e-6) if plainly else build_optimizer(cfg, model)
+
+
+def make_trainer(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: dict[str, torch.Tensor], half: bool, period: int
+) -> TrainingStep:
+    """A run's steps, all of one batch; the host's storage stays open, since the process does nothing else."""
     scaler = torch.amp.GradScaler(DEVICE.type, enabled=False)
-    trainer = TrainingStep(model, itertools.repeat(batch), optimizer, precision, scaler, 1 if plainly else 50)
-    trainer.iter = 0
-    # Entered for good: the process does nothing else.
     EventStorage(0).__enter__()
+    return TrainingStep(model, itertools.repeat(batch), optimizer, autocast(half), scaler, period)
+
+
+def steps_of(trainer: TrainingStep, model: Any, steps: int) -> Work:
+    """So many steps, each with the prototypes' update, and the reading of their losses; a first run is not counted."""
 
     def run() -> None:
         for _ in range(steps):
@@ -85,7 +103,8 @@ def train(clips: int, frames: int, steps: int, how: str, plainly: bool = False) 
 def refresh_cases(sizes: Sequence[str] | None = None) -> list[Case]:
     """Clips' embeddings for the prototypes, by size, "BxT"."""
     sizes = sizes or (("256x10",) if ON_GPU else ("4x2",))
-    return _in_both("prototypes", sizes, FORM, embed, "all tokens", lambda clips: clips, "clips")
+    found = _in_both("prototypes", sizes, FORM, embed, "all tokens", lambda clips: clips, "clips")
+    return found + _floors(found, 11, lambda clips, frames: [clips * frames])
 
 
 def embed(clips: int, frames: int, bfloat16: bool, against: str, plainly: bool = False) -> Work:
@@ -114,8 +133,9 @@ def embed(clips: int, frames: int, bfloat16: bool, against: str, plainly: bool =
 def inference_cases(sizes: Sequence[str] | None = None) -> list[Case]:
     """Dense evaluation, without reading data, by size, "NxT", tracklets and frames of a clip."""
     form = "tracklets x frames of a clip, such as 200x10"
-    sizes = sizes or (("200x10",) if ON_GPU else ("3x10",))
-    return _in_both("dense", sizes, form, evaluate, "by tracklet, filled", lambda n: sum(tracklet_lengths(n)), "frames")
+    sizes, plain = sizes or (("200x10",) if ON_GPU else ("1x10",)), "by tracklet, filled"
+    found = _in_both("dense", sizes, form, evaluate, plain, lambda n: sum(tracklet_lengths(n)), "frames")
+    return found + _floors(found, 12, lambda tracklets, _: tracklet_lengths(tracklets))
 
 
 def _in_both(
@@ -129,6 +149,38 @@ def _in_both(
         for title, side in sides.items():
             found.append(Case(f"{name}, {title}", size, work, (*given, *side), side[1], items(given[0]), unit))
     return found
+
+
+def _floors(cases: Sequence[Case], blocks: int, batches: Callable[[int, int], list[int]]) -> list[Case]:
+    """Both precisions beside the bare products of so many blocks, for batches of so many frames."""
+    found = []
+    for case in cases:
+        *size, bfloat16, against = case.arguments
+        if against != FLOAT32:
+            floor = partial(products, batches(*size), blocks, bfloat16)
+            found.append(beside_floor(case, "the tower's matrix products", floor))
+    return found
+
+
+def products(batches: Sequence[int], blocks: int, bfloat16: bool) -> Work:
+    """The matrix products of the tower's blocks for batches of so many frames."""
+    make = partial(torch.randn, device=DEVICE, dtype=torch.bfloat16 if bfloat16 else torch.float32)
+    to_heads, out, up = (make(WIDTH, width * WIDTH) for width in (3, 1, 4))
+    down = make(4 * WIDTH, WIDTH)
+
+    @torch.inference_mode()
+    def run() -> None:
+        for frames in batches:
+            tokens = make(frames * TOKENS, WIDTH)
+            for _ in range(blocks):
+                of_heads = (tokens @ to_heads).view(frames, TOKENS, 3, ATTENTION_HEADS, -1)
+                query, key, value = of_heads.permute(2, 0, 3, 1, 4)
+                mixed = query @ key.mT @ value
+                mixed.reshape_as(tokens) @ out
+                tokens @ up @ down
+
+    run()
+    return Work(run)
 
 
 def autocast(bfloat16: bool) -> AbstractContextManager[Any]:
@@ -175,15 +227,15 @@ def dense_clips(tracklets: Sequence[int], frames: int) -> dict[str, torch.Tensor
     return {IMAGES: images, CAMIDS: cameras.to(DEVICE), LENGTHS: lengths.to(DEVICE)}
 
 
-def make_images(clips: int, frames: int) -> torch.Tensor:
-    """Noise on the device, (B, T, 3, H, W) uint8."""
-    return torch.randint(256, (clips, frames, 3, *SIZE), dtype=torch.uint8).to(DEVICE)
+def make_images(clips: int, frames: int, size: tuple[int, int] | None = None) -> torch.Tensor:
+    """Noise on the device, (B, T, 3, H, W) uint8; of SIZE unless another is given."""
+    return torch.randint(256, (clips, frames, 3, *(size or SIZE)), dtype=torch.uint8).to(DEVICE)
 
 
-def make_config(frames: int) -> Any:
-    """X-ReID's recipe with fresh weights, T frames and HITSZ-VCM's counts."""
+def make_config(frames: int, file: str = "vcm.yml") -> Any:
+    """A recipe of X-ReID with fresh weights, T frames and HITSZ-VCM's counts."""
     cfg = get_cfg()
-    cfg.merge_from_file(str(Path(__file__).parents[2] / "projects/XReID/configs/vcm.yml"))
+    cfg.merge_from_file(str(Path(__file__).parents[2] / "projects/XReID/configs" / file))
     cfg.MODEL.BACKBONE.PRETRAIN = False
     cfg.MODEL.BACKBONE.CAMERAS = list(range(1, CAMERAS + 1))
     cfg.MODEL.HEADS.NUM_CLASSES = IDENTITIES

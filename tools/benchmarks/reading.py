@@ -4,12 +4,14 @@ import itertools
 import os
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_jpeg, read_file
@@ -17,7 +19,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.functional import to_tensor
 
 from benchmarks.measure import Work
-from benchmarks.report import Case, read_size
+from benchmarks.report import Case, beside_floor, read_size
 from xreid_plugin.data.clips import ClipRequest, TrainClips
 from xreid_plugin.data.frame_reader import LooseFrames
 from xreid_plugin.data.frames import random_in_chunks
@@ -51,6 +53,7 @@ def data_cases(sizes: Sequence[str] | None = None) -> list[Case]:
             if how != "draft" or smaller:
                 given = height, width, how
                 found.append(Case("data, loose files", size, load, given, against, BATCHES * CLIPS * FRAMES, "frames"))
+        found.append(beside_floor(found[-1], "read and decode", partial(decode, height, width)))
     return found
 
 
@@ -60,6 +63,20 @@ def load(height: int, width: int, how: str, plainly: bool = False) -> Work:
     made = draw_tracklets(new_folder(), CLIPS, FRAMES, (height, width))
     batches = loader(made, AUGMENTATION, how if plainly else "")
     return Work(lambda: [len(batch) for _ in range(BATCHES) for batch in batches])
+
+
+def decode(height: int, width: int) -> Work:
+    """The same files read and decoded, and nothing else."""
+    cv2.setNumThreads(1)
+    made = draw_tracklets(new_folder(), CLIPS, FRAMES, (height, width))
+    paths = [path for _ in range(BATCHES) for tracklet in made for path in tracklet.paths]
+    return Work(lambda: [_decoded(np.fromfile(path, np.uint8)).shape for path in paths])
+
+
+def _decoded(data: NDArray[np.uint8]) -> NDArray[Any]:
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    assert picture is not None
+    return picture
 
 
 def loader(tracklets: Sequence[Tracklet], augmentation: ClipAugmentation, how: str) -> DataLoader[Any]:
@@ -104,13 +121,16 @@ class PlainClips(Dataset[dict[str, Any]]):
 
 
 def pack_cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """Six cases per size, a number of tracklets: packed files and packed frames, each cold, warm and augmented."""
+    """Per size, a number of tracklets: packed files and packed frames, each cold, warm and augmented."""
     found = []
     for size in sizes or ("100",):
         (count,) = read_size(size, "a number of tracklets, such as 100", 1)
         for kind, (how, title) in itertools.product(("files", "frames"), WAYS.items()):
             given, items = (kind, how, count), FRAMES * count
             found.append(Case(f"packed {kind}, {title}", size, epoch, given, "loose files", items, "frames"))
+            if how == "warm":
+                what = "decoded from memory" if kind == "files" else "copied in memory"
+                found.append(beside_floor(found[-1], what, partial(pack_floor, kind, count)))
     return found
 
 
@@ -146,6 +166,17 @@ def epoch(kind: str, how: str, tracklets: int, plainly: bool = False) -> Work:
     kept, order = reader(), np.random.default_rng(0).permutation(tracklets).tolist()
     clips = TrainClips(made, SIZE, FRAMES, AUGMENTATION, reader=kept)
     return Work(lambda: [len(clips[ClipRequest(i, i)]) for i in order] if how == "augmented" else read(kept))
+
+
+def pack_floor(kind: str, tracklets: int) -> Work:
+    """As many frames, whose files are decoded from memory, or which are copied, clip by clip."""
+    cv2.setNumThreads(1)
+    made = draw_tracklets(new_folder(), tracklets, FRAMES, SIZE)
+    files = [[np.fromfile(path, np.uint8) for path in tracklet.paths] for tracklet in made]
+    if kind == "files":
+        return Work(lambda: [_decoded(file).shape for clip in files for file in clip])
+    clips = [np.stack([_decoded(file) for file in clip]) for clip in files]
+    return Work(lambda: [clip.copy().shape for clip in clips])
 
 
 def draw_tracklets(home: Path, count: int, frames: int, size: tuple[int, int]) -> list[Tracklet]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ class Case:
         against: what the reference is, in a word; empty where the plugin is measured alone.
         items: how many of ``unit``, a plural noun, the work handles, for rates; 0 where a rate means nothing.
         scale: number of tracklets, for the growth of time and memory; 0 where nothing grows.
+        its_environment: variables that the reference's process has besides; None removes one.
     """
 
     name: str
@@ -33,6 +34,17 @@ class Case:
     items: int = 0
     unit: str = ""
     scale: int = 0
+    its_environment: Mapping[str, str | None] = field(default_factory=dict)
+
+
+def beside_floor(case: Case, what: str, floor: Callable[[], Work]) -> Case:
+    """The same work beside the least that it cannot do without; the ratio is then the floor's share of the time."""
+    given = partial(case.prepare, *case.arguments), floor
+    return replace(case, prepare=_work_or_floor, arguments=given, against=f"floor: {what}")
+
+
+def _work_or_floor(work: Callable[[], Work], floor: Callable[[], Work], plainly: bool = False) -> Work:
+    return floor() if plainly else work()
 
 
 def read_size(text: str, form: str, parts: int = 2) -> list[int]:
@@ -47,7 +59,8 @@ def run(cases: Iterable[Case], repeats: int) -> Iterator[dict[str, Any]]:
     """Measures each case when it is asked for; RuntimeError: a measured process failed."""
     for case in cases:
         work = partial(case.prepare, *case.arguments)
-        reference = measure(partial(work, plainly=True), repeats) if case.against else None
+        plainly = partial(work, plainly=True)
+        reference = measure(plainly, repeats, case.its_environment) if case.against else None
         yield record(case, reference, measure(work, repeats))
 
 
@@ -66,18 +79,25 @@ def table(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _cells(line: Mapping[str, Any], ours: Mapping[str, Any], its: Mapping[str, Any] | None) -> dict[str, str | None]:
-    rate = f"{line['items'] / ours['seconds']:,.0f} {line['unit']}/s" if line["items"] else ""
+    rate = [f"{line['items'] / ours['seconds']:,.0f} {line['unit']}/s"] if line["items"] else []
+    found = [f"{name} {value:,.4g}" for name, value in ours["found"].items()]
     return {
         "case": line["case"],
         "size": line["size"],
         "against": line["against"],
         "its s": its and f"{its['seconds']:.3f}",
         "our s": f"{ours['seconds']:.3f}",
-        "faster ×": line["speedup"] and f"{line['speedup']:.1f}",
-        "our rate": rate + (f", recall {ours['recall']:.3f}" if ours["recall"] else ""),
+        "faster ×": its and _ratio(its["seconds"] / ours["seconds"]),
+        # Other work beside it changes this least.
+        "of CPU ×": its and ours["cpu_seconds"] and _ratio(its["cpu_seconds"] / ours["cpu_seconds"]),
+        "ours": ", ".join(rate + found),
         "its MiB": its and _memory(its),
         "our MiB": _memory(ours),
     }
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.{1 if value >= 2 else 2}f}"
 
 
 def growth(records: Sequence[Mapping[str, Any]]) -> str:

@@ -8,6 +8,7 @@ import itertools
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import fastreid.evaluation.rank
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from benchmarks.measure import Work
-from benchmarks.report import Case, read_size
+from benchmarks.report import Case, beside_floor, read_size
 from xreid_plugin.evaluation.metrics import rank_metrics, rank_metrics_from_features
 from xreid_plugin.evaluation.rerank import jaccard_distance
 
@@ -28,23 +29,31 @@ SIZES = ("536x2422", "4584x5099")
 CPU_SEARCH = 3
 # fast-reid's documentation has its metrics compiled, for which Cython and a C compiler are needed.
 COMPILED = importlib.util.find_spec("Cython") is not None and shutil.which("cc") is not None
-VECTORISED, DENSE = "vectorised NumPy", "dense NumPy"
+# Their ways, written anew here.
+VECTORISED, DENSE = "M3-ReID's way, NumPy", "public X-ReID code's way, NumPy"
 FAST_REID = f"fast-reid, {'Cython' if COMPILED else 'Python'}"
 # Built once; removed when the tool ends.
 FOLDER = tempfile.TemporaryDirectory(prefix="rank-")
 
 
 def ranking_cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """Per size, "QxG": metrics from distances and from features, beside fast-reid's and beside a vectorised form."""
+    """Per size, "QxG": metrics from distances and from features, beside fast-reid's and beside M3-ReID's way."""
     found = []
     for given, against in itertools.product(("distances", "features"), (FAST_REID, VECTORISED)):
         found += _cases(f"ranking, from {given}", rank, sizes, against, given, FOLDER.name)
+    floors = {"distances": "all read once", "features": "a matrix product"}
+    for case in [case for case in found if case.against == FAST_REID]:
+        queries, gallery, _, given, _ = case.arguments
+        found.append(beside_floor(case, floors[given], partial(rank_floor, queries, gallery, given)))
     return found
 
 
 def rerank_cases(sizes: Sequence[str] | None = None) -> list[Case]:
-    """Per size, "QxG", at k1 = 20 and k2 = 6: beside fast-reid's and beside the dense form of the paper's authors."""
-    return [case for against in ("fast-reid, FAISS", DENSE) for case in _cases("re-ranking", rerank, sizes, against)]
+    """Per size, "QxG", at k1 = 20 and k2 = 6: beside fast-reid's and beside the way of the public X-ReID code."""
+    found = [case for against in ("fast-reid, FAISS", DENSE) for case in _cases("re-ranking", rerank, sizes, against)]
+    for case in [case for case in found if case.against == DENSE]:
+        found.append(beside_floor(case, "all pairs' products", partial(rerank_floor, *case.arguments[:2])))
+    return found
 
 
 def _cases(name: str, work: Any, sizes: Sequence[str] | None, against: str, *given: str) -> list[Case]:
@@ -71,6 +80,15 @@ def rank(queries: int, gallery: int, against: str, given: str, folder: str, plai
     return Work(lambda: rank_metrics(made, *labels))
 
 
+def rank_floor(queries: int, gallery: int, given: str) -> Work:
+    """Of features the bare product of all pairs; of distances one look at each."""
+    q_features, g_features = make_retrieval(queries, gallery)[:2]
+    if given == "features":
+        return Work(lambda: q_features.numpy() @ g_features.numpy().T)
+    made = torch.from_numpy(build_dist(q_features, g_features, "cosine"))
+    return Work(lambda: made.amin(1))
+
+
 def _host_metrics(folder: str) -> Callable[..., Any]:
     """fast-reid's metrics with its compiled extension where it can be built, else in Python."""
     if COMPILED:
@@ -85,7 +103,7 @@ def _host_metrics(folder: str) -> Callable[..., Any]:
 def vectorised_metrics(
     distances: NDArray[Any], q_pids: NDArray[Any], g_pids: NDArray[Any], q_cams: NDArray[Any], g_cams: NDArray[Any]
 ) -> tuple[NDArray[Any], ...]:
-    """A full argsort of all queries at once, then sums along it over what each may see, as public code has it."""
+    """A full argsort of all queries at once, then sums along it over what each may see, as M3-ReID does it."""
     order = np.argsort(distances, axis=1)
     same = g_pids[order] == q_pids[:, None]
     seen = ~(same & (g_cams[order] == q_cams[:, None]))
@@ -108,8 +126,14 @@ def rerank(queries: int, gallery: int, against: str, plainly: bool = False) -> W
     return Work(lambda: compute_jaccard_distance(features, search_option=CPU_SEARCH)[:queries, queries:])
 
 
+def rerank_floor(queries: int, gallery: int) -> Work:
+    """The bare product of all pairs, of queries and gallery alike."""
+    features = torch.cat(make_retrieval(queries, gallery)[:2]).numpy()
+    return Work(lambda: features @ features.T)
+
+
 def dense_jaccard(features: NDArray[Any], queries: int, k1: int = 20, k2: int = 6) -> NDArray[Any]:
-    """Zhong et al., CVPR 2017, in the form of public code: all distances, a partition of each row, dense encodings."""
+    """Zhong et al., CVPR 2017, as the public X-ReID code does it: all distances, partitioned rows, dense encodings."""
     squares = np.square(features).sum(1)
     distances = squares[:, None] + squares - 2 * features @ features.T
     nearest = np.argpartition(distances, range(k1), axis=1)[:, :k1]
