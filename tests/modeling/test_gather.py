@@ -15,8 +15,8 @@ from xreid_plugin.host import build_model, compress_gradients, distributed
 
 pytestmark = pytest.mark.slow
 
-# Batches of two ranks, one after the other.
-STEPS = 2
+# Of two ranks, one after the other.
+BATCHES = [make_batch(seed=seed) for seed in range(2)]
 
 
 def make_baseline():
@@ -67,10 +67,6 @@ def trained(model, bare, batches, cfg):
     return {**seen, "state": bare.state_dict()}
 
 
-def batches_of_all():
-    return [make_batch(seed=seed) for seed in range(STEPS)]
-
-
 def train_on_rank(rank, folder):
     given = json.loads((folder / "given.json").read_text())
     # The other rank's weights are those of the first, whatever it has made.
@@ -80,7 +76,7 @@ def train_on_rank(rank, folder):
     model = distributed(bare, device_ids=[rank], broadcast_buffers=False)
     if given["compressed"]:
         compress_gradients(model)
-    return trained(model, bare, [shard(batch, rank) for batch in batches_of_all()], sgd())
+    return trained(model, bare, [shard(batch, rank) for batch in BATCHES], sgd())
 
 
 def sgd():
@@ -92,7 +88,7 @@ def alone_and_on_ranks(folder, baseline=False, compressed=False, **keys):
     given = {"baseline": baseline, "compressed": compressed, "keys": keys}
     (folder / "given.json").write_text(json.dumps(given))
     model = given_model(given)
-    return trained(model, model, batches_of_all(), sgd()), run_on_two_ranks(train_on_rank, folder)
+    return trained(model, model, BATCHES, sgd()), run_on_two_ranks(train_on_rank, folder)
 
 
 @pytest.mark.parametrize(

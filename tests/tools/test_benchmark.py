@@ -3,6 +3,7 @@
 import importlib
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,11 +20,6 @@ def module():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(TOOLS))
         yield lambda name: importlib.import_module(f"benchmarks.{name}")
-
-
-@pytest.fixture(scope="module")
-def main(module, load_tool):
-    return load_tool("benchmark").main
 
 
 def test_growth_of_known_powers(module):
@@ -109,3 +105,11 @@ def test_both_sides_of_the_models_work_run(module, monkeypatch):
         assert torch.nn.functional.cosine_similarity(ours, other, dim=0) > 1 - rounding
     for plainly in (False, True):
         model.train(4, 1, 1, "eager", plainly)
+
+
+@pytest.mark.slow
+def test_what_two_processes_exchange_is_counted(module):
+    work, measure = module("processes").exchange, module("measure").measure
+    full, half = (measure(partial(work, 4, 2, given, "synthetic.yml"), 1).found for given in (False, True))
+    assert [half[f"{what} ×"] for what in ("clips", "prototypes", "stop")] == [2, 1, 1]
+    assert full["gradients MB"] == 2 * half["gradients MB"] > full["clips MB"]

@@ -2,6 +2,7 @@
 
 import atexit
 import multiprocessing
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from multiprocessing.connection import Connection
+from statistics import median
 from typing import Any
 
 import torch
@@ -54,8 +56,6 @@ def exchange(clips: int, frames: int, compressed: bool, recipe: str = RECIPE, pl
     given = tempfile.mkdtemp(dir=FOLDER.name), clips, frames, compressed and not plainly, recipe
     context.Process(target=_follow, args=(its, *given), daemon=True).start()
     rank = _Rank(0, *given)
-    # Before daemons are ended: this one has handlers of its own for the signal that would end it.
-    atexit.register(ours.send, None)
 
     def ask(what: str, times: int = 1) -> None:
         ours.send((what, times))
@@ -68,10 +68,8 @@ def exchange(clips: int, frames: int, compressed: bool, recipe: str = RECIPE, pl
     found = {
         f"{name} {unit}": count for name in calls for unit, count in (("×", calls[name]), ("MB", sent[name] / 1e6))
     }
-    ask("agree")
-    start = time.perf_counter()
     ask("agree", ASKED)
-    return Work(partial(ask, "step"), {**found, "stop µs": (time.perf_counter() - start) / ASKED * 1e6})
+    return Work(partial(ask, "step"), {**found, "stop µs": median(rank.waited) * 1e6})
 
 
 class _Rank:
@@ -93,6 +91,7 @@ class _Rank:
         batch, optimizer = make_batch(clips // 2, frames, SMALL), build_optimizer(cfg, self.bare)
         self.trainer = make_trainer(model, optimizer, batch, True, 50)
         self.stop = StopRequest(timeout).__enter__()
+        self.waited: list[float] = []
 
     def step(self, times: int) -> None:
         for _ in range(times):
@@ -102,13 +101,17 @@ class _Rank:
 
     def agree(self, times: int) -> None:
         for _ in range(times):
+            start = time.perf_counter()
             self.stop.agreed()
+            self.waited.append(time.perf_counter() - start)
 
 
 def _follow(asked: Connection, *given: Any) -> None:
     rank = _Rank(1, *given)
-    while (wanted := asked.recv()) is not None:
-        what, times = wanted
+    # The first rank ends this one by it.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    while True:
+        what, times = asked.recv()
         getattr(rank, what)(times)
 
 
