@@ -4,6 +4,8 @@ VENV ?= .venv
 OLDEST := $(CURDIR)/.venv-oldest
 DEMO_DATA ?= datasets/synthetic
 DEMO_VIDEOS ?= datasets/videos
+# Tracklets; the table of docs/performance.md has 1000000.
+GALLERY ?= 20000
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/xreid-installed
@@ -69,9 +71,15 @@ logs/taught/resnet18.pth: | $(INSTALLED)
 datasets/tables/info: | $(INSTALLED)
 	$(RUN) tools/make_synthetic_vcm.py --output datasets/tables --train-identities 150 --test-identities 100 --workers 2
 
-benchmark: $(INSTALLED)  ## time and memory beside references, at sizes that fit this machine: logs/benchmark.jsonl
+benchmark: $(INSTALLED)  ## every table of docs/performance.md that needs no GPU: logs/benchmark-*.jsonl
 	mkdir -p logs
-	$(RUN) tools/benchmark.py startup data pack step refresh inference ranking rerank --json logs/benchmark.jsonl
+	OMP_NUM_THREADS=1 $(RUN) tools/benchmark.py data pack refresh inference startup --json logs/benchmark-one-thread.jsonl
+	$(RUN) tools/benchmark.py step collectives waiting --json logs/benchmark-step.jsonl
+	$(RUN) tools/benchmark.py ranking rerank --json logs/benchmark-ranking.jsonl
+	$(RUN) tools/benchmark.py ranking rerank --growth --json logs/benchmark-growth.jsonl
+	$(RUN) tools/benchmark.py gallery --sizes $(GALLERY) --repeats 1 --json logs/benchmark-gallery.jsonl
+	$(RUN) tools/estimate_memory.py --config-file projects/XReID/configs/vcm.yml
+	$(RUN) -m pytest -s -q tests/engine/test_device_work.py -k baselines
 
 # A process of tests a core, up to four, since each holds up to 4 GB; a file's tests share what it has prepared.
 # In the order of their folders: by number of tests, the few that run real commands, and take longest, would come last.

@@ -31,7 +31,7 @@ from xreid_plugin.host import compress_gradients, distributed
 COLLECTIVES = {"all_gather": 1, "all_gather_into_tensor": 1, "all_reduce": 0, "broadcast": 0, "reduce": 0}
 # Frames so small change nothing that is sent but 160 rows of the position embeddings.
 SMALL, RECIPE = (32, 16), "vcm.yml"
-STEPS, ASKED = 1, 500
+STEPS, ASKED = 1, 100
 FOLDER = tempfile.TemporaryDirectory(prefix="ranks-")
 
 
