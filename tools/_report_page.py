@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from xreid_plugin.config import get_cfg
 from xreid_plugin.engine.checkpoints import TRAINING_ONLY
 from xreid_plugin.engine.evaluation import evaluate_test_set
 from xreid_plugin.engine.restore import restore
+from xreid_plugin.engine.setup import checkpoint_to_evaluate
 from xreid_plugin.evaluation.evaluator import features_path
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
-from xreid_plugin.evaluation.results import dataset_title
+from xreid_plugin.evaluation.results import dataset_title, protocol_title
 from xreid_plugin.host.configuration import leaves
 from xreid_plugin.modeling.fingerprint import fingerprint, weights_hash
 from xreid_plugin.torch_files import NOTE
@@ -50,9 +52,9 @@ def page_content(
 ) -> dict[str, Any]:
     """Everything that the page shows, by the template's names; what cannot be made has a reason in "missing" instead.
 
-    For folder and overrides see :func:`read_config`, whose errors are raised here, too; for features, make_features and
-    tell :func:`run_features`. There are rank lists of some queries of each direction, with some tracklets each, and the
-    attention to some people; the seed is that of all random choices.
+    For folder and overrides see :func:`read_config`, for features :func:`given_features`; their errors are raised here,
+    too. For make_features and tell see :func:`run_features`. There are rank lists of some queries of each direction,
+    with some tracklets each, and the attention to some people; the seed is that of all random choices.
     """
     missing: list[str] = []
 
@@ -67,7 +69,10 @@ def page_content(
     evaluations, history = read_evaluations(folder), read_history(folder)
     ends = ends_of(evaluations)
     curves = [*training_panels(history, evaluations), *cmc_panels(ends)]
-    found = attempt("Map, similarities and rank lists", lambda: [run_features(cfg, features, make_features, tell)])
+    if features is not None:
+        found = [given_features(cfg, features, evaluations)]
+    else:
+        found = attempt("Map, similarities and rank lists", lambda: [run_features(cfg, make_features, tell)])
     # That people are drawn is known from the evaluations.
     drawn = any(evaluation.results.protocol.get("drawn") for evaluation in evaluations)
     return {
@@ -77,6 +82,7 @@ def page_content(
         "length": length(cfg, evaluations, history),
         "seed": cfg.SEED,
         "ends": ends,
+        "features_of": "".join(_whose(f, cfg, evaluations) for f in found),
         "tables": tables_of(evaluations),
         "training": _pictures(curves),
         "embedding": attempt(
@@ -193,20 +199,46 @@ def read_environment(folder: Path) -> list[tuple[str, str]]:
     return [(name.strip(), value.partition("@")[0].strip()) for name, _, value in rows]
 
 
-def run_features(cfg: CfgNode, file: Path | None, make: bool, tell: Callable[[str], None]) -> TrackletFeatures:
+def _whose(data: TrackletFeatures, cfg: CfgNode, evaluations: Sequence[Evaluation]) -> str:
+    """Which model of the run features are of, under which protocol."""
+    model = data.protocol.get("model")
+    labels = (one.label for one in evaluations if one.results.model.get("fingerprint") == model)
+    return f"{next(labels, None) or checkpoint_to_evaluate(cfg).name}: {protocol_title(data.protocol)}"
+
+
+def given_features(cfg: CfgNode, file: Path, evaluations: Sequence[Evaluation]) -> TrackletFeatures:
+    """Reads features of any model of the run: one that it evaluated, or the checkpoint that the page shows.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: they are of another model, or do not say of which.
+    """
+    data = load_features(file)
+    model = data.protocol.get("model")
+    if model and model in [one.results.model.get("fingerprint") for one in evaluations if one.is_of_the_run]:
+        return data
+    with suppress(FileNotFoundError):
+        restored, network, _ = restore(cfg, cfg.MODEL.DEVICE)
+        if fingerprint(weights_hash(network, TRAINING_ONLY), restored) == model:
+            return data
+    whose = f"is of model {model[:12]}, which is none of" if model else "does not name its model, which may be none of"
+    raise ValueError(
+        f"--features: {file} {whose} {cfg.OUTPUT_DIR}: leave the option out, or draw the "
+        "file by itself with tools/visualize.py."
+    )
+
+
+def run_features(cfg: CfgNode, make: bool, tell: Callable[[str], None]) -> TrackletFeatures:
     """Reads the features of the checkpoint that the page shows, or makes and keeps what an evaluation would save.
 
     Args:
         cfg: of the run, whose TEST.SAVE_FEATURES, or else features.npz, is read if it is of that checkpoint.
-        file: a file to read instead, whatever model it is of.
         make: whether to embed the first test set with the checkpoint where there is no such file.
         tell: is called with a line before that, which may take long.
 
     Raises:
         OSError: there are none, and they are not to be made or cannot be.
     """
-    if file is not None:
-        return load_features(file)
     name, folder = cfg.DATASETS.TESTS[0], Path(cfg.OUTPUT_DIR)
     saved = folder / (features_path(cfg, name) or Path("features.npz")).name
     cfg, network, checkpoint = restore(cfg, cfg.MODEL.DEVICE)

@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("the run").add_argument
     add("run", type=Path, metavar="RUN", help="folder of a run")
     add("opts", nargs="*", metavar="KEY VALUE", help="keys to override, such as DATASETS.ROOT /data")
-    add("--features", type=Path, metavar="FILE.npz", help="default: what the run saved, or RUN/features.npz")
+    add("--features", type=Path, metavar="FILE.npz", help="of one of the run's models (default: what the run saved)")
     add_imports(add)
     add(
         "--no-features",

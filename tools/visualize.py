@@ -56,6 +56,7 @@ def _picture(args: argparse.Namespace) -> int:
 def draw_ranks(args: argparse.Namespace, output: Path) -> None:
     """One strip per query, for each direction."""
     from xreid_plugin.evaluation.features import load_features
+    from xreid_plugin.evaluation.results import protocol_title
     from xreid_plugin.visualization.panels import write_sheet
     from xreid_plugin.visualization.rank_lists import frames_of, rank_lists, strip_width, strips_panel
 
@@ -63,17 +64,20 @@ def draw_ranks(args: argparse.Namespace, output: Path) -> None:
     frames = frames_of(_config(args), data)
     directions = rank_lists(data, args.queries, args.depth, args.pick, args.seed).items()
     panels = [strips_panel(direction, lists, data, frames, args.frames) for direction, lists in directions]
-    write_sheet(panels, output, columns=1, width=strip_width(args.depth))
+    width, note = strip_width(args.depth), protocol_title(data.protocol)
+    write_sheet(panels, output, columns=1, width=width, note=note)
 
 
 def draw_embedding(args: argparse.Namespace, output: Path) -> None:
     """The map of both modalities, and the histograms of similarities."""
     from xreid_plugin.evaluation.features import load_features
+    from xreid_plugin.evaluation.results import protocol_title
     from xreid_plugin.visualization.embedding import map_panels, pair_counts, similarity_panels
     from xreid_plugin.visualization.panels import write_sheet
 
     data = load_features(args.features)
-    write_sheet([*map_panels(data, args.seed), *similarity_panels(pair_counts(data))], output)
+    panels = [*map_panels(data, args.seed), *similarity_panels(pair_counts(data))]
+    write_sheet(panels, output, note=protocol_title(data.protocol))
 
 
 def draw_attention(args: argparse.Namespace, output: Path) -> None:
@@ -91,8 +95,9 @@ def draw_curves(args: argparse.Namespace, output: Path) -> None:
     from xreid_plugin.visualization.run_folder import ends_of, read_evaluations, read_history
 
     evaluations = read_evaluations(args.run)
-    panels = [*training_panels(read_history(args.run), evaluations), *cmc_panels(ends_of(evaluations))]
-    write_sheet(panels, output)
+    ends = ends_of(evaluations)
+    panels = [*training_panels(read_history(args.run), evaluations), *cmc_panels(ends)]
+    write_sheet(panels, output, note="; ".join(last.title for _, last in ends.values()))
 
 
 def _config(args: argparse.Namespace) -> Any:

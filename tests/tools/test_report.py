@@ -42,14 +42,3 @@ def test_a_run_without_checkpoint_and_dataset_has_a_page(main, small_run, tmp_pa
     assert attention.startswith("left out: Attention: No checkpoint")
     assert written == f"Written to {run}/report.html"
     assert headings(run / "report.html") == ["results", "training", "missing", "configuration"]
-
-
-def test_features_that_the_run_has_not_saved_are_made_once(main, small_run, tmp_path, capsys):
-    run = copied(small_run, tmp_path / "run", "*.npz")
-    evaluations = sorted(run.glob("results_*.json"))
-    assert main([str(run), *SMALL]) == 0
-    assert "model_final.pth" in capsys.readouterr().err
-    assert {"embedding", "ranks"} <= set(headings(run / "report.html"))
-    assert sorted(run.glob("results_*.json")) == evaluations
-    assert main([str(run), *SMALL, "--no-features"]) == 0
-    assert capsys.readouterr() == (f"Written to {run}/report.html\n", "")

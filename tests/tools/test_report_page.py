@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -156,12 +157,13 @@ def test_features_are_of_the_checkpoint_that_is_shown(report_page, run):
     told = []
 
     def features(*overrides):
-        return report_page.run_features(report_page.read_config(run, list(overrides))[0], None, True, told.append)
+        return report_page.run_features(report_page.read_config(run, list(overrides))[0], True, told.append)
 
     saved = load_features(run / "features.npz")
     assert saved.protocol["model"] == TrackletPredictor(run / "model_final.pth", "cpu").fingerprint
     assert features().protocol == saved.protocol
     assert told == []
+    evaluations = sorted(run.glob("results_*.json"))
     # Newer than the checkpoint, but of another model.
     save_features(run / "features.npz", features("MODEL.WEIGHTS", str(run / "model_0000.pth")))
     assert len(told) == 1
@@ -169,3 +171,17 @@ def test_features_are_of_the_checkpoint_that_is_shown(report_page, run):
     assert features().protocol["model"] == saved.protocol["model"]
     assert len(told) == 2
     assert (run / "features_model_final.npz").is_file()
+    assert sorted(run.glob("results_*.json")) == evaluations
+    # A file that is asked for is of a model of the run, or refused: no page shows another's.
+    options = {"features": run / "features.npz", "queries": 1, "depth": 1, "people": 1}
+    for protocol in ({**saved.protocol, "model": "another"}, {}):
+        save_features(run / "features.npz", replace(saved, protocol=protocol))
+        with pytest.raises(ValueError, match=r"features\.npz"):
+            report_page.page_content(run, [], **options)
+    save_features(run / "features.npz", features("MODEL.WEIGHTS", str(run / "model_0000.pth")))
+    content = report_page.page_content(run, [], **options)
+    line = "even frames, 3 a clip, 48x24; same camera: exclude"
+    assert content["features_of"] == f"epoch 1: HITSZVCM layout, drawn people, {line}"
+    text = report_page.page_text(content)
+    assert text.count(f"epoch 1: HITSZVCM layout, drawn people, {line}</p>") == 2
+    assert text.count(f"epoch 2: HITSZVCM layout, drawn people, {line}</p>") == 2

@@ -12,16 +12,18 @@ def series(*values):
     return list(range(1, len(values) + 1)), values
 
 
-def evaluation(epoch, value, dataset=""):
+def evaluation(epoch, value, dataset="", **protocol):
     metrics = {"I2V/mAP": value, "I2V/Rank-1": 2 * value, "I2V-reranked/mAP": 99.0}
-    results = Results(metrics, {}, {"I2V": [value, 50.0]}, {"checkpoint": ""})
+    results = Results(metrics, protocol, {"I2V": [value, 50.0]}, {"checkpoint": ""})
     return Evaluation(f"epoch {epoch}", epoch, dataset, results)
 
 
 def test_a_panel_for_each_kind_that_was_written():
     history = {"lr": series(1e-6, 5e-6), "loss_cpcl": series(2, 0), "total_loss": series(3, 1), "time": series(1, 1)}
     history["prototype/own"] = series(0.1, 0.2)
-    panels = {panel.title: panel for panel in training_panels(history, [evaluation(0, 1.0), evaluation(2, 6.0)])}
+    # The first was evaluated under another protocol than the last.
+    evaluations = [evaluation(0, 9.0, frames="dense"), evaluation(1, 1.0), evaluation(2, 6.0)]
+    panels = {panel.title: panel for panel in training_panels(history, evaluations)}
     assert list(panels) == ["Losses", "Learning rate", "Prototypes", "Evaluations"]
     assert "total from 3 to 1; cpcl from 2 to 0" in panels["Losses"].alt
     assert "epochs: I2V mAP from 1 to 6; I2V Rank-1 from 2 to 12." in panels["Evaluations"].alt

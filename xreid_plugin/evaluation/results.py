@@ -97,6 +97,11 @@ def protocol_line(protocol: Mapping[str, Any]) -> str:
     )
 
 
+def protocol_title(protocol: Mapping[str, Any]) -> str:
+    """The test set and the settings that most often differ; "" where there are none, as of other programs' features."""
+    return f"{dataset_title(protocol)}, {protocol_line(protocol)}" if "frames" in protocol else ""
+
+
 def results_table(evaluations: Mapping[str, Mapping[str, float]]) -> str:
     """A Markdown table with one row per evaluation and ranking, such as "I2V" and "I2V-reranked".
 

@@ -42,10 +42,12 @@ def training_panels(history: Mapping[str, Series], evaluations: Sequence[Evaluat
 
 
 def _metrics(evaluations: Sequence[Evaluation]) -> list[Curve]:
-    """mAP and Rank-1 of every test set and direction over the epochs, without re-ranking."""
+    """mAP and Rank-1 of every test set and direction over the epochs under the last one's protocol, not re-ranked."""
     trained = [evaluation for evaluation in evaluations if evaluation.epoch is not None]
+    # A resumed run may go on under another.
+    kinds = {evaluation.dataset: evaluation.kind for evaluation in trained}
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    for evaluation in trained:
+    for evaluation in (one for one in trained if one.kind == kinds[one.dataset]):
         for name in (
             f"{direction}/{metric}" for direction in evaluation.results.curves for metric in ("mAP", "Rank-1")
         ):

@@ -3,6 +3,7 @@
 import base64
 import io
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,6 +84,7 @@ def render(
     columns: int = 2,
     width: float = PANEL_WIDTH,
     titles: bool = True,
+    note: str = "",
 ) -> bytes:
     """Draws panels side by side, row by row, to a file's content; the same for the same panels.
 
@@ -93,13 +95,18 @@ def render(
         columns: greatest number of panels in a row.
         width: of a panel, in inches.
         titles: whether to write each panel's title above it.
+        note: what all of it is of, above the panels.
     """
     columns = min(columns, len(panels))
     rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
     heights = [max(panel.height for panel in row) + (0.35 if titles else 0) for row in rows]
+    lines = textwrap.wrap(note, int(14 * width * columns))
     with mpl.rc_context(theme.settings, _STYLE):
-        figure = Figure(figsize=(width * columns, sum(heights)), dpi=_DPI, layout="constrained")
+        size = width * columns, sum(heights) + 0.2 * len(lines)
+        figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
+        if lines:
+            figure.suptitle("\n".join(lines), fontsize=9)
         parts = figure.subfigures(len(rows), columns, squeeze=False, height_ratios=heights, hspace=0.03, wspace=0.03)
         for panel, place in zip(panels, parts.flat, strict=False):
             if titles:
@@ -121,9 +128,11 @@ def legend_below(figure: FigureBase, axes: Axes) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, columnspacing=1.0, handletextpad=0.5)
 
 
-def write_sheet(panels: Sequence[Panel], path: Path, columns: int = 2, width: float = PANEL_WIDTH) -> None:
+def write_sheet(
+    panels: Sequence[Panel], path: Path, columns: int = 2, width: float = PANEL_WIDTH, note: str = ""
+) -> None:
     """Writes what :func:`render` draws to a PNG or an SVG, by the file's suffix, whole or not at all."""
-    content = render(panels, path.suffix.lower().removeprefix("."), columns=columns, width=width)
+    content = render(panels, path.suffix.lower().removeprefix("."), columns=columns, width=width, note=note)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_atomically(path, lambda part: part.write_bytes(content))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from xreid_plugin.engine.record import lines_before
-from xreid_plugin.evaluation.results import Results, dataset_title, protocol_line, read_results
+from xreid_plugin.evaluation.results import Results, protocol_title, read_results
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ class Evaluation:
     @property
     def title(self) -> str:
         """The test set, the settings that most often differ, and whether the model is another than the run's."""
-        others, protocol = "" if self.is_of_the_run else "other models than the run's: ", self.results.protocol
-        return f"{others}{dataset_title(protocol)}, {protocol_line(protocol)}"
+        others = "" if self.is_of_the_run else "other models than the run's: "
+        return others + protocol_title(self.results.protocol)
 
 
 def read_history(folder: Path) -> dict[str, Series]:
