@@ -101,7 +101,7 @@ def log_bad_frames(what: str, clips: Sequence[ClipFaults]) -> int:
 
 
 def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityEvaluator) -> dict[str, float]:
-    """Embeds and ranks the test clips; unlike the host's loop it waits for no batch, so that a GPU has always work.
+    """Embeds and ranks the test clips; unlike the host's loop it waits for no batch, so that a GPU always has work.
 
     Returns the evaluator's metrics; none on all but the main process.
     """
@@ -110,14 +110,20 @@ def evaluate(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityE
         bare = model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
         evaluator.weights = weights_hash(bare, TRAINING_ONLY)
         evaluator.model = fingerprint(evaluator.weights, evaluator.cfg)
+    faults = embed_clips(embedder, loader, evaluator)
+    metrics: dict[str, float] = evaluator.evaluate()
+    evaluator.substituted_frames = log_bad_frames("Evaluating", faults)
+    return metrics
+
+
+def embed_clips(embedder: Embedder, loader: DeviceLoader, evaluator: CrossModalityEvaluator) -> list[ClipFaults]:
+    """Fills the evaluator with the embeddings of all clips; returns those of this rank that have bad frames."""
     faults: list[ClipFaults] = []
     evaluator.reset()
     with inference_context(embedder), torch.inference_mode():
         for batch in whole_pass(loader, "Evaluating", faults):
             evaluator.process(batch, embedder(batch))
-    metrics: dict[str, float] = evaluator.evaluate()
-    evaluator.substituted_frames = log_bad_frames("Evaluating", faults)
-    return metrics
+    return faults
 
 
 @torch.inference_mode()
