@@ -1,7 +1,7 @@
 """What the gallery tool does, a function per command: arguments in, text out."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from _gallery_answers import as_csv, as_json, as_table, printable, search_page, verdict
 from _gallery_export import export as export  # one of the commands
 from _gallery_sources import (
+    are_drawn,
     embedded,
     new_ones,
     of_dataset,
@@ -22,7 +23,6 @@ from _gallery_sources import (
 )
 from tabulate import tabulate
 
-from xreid_plugin.data.datasets.base import DRAWN
 from xreid_plugin.evaluation.features import TrackletFeatures, load_features
 from xreid_plugin.files import replace_atomically
 from xreid_plugin.gallery import store
@@ -60,9 +60,9 @@ def build(args: argparse.Namespace) -> str:
     if args.calibrate:
         calibration, people = _calibration(args, manifest)
         manifest = replace(manifest, calibration=calibration)
-    batches = _batches(args, manifest, set(), None if args.features else predictor)
+    batches, drawn = _batches(args, manifest, set(), None if args.features else predictor)
     store.create(args.gallery, manifest, args.wait)
-    tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait))}.")
+    tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait, drawn))}.")
     _warn_of_known(people, args)
     return info(args)
 
@@ -70,8 +70,8 @@ def build(args: argparse.Namespace) -> str:
 def add(args: argparse.Namespace) -> str:
     """Adds to a gallery."""
     gallery = Gallery(args.gallery)
-    batches = _batches(args, gallery.manifest, gallery.known("digest"))
-    tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait))}.")
+    batches, drawn = _batches(args, gallery.manifest, gallery.known("digest"))
+    tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait, drawn))}.")
     return info(args)
 
 
@@ -92,20 +92,20 @@ def query(args: argparse.Namespace) -> str:
         there = {word: ", ".join(sorted(map(repr, gallery.known(word)))) for word in ("camera", "modality")}
         has = "; ".join(f"{word} {names}" for word, names in there.items() if names)
         raise ValueError(f"The filters leave no tracklet of {args.gallery}, which has {has or 'no labels'}.")
-    queries, records = _queries(args, gallery.manifest)
+    (queries, records), asking_drawn = _queries(args, gallery.manifest)
     if not records:
         raise ValueError("There is no tracklet to search for.")
     answers = answer(
         gallery, queries, records, top=args.top, among=among, exact=args.exact, assign=args.assign, below=args.all
     )
     calibration = gallery.manifest.calibration
-    # Nobody should take what is found for drawn people for results on real ones.
-    drawn = any((folder / DRAWN).is_file() for found in answers for folder in Path(found.query.source).parents)
+    # Nobody should take what is found for drawn people, or among them, for results on real ones.
+    drawn = ["queries"] * asking_drawn + ["gallery"] * gallery.manifest.drawn
     lines = [as_table(answers[:_QUERIES_SHOWN]), *verdict(answers, calibration, searched)]
     if len(answers) > _QUERIES_SHOWN:
         lines.insert(1, f"And {len(answers) - _QUERIES_SHOWN:,} queries more: --csv, --json and --html have them all.")
     if drawn:
-        lines.append("The queries are drawn people.")
+        lines.append(f"Of drawn people, not of real ones: {' and '.join(drawn)}.")
     facts = {
         "gallery": str(args.gallery),
         "model": gallery.manifest.model,
@@ -125,7 +125,7 @@ def query(args: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def _page(gallery: Gallery, answers: Any, searched: int, drawn: bool, args: argparse.Namespace) -> str:
+def _page(gallery: Gallery, answers: Any, searched: int, drawn: Sequence[str], args: argparse.Namespace) -> str:
     given = {
         "modality": args.only_modality,
         "camera": args.only_camera,
@@ -134,7 +134,7 @@ def _page(gallery: Gallery, answers: Any, searched: int, drawn: bool, args: argp
         "not after": args.before,
     }
     filters = [f"{name} {printable(value)}" for name, value in given.items() if value]
-    more = ["one-to-one"] * args.assign + ["drawn people"] * drawn
+    more = ["one-to-one"] * args.assign + [f"{part} of drawn people" for part in drawn]
     return search_page(gallery, answers, searched, filters + more)
 
 
@@ -176,6 +176,7 @@ def info(args: argparse.Namespace) -> str:
         ("model", _model(manifest)),
         ("search", search if manifest.kind == search else f"{search}; asked for: {manifest.kind}"),
         ("threshold", threshold),
+        *([("people", "drawn ones are among them, so that what is found is no result on real ones")] * manifest.drawn),
     ]
     return tabulate(lines, tablefmt="plain", disable_numparse=True)
 
@@ -186,43 +187,46 @@ def _tracklets(count: int) -> str:
 
 def _batches(
     args: argparse.Namespace, manifest: Manifest, digests: set[str], predictor: TrackletPredictor | None = None
-) -> Iterator[Batch]:
-    """The tracklets that the options name, without those of the digests."""
+) -> tuple[Iterator[Batch], bool]:
+    """The tracklets that the options name, without those of the digests, and whether drawn people are among them."""
     if args.features is not None:
         data, model = _features(args.features)
         _check(manifest, args.features, model)
         rows, records = of_features(data, args.features, searched_rows(data.tasks, args.direction, len(data.pids)))
         new = [place for place, record in enumerate(records) if record.digest not in digests]
         tell_of_repeats(len(records) - len(new))
-        return iter([(rows[new], [records[place] for place in new])])
+        return iter([(rows[new], [records[place] for place in new])]), bool(data.protocol.get("drawn"))
     predictor = predictor or _predictor_of(manifest, args)
     if args.dataset is None:
         sources, reader = of_options(args, predictor), None
+        drawn = are_drawn(sources)
     else:
         cfg = predictor.cfg.clone()
         cfg.defrost()
         if args.root is not None:
             cfg.DATASETS.ROOT = str(args.root)
-        sources, reader = of_dataset(cfg, args.dataset, args.direction)
-    return embedded(predictor, new_ones(sources, digests), reader)
+        sources, reader, drawn = of_dataset(cfg, args.dataset, args.direction)
+    return embedded(predictor, new_ones(sources, digests), reader), drawn
 
 
-def _queries(args: argparse.Namespace, manifest: Manifest) -> Batch:
-    """The embeddings of the querying tracklets, (Q, F), with their records."""
+def _queries(args: argparse.Namespace, manifest: Manifest) -> tuple[Batch, bool]:
+    """The embeddings of the querying tracklets, (Q, F), with their records, and whether drawn people are among them."""
     if args.other is not None:
         other = Gallery(args.other)
         _check(manifest, args.other, other.manifest.model)
-        return other.embeddings, other.records()
+        return (other.embeddings, other.records()), other.manifest.drawn
     if args.features is not None:
         data, model = _features(args.features)
         _check(manifest, args.features, model)
         if args.row is not None and not 0 <= args.row < len(data.pids):
             raise ValueError(f"{args.features} has the rows 0..{len(data.pids) - 1}, and no row {args.row}.")
-        return of_features(data, args.features, None if args.row is None else [args.row])
+        batch = of_features(data, args.features, None if args.row is None else [args.row])
+        return batch, bool(data.protocol.get("drawn"))
     predictor = _predictor_of(manifest, args)
-    parts = list(embedded(predictor, of_options(args, predictor), None))
-    none = np.empty((0, manifest.dimensions), np.float32)
-    return np.concatenate([none, *(rows for rows, _ in parts)]), [record for _, records in parts for record in records]
+    sources = of_options(args, predictor)
+    parts = [(np.empty((0, manifest.dimensions), np.float32), []), *embedded(predictor, sources, None)]
+    rows = np.concatenate([rows for rows, _ in parts])
+    return (rows, [record for _, records in parts for record in records]), are_drawn(sources)
 
 
 def _predictor_of(manifest: Manifest, args: argparse.Namespace) -> TrackletPredictor:

@@ -18,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from xreid_plugin.data.build import build_dataset, build_frame_reader
+from xreid_plugin.data.datasets.base import DRAWN
 from xreid_plugin.data.footage import TrackletInput, folder_tracklet
 from xreid_plugin.data.frame_reader import FrameReader, resized
 from xreid_plugin.data.tracklet import Modality, Tracklet
@@ -133,8 +134,8 @@ def of_features(data: TrackletFeatures, file: Path, rows: Sequence[int] | None =
     return (chosen / lengths).astype(np.float32), records
 
 
-def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Source], FrameReader]:
-    """The test tracklets of a direction's gallery in a dataset, or all of them, and the reader of their frames."""
+def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Source], FrameReader, bool]:
+    """A dataset's test tracklets, or a direction's gallery; the reader of their frames; whether they are drawn."""
     dataset = build_dataset(cfg, name)
     searched = [dataset.test[row] for row in searched_rows(dataset.tasks, direction, len(dataset.test))]
     entries: list[Source] = []
@@ -147,7 +148,7 @@ def of_dataset(cfg: Any, name: str, direction: str | None) -> tuple[list[Source]
             digest=_of_paths(tracklet.paths),
         )
         entries.append(Entry(known, record))
-    return entries, build_frame_reader(cfg, "SIZE_TEST")
+    return entries, build_frame_reader(cfg, "SIZE_TEST"), bool(dataset.protocol["drawn"])
 
 
 def of_options(args: argparse.Namespace, predictor: TrackletPredictor) -> list[Source]:
@@ -161,6 +162,13 @@ def of_options(args: argparse.Namespace, predictor: TrackletPredictor) -> list[S
     if args.list is not None:
         return list(_of_list(args.list, predictor))
     return [entry for folder in args.frames for entry in _of_folder(folder, known, args.model_camera)]
+
+
+def are_drawn(sources: Iterable[Source]) -> bool:
+    """Whether any of these folders and videos lies in a set of drawn people."""
+    records = (source.records if isinstance(source, VideoEntry) else [source.record] for source in sources)
+    places = {record.source for of_one in records for record in of_one}
+    return any((folder / DRAWN).is_file() for folder in {folder for place in places for folder in Path(place).parents})
 
 
 def new_ones(sources: Iterable[Source], digests: set[str]) -> list[Source]:

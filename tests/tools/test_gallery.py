@@ -54,7 +54,7 @@ def saved(trained, tracklets, tmp_path_factory):
     tasks = tasks_of_flags(labels[2] == 0, labels[2])
     for name, model in (("known.npz", predictor.fingerprint), ("unknown.npz", "")):
         features = TrackletFeatures(3 * predictor.embed(tracklets), *labels, tasks, names=names)
-        save_features(folder / name, replace(features, protocol={"model": model}))
+        save_features(folder / name, replace(features, protocol={"model": model, "drawn": True}))
     return folder / "known.npz", folder / "unknown.npz"
 
 
@@ -104,6 +104,9 @@ def test_features_fill_and_query_a_gallery_and_those_of_unknown_models_never(mai
     folder = tmp_path / "gallery"
     status, printed = main("build", folder, "--features", known, "--direction", "V2I")
     assert status == 0, printed
+    # One is of drawn people's features, the other of their dataset.
+    assert "people     drawn" in printed
+    assert "queries and gallery" in main("query", folder, "--from", built)[1]
     infrared = [row for row, tracklet in enumerate(tracklets) if tracklet.modality == 0]
     records = Gallery(folder).records()
     assert [record.source for record in records] == [tracklets[row].name for row in infrared]
@@ -203,8 +206,9 @@ def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
     assert sorted(line["track"] for line in lines) == ["1", "2", "3", "4", "5", "6"]
     page = (tmp_path / "a.html").read_text()
     assert page.count("data:image/jpeg") == 12
-    for told in ("modality visible", "drawn people"):
+    for told in ("modality visible", "queries of drawn people", "gallery of drawn people"):
         assert told in page
+    assert "people     drawn" in main("info", gallery)[1]
     assert "modality 'visible'" in main("query", gallery, *asked, "--track", "7", "--only-modality", "infrared")[1]
     late = main("query", gallery, *asked, "--track", "7", "--after", "2026-03-01T17:45:02")[1]
     assert late.count("visible.avi, track") == 3

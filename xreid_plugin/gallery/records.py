@@ -76,6 +76,7 @@ class Manifest:
         index: the approximate index; None where all rows are searched exactly.
         calibration: the threshold; None where there is none.
         generation: how often tracklets were removed.
+        drawn: whether drawn people were ever added: what is found among them is no result on real ones.
     """
 
     dimensions: int
@@ -88,6 +89,7 @@ class Manifest:
     index: IndexEntry | None = None
     calibration: Calibration | None = None
     generation: int = 0
+    drawn: bool = False
 
     @property
     def files(self) -> list[str]:

@@ -152,20 +152,21 @@ def create(folder: Path, manifest: Manifest, wait: float = 0.0) -> None:
         _write(database, manifest)
 
 
-def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0) -> int:
+def add(folder: Path, batches: Iterable[Batch], wait: float = 0.0, drawn: bool = False) -> int:
     """Adds to a gallery everything, or nothing at all, and returns how many tracklets that were.
 
     Args:
         folder: the gallery's folder.
         batches: (m, F) float32 embeddings of length 1 with m records each; read while other writers are locked out.
         wait: see :func:`create`.
+        drawn: whether there are drawn people among them.
 
     Raises:
         ValueError: there is no gallery, another process writes to it, or it has one of the tracklets.
     """
     with _transaction(folder, wait) as database:
         before = _read(database)
-        after = replace(before, rows=_append(folder, database, before, batches))
+        after = replace(before, rows=_append(folder, database, before, batches), drawn=before.drawn or drawn)
         if kind := kind_due(after.kind, after.rows, after.index):
             after = replace(after, index=build_index(folder, kind, _mapped(folder, after), after.recall_wanted))
         _write(database, after)
