@@ -12,11 +12,7 @@ from xreid_plugin.gallery.answers import Answer, Hit
 from xreid_plugin.gallery.calibration import Calibration
 from xreid_plugin.gallery.records import Record
 from xreid_plugin.gallery.store import Gallery
-
-
-def printable(text: str) -> str:
-    """A text with its line breaks, escape codes and whatever else is not printed written out, as \\n and \\x1b."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+from xreid_plugin.user_errors import printable
 
 
 def as_table(answers: Sequence[Answer]) -> str:

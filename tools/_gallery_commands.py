@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _gallery_answers import as_csv, as_json, as_table, printable, search_page, verdict
+from _gallery_answers import as_csv, as_json, as_table, search_page, verdict
 from _gallery_export import export as export  # one of the commands
 from _gallery_sources import (
     are_drawn,
@@ -31,6 +31,7 @@ from xreid_plugin.gallery.calibration import Calibration, calibrate
 from xreid_plugin.gallery.records import Manifest, Selection
 from xreid_plugin.gallery.store import Batch, Gallery
 from xreid_plugin.predictor import TrackletPredictor
+from xreid_plugin.user_errors import printable
 
 _QUERIES_SHOWN = 30
 

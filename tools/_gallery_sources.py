@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from _gallery_answers import printable
 from _options import LIST_COLUMNS
 from numpy.typing import NDArray
 from PIL import Image
@@ -28,6 +27,7 @@ from xreid_plugin.evaluation.features import TrackletFeatures
 from xreid_plugin.gallery.records import Record
 from xreid_plugin.gallery.store import Batch
 from xreid_plugin.predictor import TrackletPredictor
+from xreid_plugin.user_errors import printable
 
 # Of a strip: frames, and pixels of each at most, height and width.
 STRIP_FRAMES, STRIP_SIZE = 4, (128, 64)

@@ -23,6 +23,7 @@ import xreid_plugin.modeling.xreid  # META_ARCH: XReID
 from xreid_plugin import host_programs
 
 host_programs.join()
-# isort: on
 
-__version__ = "0.1.0"
+# Last: by it tools know that all is imported.
+from xreid_plugin.version import __version__ as __version__
+# isort: on

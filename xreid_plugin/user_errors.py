@@ -20,8 +20,14 @@ def report_user_error(tool: str, error: Exception, debug: bool) -> int:
 
 
 def message_of(error: Exception) -> str:
-    """The text of an error, without a KeyError's quotes and a system error's number; never empty."""
+    """The text of an error, without a KeyError's quotes and a system error's number; never empty, and printable."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return text or type(error).__name__
+        text = f"{error.strerror}: {error.filename!r}" if error.filename else error.strerror
+    else:
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return "\n".join(map(printable, text.split("\n"))) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text with its line breaks, escape codes and whatever else is not printed written out, as \\n and \\x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)

@@ -106,13 +106,13 @@ def test_a_file_that_disagrees_is_not_left_and_the_former_one_stays(program, emb
     with torch.no_grad():
         other.model.backbone.visual.proj *= -1
     target = tmp_path / "model.onnx"
-    with pytest.raises(CheckError, match=r"differs from torch by .* and 1e-05 is allowed"):
+    with pytest.raises(CheckError, match="1e-05"):
         write_checked(program, other, target, CLIP, source.cameras)
     assert list(tmp_path.iterdir()) == []
     target.write_bytes(b"former")
     with torch.no_grad():
         other.model.backbone.visual.proj.fill_(float("nan"))
-    with pytest.raises(CheckError, match="differs from torch by nan"):
+    with pytest.raises(CheckError, match="nan"):
         write_checked(program, other, target, CLIP, source.cameras)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("model.onnx", b"former")]
 

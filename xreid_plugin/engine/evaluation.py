@@ -12,7 +12,6 @@ from typing import Any
 from fastreid.utils import comm
 from torch import nn
 
-from xreid_plugin import __version__
 from xreid_plugin.data.build import build_clip_loader, build_dataset
 from xreid_plugin.data.check import doubts
 from xreid_plugin.data.tracklet import Tracklet
@@ -28,6 +27,7 @@ from xreid_plugin.evaluation.results import (
     write_results,
 )
 from xreid_plugin.files import replace_atomically
+from xreid_plugin.version import __version__
 
 logger = logging.getLogger(__name__)
 

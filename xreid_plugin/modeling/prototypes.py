@@ -33,7 +33,7 @@ class PrototypeMemory(nn.Module):
 
     Attributes:
         infrared: (N, F) float32, unit rows; zero until the first refresh.
-        visible: likewise.
+        visible: (N, F) float32, the same of the other modality; row i of both is of identity i.
     """
 
     infrared: torch.Tensor
