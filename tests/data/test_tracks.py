@@ -66,14 +66,15 @@ def test_what_a_video_cannot_show_is_counted_and_named(scene, tmp_path):
     assert left == ["2: 8, 9.", "3: 1, 2.", "3: 3, 4, 5.", "1: 6.", "3: 7, 8, 9."]
     for text, named in [
         ("", "header"),
-        ("1,2,3,4\n", "line 1"),
+        ("1,2,3,4\n", "line 1.* 4 of"),
         ("1,1,1,1,5,5\n1,1,1,one,5,5", "line 2"),
         ("1.5,1,1,1,5,5", "line 1"),
         ("1,2,1,1,5,5\n1,1.5,1,1,5,5", "line 2"),
         ("1,-1,1,1,5,5", "detections"),
         ("99,1,1,1,5,5", "no box is left"),
-        ("frame,id,left,top,width,height\n1,1,1,1,5,5", "x1"),
-        ("frame,x1,y1,x2,y2\n0,1,2,3", "line 2"),
+        ("frame,id,left,top,width,height\n1,1,1,1,5,5", "begins with frame,id,left"),
+        ("frame,track_id,x1,y1,x2,y2\n0,1,1,1,5,5\n0,2,1,1,5,5", "column id.* frame,track_id"),
+        ("frame,x1,y1,x2,y2\n0,1,2,3", "line 2.* y2"),
     ]:
         with pytest.raises(ValueError, match=named):
             tracks_of(scene, tmp_path, text)

@@ -6,7 +6,8 @@ Two formats are told apart by the first line:
   Frames count from 1, and so do pixels: the box 1, 1, 10, 20 is the upper left corner of the picture. Where a seventh
   column is 0, a ground truth marks what does not count, and the line is left out.
 - CSV with a header that names ``frame, x1, y1, x2, y2`` in any order, and ``id`` unless all are of one track. Frames
-  count from 0; boxes are left, top, right and bottom edges in pixels, 0 being the edge of the picture.
+  count from 0; boxes are left, top, right and bottom edges in pixels, 0 being the edge of the picture. Two boxes in
+  one frame without an ``id`` are an error: they cannot be of one track.
 
 Shapes: L boxes of a track, n boxes of a file, C clips, T frames a clip, H×W pixels.
 """
@@ -64,7 +65,8 @@ def read_tracks(video: Path, file: Path, wanted: Sequence[str] = ()) -> VideoTra
 
     Raises:
         OSError: the file of tracks is not there.
-        ValueError: the video cannot be read, a line is not a box, an id is not there, or no box is left.
+        ValueError: the video cannot be read, a line is not a box, an id is not there, two boxes in one frame have none,
+            or no box is left.
     """
     with opened_video(video) as capture:
         # Infinite where the video does not say.
@@ -115,14 +117,18 @@ def _read(file: Path) -> tuple[str, list[str], NDArray[np.float64], NDArray[np.b
     kind = MOT if lines and re.match(r"[-+.\d]", lines[0][1]) else CSV
     header = [name.strip() for name in lines.pop(0)[1].split(",")] if lines and kind == CSV else []
     if kind == CSV and not set(BOX_COLUMNS) <= set(header):
-        raise ValueError(f"{file}: expected a header of {_CSV_COLUMNS}; or MOTChallenge's {_MOT_COLUMNS}, without one.")
+        found = ",".join(header) or "nothing"
+        raise ValueError(f"{file} begins with {found}: expected a header of {_CSV_COLUMNS}; or {_MOT_COLUMNS} without.")
     ids: list[str] = []
     boxes: list[list[float]] = []
     counts: list[bool] = []
     for number, line in lines:
         try:
             if kind == MOT:
-                frame, track, x, y, width, height, *more = map(float, re.split(r"\s*,\s*|\s+", line.rstrip(",")))
+                parts = re.split(r"\s*,\s*|\s+", line.rstrip(","))
+                if len(parts) < 6:
+                    raise ValueError(f"it has {len(parts)} of them")
+                frame, track, x, y, width, height, *more = map(float, parts)
                 if not track.is_integer():
                     raise ValueError(f"the id {track:g} is no whole number")
                 ids.append(f"{track:.0f}")
@@ -130,14 +136,22 @@ def _read(file: Path) -> tuple[str, list[str], NDArray[np.float64], NDArray[np.b
                 counts.append(more[:1] != [0.0])
             else:
                 row = dict(zip(header, map(str.strip, line.split(",")), strict=False))
+                if lacking := [name for name in BOX_COLUMNS if name not in row]:
+                    raise ValueError(f"it has no {lacking[0]}")
                 ids.append(row.get("id", ""))
                 boxes.append([float(row[name]) for name in BOX_COLUMNS])
                 counts.append(True)
             if not (np.isfinite(boxes[-1]).all() and boxes[-1][0].is_integer()):
                 raise ValueError("no whole frame, or no finite numbers")
-        except (KeyError, ValueError) as error:
+        except ValueError as error:
             expected = _MOT_COLUMNS if kind == MOT else _CSV_COLUMNS
             raise ValueError(f"{file}, line {number}: expected numbers, {expected}: {error}.") from error
+    nobodys = [box[0] for track, box in zip(ids, boxes, strict=True) if not track]
+    if len(set(nobodys)) < len(nobodys):
+        raise ValueError(
+            f"{file} has two boxes in one frame, and no id beside them: the column id names the track of a box. Its "
+            f"columns are {','.join(header)}."
+        )
     if set(ids) == {"-1"}:
         raise ValueError(f"{file} holds detections, whose id is -1, and no tracks: run a tracker on them first.")
     return kind, ids, np.array(boxes, np.float64).reshape(-1, 5), np.array(counts, bool)
