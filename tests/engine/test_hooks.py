@@ -2,10 +2,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from fastreid.engine.hooks import LRScheduler
 from fastreid.utils.events import EventStorage
 
 from tests.data.small_set import small_config
-from xreid_plugin.engine.hooks import ConsoleHook
+from xreid_plugin.engine.hooks import ConsoleHook, RateHook
 from xreid_plugin.engine.trainer import XReIDTrainer
 
 
@@ -33,3 +34,29 @@ def test_the_slow_first_period_tells_no_rate():
                 storage.put_scalar("time", 60.0 if step < 4 else 0.5)
             hook.after_step()
         assert storage.history("clips_per_second").values() == [(16.0, 7)]
+
+
+def test_rates_are_the_hosts_and_the_scale_is_read_in_the_warm_up_alone():
+    def run(kind):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+        schedules = {
+            name: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5) for name in ("warmup_sched", "lr_sched")
+        }
+        hook, reads = kind(optimizer, schedules), []
+        # The scale changes within the second step, which does not count.
+        scaler = SimpleNamespace(get_scale=lambda: reads.append(None) or (4 if hook.trainer.iter < 1 else len(reads)))
+        with EventStorage() as storage:
+            hook.trainer = SimpleNamespace(storage=storage, grad_scaler=scaler, warmup_iters=3, delay_epochs=0)
+            for step in range(8):
+                hook.trainer.iter, hook.trainer.epoch, storage.iter = step, step // 4, step
+                hook.before_step()
+                optimizer.step()
+                hook.after_step()
+                if step % 4 == 3:
+                    hook.after_epoch()
+            return storage.history("lr").values(), len(reads)
+
+    (ours, our_reads), (hosts, host_reads) = run(RateHook), run(LRScheduler)
+    assert ours == hosts
+    assert len({rate for rate, _ in ours}) == 3
+    assert our_reads == 6 < host_reads

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 
 from tests.modeling.tiny_model import D, make_model
 from xreid_plugin.modeling.attention import LastBlock
-from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks
+from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks, wants_compilation
 from xreid_plugin.modeling.mii import CrossAttentionBlock
 
 CPU = torch.device("cpu")
@@ -56,6 +56,15 @@ def test_compiled_parameters_keep_their_names():
     names = list(block.state_dict())
     assert compile_blocks(nn.Sequential(block), CPU, nullcontext(), backend="aot_eager") == 1
     assert list(block.state_dict()) == names
+
+
+@pytest.mark.parametrize(
+    ("choice", "device", "expected"), [("auto", "cuda", True), ("auto", "cpu", False), ("always", "cpu", True)]
+)
+def test_auto_compiles_known_blocks_on_cuda_alone(choice, device, expected):
+    block = CrossAttentionBlock(8, 2, 2.0)
+    assert wants_compilation(choice, nn.Sequential(block), torch.device(device)) is expected
+    assert wants_compilation("auto", block.mlp, torch.device("cuda")) is False
 
 
 def test_without_a_compiler_the_model_runs_uncompiled_and_says_so(caplog):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fastreid.engine.hooks import LRScheduler
 from fastreid.engine.train_loop import HookBase
 from fastreid.utils import comm
 from torch import nn
@@ -43,6 +44,19 @@ def hooks_of_clips(cfg: Any, model: nn.Module, optimizer: torch.optim.Optimizer)
     if comm.get_world_size() > 1:
         built.append(StatisticsHook())
     return built
+
+
+class RateHook(LRScheduler):
+    """The host's hook of the learning rate, which reads the scale of float16's gradients in the warm-up alone.
+
+    There a step that overflowed, and so was skipped, does not count; after it the host reads the scale for nothing, and
+    to read it is to wait for the device.
+    """
+
+    def before_step(self) -> None:
+        """Remembers the scale if the step is one of the warm-up."""
+        if self.trainer.iter < self.trainer.warmup_iters:
+            super().before_step()
 
 
 class PrototypeRefresh(HookBase):

@@ -1,6 +1,6 @@
 """A step of training that does not wait for the device, and the losses, which are read once a period.
 
-Under float16 the host's learning-rate hook asks for the gradients' scale in every step, which waits all the same.
+Under float16 the learning-rate hook asks for the scale of gradients in each step of the warm-up, and so waits there.
 """
 
 import time

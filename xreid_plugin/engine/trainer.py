@@ -28,7 +28,7 @@ from xreid_plugin.engine.checkpoints import (
     tell_changes,
 )
 from xreid_plugin.engine.evaluation import evaluate_test_sets, show_test_sets
-from xreid_plugin.engine.hooks import CheckpointHook, ConsoleHook, EvaluationHook, hooks_of_clips
+from xreid_plugin.engine.hooks import CheckpointHook, ConsoleHook, EvaluationHook, RateHook, hooks_of_clips
 from xreid_plugin.engine.inference import autocast, log_bad_frames
 from xreid_plugin.engine.optimizer import build_optimizer
 from xreid_plugin.engine.record import RunWriter, restore_storage, storage_state
@@ -37,7 +37,7 @@ from xreid_plugin.engine.signals import RunStopped, StopAtOnce, StopRequest
 from xreid_plugin.engine.step import NUMBERS_REMEDY, TrainingStep, gradient_scaler
 from xreid_plugin.evaluation.results import ALONE, dataset_title, results_table, set_results_aside
 from xreid_plugin.host import DeviceLoader, build_model, compress_gradients, distributed, resolve_device
-from xreid_plugin.modeling.compilation import compile_blocks, transformer_blocks
+from xreid_plugin.modeling.compilation import compile_blocks, wants_compilation
 from xreid_plugin.modeling.gather import share_batch_statistics
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class XReIDTrainer(DefaultTrainer):
     def build_hooks(self) -> list[HookBase]:
         """The host's hooks in the host's order but for its PreciseBN, which knows no clips; the plugin's among them."""
         cfg = self.cfg
-        built: list[HookBase] = [hooks.IterationTimer(), hooks.LRScheduler(self.optimizer, self.scheduler)]
+        built: list[HookBase] = [hooks.IterationTimer(), RateHook(self.optimizer, self.scheduler)]
         built += hooks_of_clips(cfg, self.bare_model, self.optimizer)
         if comm.is_main_process():
             built.append(ConsoleHook(cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.LOG_PERIOD))
@@ -281,8 +281,7 @@ class XReIDTrainer(DefaultTrainer):
         model = build_model(cfg)
         logging.getLogger("fastreid").info(f"Model:\n{model}")
         device = resolve_device(cfg.MODEL.DEVICE)
-        known = next(transformer_blocks(model), None) is not None
-        if cfg.MODEL.COMPILE == "always" or (cfg.MODEL.COMPILE == "auto" and device.type == "cuda" and known):
+        if wants_compilation(cfg.MODEL.COMPILE, model, device):
             compile_blocks(model, device, autocast(cfg))
         return model
 

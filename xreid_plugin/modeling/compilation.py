@@ -22,6 +22,12 @@ logger = logging.getLogger(__name__)
 _TRIAL_ROWS, _TRIAL_TOKENS = 2, 5
 
 
+def wants_compilation(choice: str, model: nn.Module, device: torch.device) -> bool:
+    """Whether MODEL.COMPILE asks for it: "always", or "auto", which is on CUDA, where it pays, for known blocks."""
+    known = next(transformer_blocks(model), None) is not None
+    return choice == "always" or (choice == "auto" and device.type == "cuda" and known)
+
+
 def compile_blocks(
     model: nn.Module, device: torch.device, autocast: AbstractContextManager[Any], backend: str = "inductor"
 ) -> int:
