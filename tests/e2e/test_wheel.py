@@ -116,3 +116,6 @@ def test_the_hosts_program_trains_with_prototypes_and_evaluates_both_directions(
     assert any("prototype/modality_cosine" in line for line in lines)
     assert any("loss_cpcl" in line for line in lines)
     assert (output / "last_checkpoint").read_text() == "model_final.pth"
+    weights = ("MODEL.WEIGHTS", "run/model_final.pth")
+    said = python("train_net.py", "--eval-only", *config, *SMALL, *data, *weights, cwd=tmp_path, path=installed).stdout
+    assert {line.split()[1] for line in said.splitlines() if line.startswith("| ")} >= {"I2V", "V2I"}

@@ -6,12 +6,14 @@ from torch import nn
 
 from tests.data.small_set import small_config
 from xreid_plugin.data.build import build_dataset
+from xreid_plugin.data.datasets.base import DRAWN
 from xreid_plugin.data.datasets.hitsz_vcm import HITSZVCM
 from xreid_plugin.data.tracklet import CAMIDS, IMAGES
 from xreid_plugin.engine.checkpoints import read_checkpoint
 from xreid_plugin.engine.evaluation import NO_CAMERA, show_test_sets
 from xreid_plugin.engine.setup import adopt_checkpoint_facts, complete_config
 from xreid_plugin.engine.trainer import XReIDTrainer
+from xreid_plugin.evaluation.results import read_results
 
 
 class OtherSet(HITSZVCM):
@@ -39,6 +41,20 @@ class CameraRecorder(nn.Module):
     def forward(self, batch):
         self.cameras.append(set(batch[CAMIDS].tolist()))
         return batch[IMAGES][:, 0, 0, 0, :8].float() + 1
+
+
+def test_a_copy_that_is_not_the_full_dataset_is_told_and_its_results_say_so(small_set, tmp_path, caplog):
+    (drawn,), home = small_set.rglob(DRAWN), tmp_path / "HITSZ-VCM"
+    home.mkdir()
+    for entry in drawn.parent.iterdir():
+        if entry != drawn:
+            (home / entry.name).symlink_to(entry)
+    cfg = config(tmp_path, tmp_path / "run")
+    show_test_sets(cfg)
+    assert "not the full dataset" in caplog.text
+    XReIDTrainer.test(cfg, CameraRecorder())
+    (file,) = (tmp_path / "run").glob("results_*.json")
+    assert any("identities of test" in line for line in read_results(file).protocol["differs_from_full_dataset"])
 
 
 ON_OTHER = ["DATASETS.TESTS", "('HITSZVCM', 'OtherSet')", "TEST.IMS_PER_BATCH", "512"]
