@@ -9,10 +9,12 @@ from typing import Any
 from tabulate import tabulate
 
 from xreid_plugin.gallery.answers import Answer, Hit
-from xreid_plugin.gallery.calibration import Calibration
-from xreid_plugin.gallery.records import Record
+from xreid_plugin.gallery.records import Manifest, Record
 from xreid_plugin.gallery.store import Gallery
 from xreid_plugin.user_errors import printable
+
+# The similarity of what stands first, shown or not, by whether tracklets were assigned.
+_BEST = {False: "nearest_similarity", True: "assigned_similarity"}
 
 
 def as_table(answers: Sequence[Answer]) -> str:
@@ -31,12 +33,12 @@ def as_table(answers: Sequence[Answer]) -> str:
     return tabulate(cells, headers, disable_numparse=True)
 
 
-def as_json(answers: Sequence[Answer], facts: dict[str, Any]) -> str:
-    """All that is known of queries and of what was found, below some facts about the search."""
+def as_json(answers: Sequence[Answer], facts: dict[str, Any], assign: bool = False) -> str:
+    """All that is known of queries and of what was found, or assigned, below some facts about the search."""
     lists = [
         {
             "query": facts_of(query),
-            "nearest_similarity": None if nearest is None else nearest.similarity,
+            _BEST[assign]: None if nearest is None else nearest.similarity,
             "found": [dict(zip(Hit._fields, hit[:3], strict=False)) | facts_of(hit.record) for hit in hits],
         }
         for query, hits, nearest in answers
@@ -44,13 +46,13 @@ def as_json(answers: Sequence[Answer], facts: dict[str, Any]) -> str:
     return json.dumps({**facts, "answers": lists}, indent=2) + "\n"
 
 
-def as_csv(answers: Sequence[Answer]) -> str:
+def as_csv(answers: Sequence[Answer], assign: bool = False) -> str:
     """A line per tracklet found, and one for each query without, whose rank is empty."""
     names = list(facts_of(Record()))
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     asking_names = [f"query_{name}" for name in names]
-    table.writerow([*asking_names, "nearest_similarity", "rank", "similarity", "match", *names])
+    table.writerow([*asking_names, _BEST[assign], "rank", "similarity", "match", *names])
     for query, hits, nearest in answers:
         asking = [*facts_of(query).values(), nearest.similarity if nearest else ""]
         for hit in hits:
@@ -67,13 +69,27 @@ def facts_of(record: Record) -> dict[str, Any]:
     return facts
 
 
-def verdict(answers: Sequence[Answer], calibration: Calibration | None, size: int) -> Iterator[str]:
-    """What the threshold lets through and what it misses, a sentence each; ``size`` tracklets were searched."""
-    if calibration is None:
-        yield "There is no threshold: whether any of them is the same person is not known. calibrate sets one."
+def verdict(answers: Sequence[Answer], manifest: Manifest, size: int, own: float | None = None) -> Iterator[str]:
+    """What the threshold lets through and what it misses, a sentence each.
+
+    Args:
+        answers: to all queries.
+        manifest: of the gallery.
+        size: number of tracklets that were searched.
+        own: a threshold in place of the gallery's; its rates are not known.
+    """
+    calibration, threshold = manifest.calibration, manifest.threshold(own)
+    if threshold is None:
+        yield (
+            "There is no threshold: whether any of them is the same person is not known. calibrate sets one, and "
+            "--threshold gives one for this query."
+        )
         return
     matched = sum(bool(found.nearest and found.nearest.match) for found in answers)
-    yield f"{matched:,} of {len(answers):,} queries have a match, a similarity of {calibration.threshold:.4f} or more."
+    yield f"{matched:,} of {len(answers):,} queries have a match, a similarity of {threshold:.4f} or more."
+    if own is not None or calibration is None:
+        yield "How many strangers reach this threshold, and how many true pairs do not, was not measured."
+        return
     rate = calibration.false_match_rate
     count = f"{rate * size:,.0f}" if rate * size >= 10 else f"{rate * size:.2g}"
     yield f"{100 * rate:.3g}% of pairs of different people reach it: a stranger has about {count} matches here."
@@ -83,7 +99,13 @@ def verdict(answers: Sequence[Answer], calibration: Calibration | None, size: in
         yield f"{missed:.1%} of the pairs of one person do not{doubt}."
 
 
-def search_page(gallery: Gallery, answers: Sequence[Answer], searched: int, filters: Sequence[str] = ()) -> str:
+def search_page(
+    gallery: Gallery,
+    answers: Sequence[Answer],
+    searched: int,
+    filters: Sequence[str] = (),
+    threshold: float | None = None,
+) -> str:
     """The page as HTML; all text that does not come from the template is escaped.
 
     Args:
@@ -91,11 +113,11 @@ def search_page(gallery: Gallery, answers: Sequence[Answer], searched: int, filt
         answers: of :func:`~xreid_plugin.gallery.answers.answer`.
         searched: number of tracklets that were searched.
         filters: by which they were chosen, in words.
+        threshold: in place of the gallery's.
     """
     # It brings matplotlib along.
     from xreid_plugin.visualization.panels import render_page
 
-    calibration = gallery.manifest.calibration
     shown = [
         {**_tracklet(asking), "nearest": nearest, "found": [_tracklet(hit.record) | hit._asdict() for hit in hits]}
         for asking, hits, nearest in answers
@@ -106,8 +128,8 @@ def search_page(gallery: Gallery, answers: Sequence[Answer], searched: int, filt
         model=gallery.manifest.model[:12],
         searched=searched,
         filters=filters,
-        threshold=calibration and calibration.threshold,
-        verdict=list(verdict(answers, calibration, searched)),
+        threshold=gallery.manifest.threshold(threshold),
+        verdict=list(verdict(answers, gallery.manifest, searched, threshold)),
         answers=shown,
     )
 

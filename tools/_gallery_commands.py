@@ -86,6 +86,8 @@ def calibrate_again(args: argparse.Namespace) -> str:
 
 def query(args: argparse.Namespace) -> str:
     """Searches for one tracklet, or for each of many."""
+    if args.threshold is not None and not -1 <= args.threshold <= 1:
+        raise ValueError(f"--threshold is {args.threshold}; it must lie between -1 and 1, as similarities do.")
     gallery = Gallery(args.gallery)
     among = gallery.select(_selection(args))
     searched = len(gallery) if among is None else len(among)
@@ -97,12 +99,19 @@ def query(args: argparse.Namespace) -> str:
     if not records:
         raise ValueError("There is no tracklet to search for.")
     answers = answer(
-        gallery, queries, records, top=args.top, among=among, exact=args.exact, assign=args.assign, below=args.all
+        gallery,
+        queries,
+        records,
+        top=args.top,
+        among=among,
+        exact=args.exact,
+        assign=args.assign,
+        below=args.all,
+        threshold=args.threshold,
     )
-    calibration = gallery.manifest.calibration
     # Nobody should take what is found for drawn people, or among them, for results on real ones.
     drawn = ["queries"] * asking_drawn + ["gallery"] * gallery.manifest.drawn
-    lines = [as_table(answers[:_QUERIES_SHOWN]), *verdict(answers, calibration, searched)]
+    lines = [as_table(answers[:_QUERIES_SHOWN]), *verdict(answers, gallery.manifest, searched, args.threshold)]
     if len(answers) > _QUERIES_SHOWN:
         lines.insert(1, f"And {len(answers) - _QUERIES_SHOWN:,} queries more: --csv, --json and --html have them all.")
     if drawn:
@@ -110,17 +119,18 @@ def query(args: argparse.Namespace) -> str:
     facts = {
         "gallery": str(args.gallery),
         "model": gallery.manifest.model,
-        "threshold": calibration and calibration.threshold,
+        "threshold": gallery.manifest.threshold(args.threshold),
         "tracklets_searched": searched,
         "drawn_people": drawn,
     }
     for file, text in [
-        (args.json, lambda: as_json(answers, facts)),
-        (args.csv, lambda: as_csv(answers)),
+        (args.json, lambda: as_json(answers, facts, args.assign)),
+        (args.csv, lambda: as_csv(answers, args.assign)),
         (args.html, lambda: _page(gallery, answers, searched, drawn, args)),
     ]:
         if file is not None:
             content = text()
+            file.parent.mkdir(parents=True, exist_ok=True)
             replace_atomically(file, lambda part, content=content: part.write_text(content, encoding="utf-8"))  # type: ignore[misc]
             lines.append(f"Written to {file}")
     return "\n".join(lines)
@@ -136,7 +146,7 @@ def _page(gallery: Gallery, answers: Any, searched: int, drawn: Sequence[str], a
     }
     filters = [f"{name} {printable(value)}" for name, value in given.items() if value]
     more = ["one-to-one"] * args.assign + [f"{part} of drawn people" for part in drawn]
-    return search_page(gallery, answers, searched, filters + more)
+    return search_page(gallery, answers, searched, filters + more, args.threshold)
 
 
 def list_all(args: argparse.Namespace) -> str:

@@ -81,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     add = query.add_argument_group("the answer").add_argument
     add("--top", type=positive, default=10, metavar="K", help="how many tracklets a query (default: %(default)s)")
     add("--all", action="store_true", help="also show those below the threshold")
-    add("--assign", action="store_true", help="one tracklet a query, and no tracklet twice: the best such matching")
+    text = (
+        "one tracklet a query, and no tracklet twice, so that the sum of the similarities above the threshold is the "
+    )
+    text += "greatest possible, and among equals the sum of all of them"
+    add("--assign", action="store_true", help=text)
+    add("--threshold", type=float, metavar="X", help="the similarity of a match, -1 to 1 (default: the gallery's own)")
     add("--exact", action="store_true", help="search exactly even if the gallery has an approximate index")
     add("--html", type=Path, metavar="FILE", help="write a page with the frames of queries and of what was found")
     add("--json", type=Path, metavar="FILE", help="write all that is known of them")

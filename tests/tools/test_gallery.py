@@ -157,11 +157,13 @@ def test_lists_videos_and_folders_of_folders_are_added_once(main, trained, track
     assert strip.shape == (48, 4 * 24, 3)
     assert len(a.strip) < 20_000
     assert np.abs(strip[:, :24].astype(int) - cv2.resize(pictures[len(pictures) // 8], (24, 48))).mean() < 25
-    query = ("query", folder, "--video", video, "--tracks", tmp_path / "c.csv", "--device", "cpu", "--top", 1)
+    query = ("query", folder, "--video", video, "--tracks", tmp_path / "c.csv", "--device", "cpu", "--threshold", -0.5)
     _, printed = main(*query, "--html", tmp_path / "c.html", "--json", tmp_path / "c.json")
     assert "Cy\\x1b[2J" in printed
     assert "\x1b" not in printed + main("list", folder)[1] + (tmp_path / "c.html").read_text()
-    (answer,) = json.loads((tmp_path / "c.json").read_text())["answers"]
+    found = json.loads((tmp_path / "c.json").read_text())
+    (answer,) = found["answers"]
+    assert [found["threshold"], *{hit["match"] for hit in answer["found"]}] == [-0.5, True]
     assert (answer["query"]["begins"], answer["query"]["ends"]) == (0, 0.12)
     assert answer["found"][0]["similarity"] == pytest.approx(1, abs=1e-5)
     # Three tracklets for two that may be found, each once.
@@ -198,13 +200,14 @@ def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
     assert "6 of the tracklets are in the gallery already" in main("add", gallery, *seen, "--device", "cpu")[1]
 
     asked = ["--video", drawn / "infrared.avi", "--tracks", drawn / "infrared.txt", "--device", "cpu"]
-    outputs = ["--assign", "--csv", tmp_path / "a.csv", "--html", tmp_path / "a.html"]
+    outputs = ["--assign", "--csv", tmp_path / "new" / "a.csv", "--html", tmp_path / "newer" / "a.html"]
     status, printed = main("query", gallery, *asked, *outputs, "--only-modality", "visible")
     assert status == 0, printed
-    lines = found_by(tmp_path / "a.csv")
+    lines = found_by(tmp_path / "new" / "a.csv")
+    assert [line["assigned_similarity"] for line in lines] == [line["similarity"] for line in lines]
     assert [line["query_track"] for line in lines] == ["1", "2", "3", "4", "7", "8"]
     assert sorted(line["track"] for line in lines) == ["1", "2", "3", "4", "5", "6"]
-    page = (tmp_path / "a.html").read_text()
+    page = (tmp_path / "newer" / "a.html").read_text()
     assert page.count("data:image/jpeg") == 12
     for told in ("modality visible", "queries of drawn people", "gallery of drawn people"):
         assert told in page
@@ -249,6 +252,7 @@ def test_other_databases_hold_the_whole_gallery_and_find_the_same(main, built, t
         (["add", "{built}", "--list", "{tmp}/bad.csv"], "bad.csv, line 2"),
         (["query", "{built}", "--list", "{tmp}/none.csv", "--device", "cpu"], "no tracklet to search for"),
         (["build", "{built}", "--features", "{saved}"], "a gallery already"),
+        (["query", "{built}", "--from", "{built}", "--threshold", "1.5"], "--threshold"),
     ],
 )
 def test_a_user_error_is_one_message(main, built, saved, tmp_path, arguments, named):

@@ -97,6 +97,10 @@ class Manifest:
         embeddings = f"embeddings-{self.generation}.f32" if self.generation else EMBEDDINGS
         return [DATABASE, embeddings, *([self.index.file] if self.index else [])]
 
+    def threshold(self, own: float | None = None) -> float | None:
+        """The similarity from which on there is a match: a query's own, or else the calibrated one, if there is one."""
+        return self.calibration.threshold if own is None and self.calibration is not None else own
+
 
 @dataclass(frozen=True)
 class Selection:
