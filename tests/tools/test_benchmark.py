@@ -87,20 +87,12 @@ def test_the_gallery_that_is_built_is_searched(module, tmp_path):
 
 def test_both_sides_of_the_models_work_run(module, monkeypatch):
     model = module("model")
-    recipe, size = model.make_config, (32, 16)
-
-    def tiny(frames):
-        cfg = recipe(frames)
-        cfg.MODEL.BACKBONE.CLIP_MODEL, cfg.MODEL.MII.HEADS = "xreid-tiny", 4
-        cfg.INPUT.SIZE_TRAIN = cfg.INPUT.SIZE_TEST = list(size)
-        return cfg
-
-    monkeypatch.setattr(model, "make_config", tiny)
-    monkeypatch.setattr(model, "SIZE", size)
+    monkeypatch.setattr(model, "make_config", partial(model.make_config, file="synthetic.yml"))
+    monkeypatch.setattr(model, "SIZE", (96, 48))
     for case in [*model.refresh_cases(["2x2"])[:3], *model.inference_cases(["2x10"])[:3]]:
-        ours, other = (case.prepare(*case.arguments, plainly=plainly).run() for plainly in (False, True))
+        works = (case.prepare(*case.arguments, plainly=plainly) for plainly in (False, True))
         # Batches of one side are those of the other, joined. Tracklets of 24 frames have three clips of 10.
-        ours, other = torch.cat([*ours]).flatten(), torch.cat([*other]).flatten()
+        ours, other = (torch.cat([*work.run()]).flatten() for work in works)
         rounding = 1e-2 if "bfloat16" in case.name else 1e-5
         assert torch.nn.functional.cosine_similarity(ours, other, dim=0) > 1 - rounding
     for plainly in (False, True):
@@ -109,10 +101,10 @@ def test_both_sides_of_the_models_work_run(module, monkeypatch):
 
 @pytest.mark.slow
 def test_what_two_processes_exchange_is_counted(module):
-    given = 4, 2, True, "synthetic.yml"
-    found = module("measure").measure(partial(module("processes").exchange, *given), 1).found
+    exchange, model = partial(module("processes").exchange, 4, 2, True, "synthetic.yml"), module("model")
+    found = module("measure").measure(exchange, 1).found
     assert [found[f"{what} ×"] for what in ("clips", "prototypes", "stop")] == [2, 1, 1]
-    model = module("model").make_model(module("model").make_config(2, "synthetic.yml"))
-    learnt = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    parameters = model.make_model(model.make_config(2, "synthetic.yml")).parameters()
+    learnt = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     # Two bytes each, but for the position embeddings of larger frames.
     assert found["gradients MB"] == pytest.approx(2e-6 * learnt, rel=0.02)
