@@ -12,12 +12,13 @@ INSTALLED := $(VENV)/xreid-installed
 
 TABLES := projects/XReID/configs/ablations
 ON_TAUGHT := --overlay projects/XReID/configs/synthetic.yml --overlay projects/XReID/configs/taught.yml
+PROMPTS := --import projects/CLIPReID/clip_reid.py
 TABLE_KEYS := DATASETS.ROOT datasets/tables TEST.RERANK.ENABLED True TEST.EVAL_AT_START False SOLVER.AMP.ENABLED True
 
-.PHONY: help install demo compare tables benchmark test quick test-oldest lint types check clean
+.PHONY: help install demo compare tables tables-toolbox benchmark test quick test-oldest lint types check clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## virtual environment with every dependency, in VENV (default .venv, about 8 GB; clones may share one)
 
@@ -52,11 +53,18 @@ compare: $(INSTALLED) $(DEMO_DATA)/info  ## X-ReID, its tower alone and bag of t
 		SOLVER.IMS_PER_BATCH 16 SOLVER.ITERS_PER_EPOCH 60 SOLVER.MAX_EPOCH 6 SOLVER.WARMUP_ITERS 60
 
 # Rows that two tables share are trained once, and clips of four frames have no stride above 3. Goes on where it was stopped.
-tables: $(INSTALLED) logs/taught/clip.pt logs/taught/resnet18.pth datasets/tables/info  ## the paper's tables 3 to 5 and figures 4 and 5 on drawn people, three seeds: logs/tables/report.md
+tables: $(INSTALLED) logs/taught/clip.pt datasets/tables/info  ## the paper's tables 3 to 5 and figures 4 and 5 on drawn people, three seeds: logs/tables/report.md
 	$(RUN) tools/compare.py $(TABLES)/table4/[13456]*.yml $(TABLES)/table5/[2-8]*.yml \
 		$(foreach s,2 3,figure4_$(s)=$(TABLES)/figure4/stride_$(s).yml) \
 		$(foreach s,0 1 3,figure5_$(s)=$(TABLES)/figure5/stride_$(s).yml) \
 		--seeds 0 1 2 --output logs/tables $(ON_TAUGHT) $(TABLE_KEYS)
+	$(RUN) tools/compare.py projects/CLIPReID/configs/stage1.yml $(PROMPTS) --output logs/tables-stage1 $(ON_TAUGHT) $(TABLE_KEYS) \
+		SOLVER.BASE_LR 0.0035
+	$(RUN) tools/compare.py $(TABLES)/table4/2_textual_prompts.yml $(PROMPTS) --seeds 0 1 2 --output logs/tables-prompts \
+		$(ON_TAUGHT) $(TABLE_KEYS) MODEL.WEIGHTS logs/tables-stage1/stage1/seed0/model_final.pth
+	$(MAKE) tables-toolbox
+
+tables-toolbox: logs/taught/resnet18.pth datasets/tables/info  ## of them, the toolbox's baselines, whose ResNet-18 takes hours to be taught
 	$(RUN) tools/compare.py configs/baselines/bot_r18.yml agw_r18=configs/baselines/agw_r50.yml \
 		--seeds 0 1 2 --output logs/tables-toolbox $(ON_TAUGHT) --overlay configs/from-scratch.yml \
 		$(TABLE_KEYS) MODEL.BACKBONE.DEPTH 18x MODEL.BACKBONE.FEAT_DIM 512 \
@@ -69,7 +77,7 @@ logs/taught/resnet18.pth: | $(INSTALLED)
 	$(RUN) tools/pretrain_clip.py --output $@ --bfloat16 --workers 2 --model resnet18
 
 datasets/tables/info: | $(INSTALLED)
-	$(RUN) tools/make_synthetic_vcm.py --output datasets/tables --train-identities 150 --test-identities 100 --workers 2
+	$(RUN) tools/make_synthetic_vcm.py --output datasets/tables --train-identities 500 --test-identities 100 --workers 2
 
 benchmark: $(INSTALLED)  ## every table of docs/performance.md that needs no GPU: logs/benchmark-*.jsonl
 	mkdir -p logs

@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument_group("the pictures").add_argument
     add("--people", type=int, default=3000, metavar="N", help="default: %(default)s")
     add("--each", type=int, default=6, metavar="N", help="pictures of a person (default: %(default)s)")
-    add("--infrared", type=float, default=0.5, metavar="SHARE", help="of the pictures (default: %(default)s)")
+    add("--infrared", type=float, default=0.1, metavar="SHARE", help="of the pictures (default: %(default)s)")
     text = "of the visible pictures that lose their hues, anew each time (default: %(default)s)"
     add("--black-and-white", type=float, default=0.6, metavar="SHARE", help=text)
     add(
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--seed-of-set", type=int, default=0, metavar="N", help="of the set to keep away from (default: %(default)s)")
     add = parser.add_argument_group("the schedule").add_argument
-    add("--steps", type=int, default=2500, metavar="N", help="default: %(default)s")
+    add("--steps", type=int, default=1000, metavar="N", help="default: %(default)s")
     add("--batch", type=int, default=128, metavar="N", help="pictures of as many people (default: %(default)s)")
     add("--rate", type=float, default=0.001, metavar="LR", help="the highest (default: %(default)s)")
     add("--bfloat16", action="store_true", help="multiply in bfloat16: faster on processors that have it")
