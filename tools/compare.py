@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import _checkout  # noqa: F401  (puts the checkout on sys.path)
-from _command import UsageError, run_tool, tool_parser
+from _command import ToolFailure, UsageError, run_tool, tool_parser
 from _options import add_imports
 
 TRAIN_NET = Path(__file__).resolve().with_name("train_net.py")
@@ -57,12 +57,17 @@ def _compare(command: str, args: argparse.Namespace) -> int:
     from xreid_plugin.comparison.runs import execute_all, plan
 
     runs = plan(configs, args.seeds, args.output, args.overlay, overrides)
+    if args.only_report and not any(run.is_done for run in runs):
+        raise ToolFailure(
+            f"There are no finished runs in {args.output}. Without --only-report, the command trains them."
+        )
     if not args.only_report:
         execute_all(runs, TRAIN_NET, partial(print, flush=True), args.imports)
     print(f"\n{write_report(runs, args.output, command, beside)}\nWritten to {args.output}/report.md")
     missing = sum(not run.is_done for run in runs)
     if missing:
-        print(f"{missing} of {len(runs)} runs have no results; the same command goes on with them.")
+        training = " without --only-report" if args.only_report else ""
+        print(f"{missing} of {len(runs)} runs have no results; the same command{training} goes on with them.")
     return int(missing > 0)
 
 

@@ -4,7 +4,7 @@ Examples:
     python tools/report.py RUN
     python tools/report.py RUN --output report.html --queries 8 --people 3
     python tools/report.py RUN --features RUN/features.npz DATASETS.ROOT /data/HITSZ-VCM
-    python tools/report.py RUN --no-features
+    python tools/report.py RUN --no-features --output quick.html
     python tools/report.py RUN MODEL.WEIGHTS RUN/model_0004.pth
 
 RUN is the folder of a run. The page is a single HTML file, pictures included: it needs no network and no script. Rank

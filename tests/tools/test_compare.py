@@ -20,6 +20,14 @@ def test_published_metrics_are_listed(load_tool, capsys):
     assert "73.4" in next(line for line in printed.splitlines() if line.startswith("| X-ReID"))
 
 
+def test_a_report_of_no_runs_is_one_sentence_and_no_file(load_tool, tmp_path, capsys):
+    output = tmp_path / "new"
+    assert load_tool("compare").main(["projects/XReID/configs/vcm.yml", "--output", str(output), "--only-report"]) == 1
+    (message,) = capsys.readouterr().err.splitlines()
+    assert str(output) in message
+    assert not output.exists()
+
+
 def full_vcm(infrared=5159):
     sets = {"I2V query": {"infrared": {"listed": infrared}}, "I2V gallery": {"visible": {"listed": 5643}}}
     return {**PROTOCOL, "dataset": "HITSZVCM", "sets": sets}

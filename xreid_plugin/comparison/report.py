@@ -118,7 +118,11 @@ def markdown(rows: Sequence[Row], command: str, beside: str) -> str:
     done = [row for row in rows if row.done]
     parts = ["# Comparison", f"Made by `{command}`.", "## Retrieval", retrieval_table(rows)]
     parts.append("In percent, of each run's last epoch: the mean over seeds, ± the deviation of the sample.")
-    failed = [f"- {run.name}, seed {run.seed}: {run.last_line} (see {run.log})" for row in rows for run in row.missing]
+    failed = [
+        f"- {run.name}, seed {run.seed}: {run.last_line}" + f" (see {run.log})" * run.log.is_file()
+        for row in rows
+        for run in row.missing
+    ]
     if failed:
         parts.append("\n".join(["**Runs without results:**", "", *failed]))
     if differences := protocol_differences(done):

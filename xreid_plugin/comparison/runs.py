@@ -69,8 +69,10 @@ class Run:
 
     @property
     def last_line(self) -> str:
-        """The last line of the log: after a failure, the error."""
-        lines = self.log.read_text(errors="replace").split("\n") if self.log.is_file() else []
+        """The last line of the log: after a failure, the error; it says so where the run has none."""
+        if not self.log.is_file():
+            return "not begun"
+        lines = self.log.read_text(errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "nothing was printed")
 
 
