@@ -28,7 +28,7 @@ from xreid_plugin.files import replace_atomically
 from xreid_plugin.gallery import store
 from xreid_plugin.gallery.answers import answer
 from xreid_plugin.gallery.calibration import Calibration, calibrate
-from xreid_plugin.gallery.records import Manifest, Selection
+from xreid_plugin.gallery.records import Manifest, Selection, local_time
 from xreid_plugin.gallery.store import Batch, Gallery
 from xreid_plugin.predictor import TrackletPredictor
 from xreid_plugin.user_errors import printable
@@ -137,12 +137,12 @@ def query(args: argparse.Namespace) -> str:
 
 
 def _page(gallery: Gallery, answers: Any, searched: int, drawn: Sequence[str], args: argparse.Namespace) -> str:
+    times = {"not before": parse_time(args.after or ""), "not after": parse_time(args.before or "")}
     given = {
         "modality": args.only_modality,
         "camera": args.only_camera,
         "identity": args.only_identity,
-        "not before": args.after,
-        "not after": args.before,
+        **{name: local_time(time) for name, time in times.items() if time is not None},
     }
     filters = [f"{name} {printable(value)}" for name, value in given.items() if value]
     more = ["one-to-one"] * args.assign + [f"{part} of drawn people" for part in drawn]

@@ -269,17 +269,16 @@ def _digest(*parts: str | bytes) -> str:
 
 
 def parse_time(text: str) -> float | None:
-    """ISO 8601, in UTC where no zone is given, or seconds since 1970; "" for None."""
+    """ISO 8601, in the time zone of this machine where none is given, or seconds since 1970; "" for None."""
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).timestamp()
     except ValueError:
         try:
-            moment = datetime.fromtimestamp(float(text), UTC)
+            return datetime.fromtimestamp(float(text), UTC).timestamp()
         except (ValueError, OverflowError, OSError):
             raise ValueError(f'"{text}" is no time: write 2026-03-01T17:45:00+01:00, or seconds since 1970.') from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def searched_rows(tasks: Any, direction: str | None, count: int) -> list[int]:

@@ -18,6 +18,8 @@ Examples:
 
 --tracks takes MOTChallenge's format (frame,id,x,y,width,height without a header; frames and pixels count from 1) and
 CSV with a header that names frame,x1,y1,x2,y2 and id (frames and pixels count from 0).
+A TIME is ISO 8601, such as 2026-03-01T17:45:00+01:00, or seconds since 1970; without an offset such as +01:00, or Z for
+UTC, it is in the time zone of this machine, in which all times are shown, with their offset.
 Similarity is the cosine of two embeddings: 1 is the same. A threshold that was calibrated on validation people decides
 what is a match; their features come from TEST.SAVE_FEATURES of an evaluation. A gallery records which model made it,
 and refuses others. Additions and removals are atomic: readers see the state before or after, a killed writer leaves the
@@ -131,7 +133,7 @@ def _add_sources(parser: argparse.ArgumentParser, many: bool) -> None:
     add("--identity", metavar="NAME", help="the person, if known")
     add("--camera", metavar="PLACE", help='any text, such as "gate 4"; it has no effect on embeddings')
     add("--modality", choices=MODALITIES, help="the kind of camera")
-    add("--time", metavar="TIME", help="when it began, ISO 8601 or seconds since 1970; of a video, its first frame")
+    add("--time", metavar="TIME", help="when it began; of a video, its first frame")
     add = parser.add_argument_group("the model").add_argument
     add("--checkpoint", type=Path, metavar="FILE", help="default: the gallery's own")
     add("--settings", nargs="+", default=[], metavar="KEY VALUE", help="such as TEST.FRAMES dense")

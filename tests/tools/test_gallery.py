@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -148,8 +149,8 @@ def test_lists_videos_and_folders_of_folders_are_added_once(main, trained, track
     _, printed = main("add", folder, "--list", tmp_path / "list.csv", "--device", "cpu")
     assert "1 of the tracklets are in the gallery already" in printed
     a, _, c = Gallery(folder).records()
-    assert (a.camera, a.when, c.identity, c.camera, c.modality) == (
-        *("hall", "1970-01-01T00:01:00+00:00"),
+    assert (a.camera, a.time, c.identity, c.camera, c.modality) == (
+        *("hall", 60.5),
         *("Cy\x1b[2J", "gate 4", "visible"),
     )
     # What the model has seen, side by side.
@@ -177,7 +178,16 @@ def test_lists_videos_and_folders_of_folders_are_added_once(main, trained, track
     assert [record.number for record in Gallery(folder).records()] == [2]
 
 
-def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
+@pytest.fixture
+def in_tokyo(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "JST-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path, in_tokyo):
     drawn = tmp_path / "videos"
     draw = ["--layout", "videos", "--train-identities", "1", "--test-identities", "1", "--size", "48", "24"]
     assert load_tool("make_synthetic_vcm").main(["--output", str(drawn), *draw]) == 0
@@ -191,7 +201,7 @@ def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
     assert [record.track for record in records] == ["1", "2", "3", "4", "5", "6"]
     # Walks begin 18 frames after one another.
     assert [round(25 * record.begins) for record in records] == [0, 18, 36, 54, 72, 90]
-    assert records[5].when == "2026-03-01T17:45:03+00:00"
+    assert records[5].when == "2026-03-01T17:45:03+09:00"
     # One pass over the video gives what a pass for each track gives.
     tracks = read_tracks(drawn / "visible.avi", drawn / "visible.txt")
     predictor = TrackletPredictor(trained[0], "cpu")
@@ -213,7 +223,7 @@ def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path):
         assert told in page
     assert "people     drawn" in main("info", gallery)[1]
     assert "modality 'visible'" in main("query", gallery, *asked, "--track", "7", "--only-modality", "infrared")[1]
-    late = main("query", gallery, *asked, "--track", "7", "--after", "2026-03-01T17:45:02")[1]
+    late = main("query", gallery, *asked, "--track", "7", "--after", "2026-03-01T08:45:02Z")[1]
     assert late.count("visible.avi, track") == 3
 
 

@@ -51,14 +51,19 @@ class Record(NamedTuple):
 
     @property
     def when(self) -> str:
-        """The time in ISO 8601, or else its place in its video, such as 0:04.0-0:09.2; "" where neither is known."""
+        """The time as :func:`local_time` has it, or else its place in its video, such as 0:04.0-0:09.2; or ""."""
         if self.time is not None:
-            return datetime.fromtimestamp(self.time, UTC).isoformat(timespec="seconds")
+            return local_time(self.time)
         if self.begins is None or self.ends is None:
             return ""
         # Rounded first, or 59.96 seconds would be 0:60.0.
         tenths = (round(10 * seconds) for seconds in (self.begins, self.ends))
         return "-".join(f"{t // 600}:{t % 600 / 10:04.1f}" for t in tenths)
+
+
+def local_time(time: float) -> str:
+    """Seconds since 1970 in ISO 8601, in the time zone of this machine, with its offset."""
+    return datetime.fromtimestamp(time, UTC).astimezone().isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True)
