@@ -63,7 +63,7 @@ def build(args: argparse.Namespace) -> str:
         manifest = replace(manifest, calibration=calibration)
     batches, drawn = _batches(args, manifest, set(), None if args.features else predictor)
     store.create(args.gallery, manifest, args.wait)
-    tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait, drawn))}.")
+    _add(args, batches, drawn)
     _warn_of_known(people, args)
     return info(args)
 
@@ -72,7 +72,7 @@ def add(args: argparse.Namespace) -> str:
     """Adds to a gallery."""
     gallery = Gallery(args.gallery)
     batches, drawn = _batches(args, gallery.manifest, gallery.known("digest"))
-    tell(f"Added {_tracklets(store.add(args.gallery, batches, args.wait, drawn))}.")
+    _add(args, batches, drawn)
     return info(args)
 
 
@@ -190,6 +190,15 @@ def info(args: argparse.Namespace) -> str:
         *([("people", "drawn ones are among them, so that what is found is no result on real ones")] * manifest.drawn),
     ]
     return tabulate(lines, tablefmt="plain", disable_numparse=True)
+
+
+def _add(args: argparse.Namespace, batches: Iterator[Batch], drawn: bool) -> None:
+    """Adds to the gallery, and tells the numbers, by which ``remove`` knows them."""
+    count = store.add(args.gallery, batches, args.wait, drawn)
+    gallery = Gallery(args.gallery)
+    ends = gallery.records([len(gallery) - count, len(gallery) - 1] if count else [], strips=False)
+    numbers = " to ".join(dict.fromkeys(str(record.number) for record in ends))
+    tell(f"Added {_tracklets(count)}{', numbered ' if ends else ''}{numbers}.")
 
 
 def _tracklets(count: int) -> str:

@@ -61,6 +61,9 @@ def _export(args: argparse.Namespace) -> int:
     if missing := [name for name in LIBRARIES if importlib.util.find_spec(name) is None]:
         raise ValueError(f"The export needs {', '.join(missing)}: pip install {' '.join(LIBRARIES)}")
 
+    if args.source.is_dir():
+        raise ValueError(f"{args.source} is a folder: name a checkpoint in it, such as {args.source}/model_final.pth.")
+
     from xreid_plugin.engine.restore import restore
     from xreid_plugin.export.check import CheckError, Runtime, write_checked
     from xreid_plugin.export.program import ClipEmbedder, clip_shape, facts, translate

@@ -48,6 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    for name in ("calibrate", "checkpoint", "features", "list", "root", "tracks", "video"):
+        place = getattr(args, name, None)
+        if place is not None and not place.expanduser().exists():
+            raise FileNotFoundError(f"--{name}: there is no {place}")
     import _gallery_commands
 
     print(getattr(_gallery_commands, args.run)(args))

@@ -30,6 +30,7 @@ CASES = [
     ("compare", [CONFIG, "--output", "{folder}/new", "SOLVER.MAX_EPOCHS", "1"]),
     ("benchmark", ["ranking", "--sizes", "axb"]),
     ("export", ["{junk}", "--output", "{folder}/model.onnx"]),
+    ("export", ["{folder}", "--output", "{folder}/model.onnx"]),
     ("gallery", ["query", "{folder}", "--features", "{junk}"]),
     ("gallery", ["build", "{folder}/new", "--frames", "{folder}", "--checkpoint", "{junk}"]),
     ("make_config_docs", ["--output", "{junk}/page.md"]),

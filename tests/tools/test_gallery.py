@@ -195,7 +195,7 @@ def test_two_videos_give_an_answer(main, trained, load_tool, tmp_path, in_tokyo)
     seen = ["--video", drawn / "visible.avi", "--tracks", drawn / "visible.txt", "--modality", "visible"]
     status, printed = main("build", gallery, *model, *seen, "--camera", "gate 4", "--time", "2026-03-01T17:45")
     assert status == 0, printed
-    for told in ("6 tracks, read as MOTChallenge", "Added 6 tracklets"):
+    for told in ("6 tracks, read as MOTChallenge", "Added 6 tracklets, numbered 1 to 6."):
         assert told in printed
     records = Gallery(gallery).records()
     assert [record.track for record in records] == ["1", "2", "3", "4", "5", "6"]
@@ -263,6 +263,8 @@ def test_other_databases_hold_the_whole_gallery_and_find_the_same(main, built, t
         (["query", "{built}", "--list", "{tmp}/none.csv", "--device", "cpu"], "no tracklet to search for"),
         (["build", "{built}", "--features", "{saved}"], "a gallery already"),
         (["query", "{built}", "--from", "{built}", "--threshold", "1.5"], "--threshold"),
+        (["query", "{built}", "--frames", "{tmp}", "--checkpoint", "{tmp}/none.pth"], "--checkpoint"),
+        (["info", "{tmp}/none"], "no gallery"),
     ],
 )
 def test_a_user_error_is_one_message(main, built, saved, tmp_path, arguments, named):

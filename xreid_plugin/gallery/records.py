@@ -138,5 +138,6 @@ class Selection:
         found = dict(database.execute(chosen, list(given.values())).fetchall())
         wanted = found.keys() if self.numbers is None else set(self.numbers)
         if missing := wanted - found.keys():
-            raise ValueError(f"There is no tracklet {', '.join(map(str, sorted(missing)))} among those meant.")
+            filters = " among those that meet the filters" if given else ""
+            raise ValueError(f"There is no tracklet {', '.join(map(str, sorted(missing)))} in the gallery{filters}.")
         return np.sort(np.array([found[number] for number in wanted], np.int64))

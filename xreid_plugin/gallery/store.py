@@ -249,6 +249,8 @@ def _transaction(folder: Path, wait: float | None = None, mode: str = "rw") -> I
     """A transaction, which an exception rolls back: the only writer's where ``wait`` is given, else a reader's."""
     path = folder / DATABASE
     if mode == "rw" and not path.is_file():
+        if not folder.exists():
+            raise ValueError(f"There is no gallery {folder}: build makes one.")
         raise ValueError(f"{folder} is no gallery of this version, as it has no {path.name}: build it anew.")
     address = f"{path.absolute().as_uri()}?mode={mode}"
     try:

@@ -186,8 +186,8 @@ def find_root(root: str | Path, folder: str, markers: Sequence[str], origin: str
             return candidate
     raise FileNotFoundError(
         f"{folder} was not found: looked for {' or '.join(markers)} in {' and in '.join(map(str, candidates))} "
-        f"(working folder {Path.cwd()}). {origin} Then name its folder, or the folder that holds {folder}, in the "
-        "config key DATASETS.ROOT or in the environment variable FASTREID_DATASETS. "
+        f"(working folder {Path.cwd()}). {origin} Then name its folder, or the folder that holds {folder}, by a "
+        "tool's --root, the config key DATASETS.ROOT or the environment variable FASTREID_DATASETS. "
         "To try the code without it, `make demo` runs on synthetic data."
     )
 
