@@ -115,4 +115,4 @@ types: $(INSTALLED)  ## mypy
 check: lint types test  ## all that CI does
 
 clean:  ## remove what runs and tests have left
-	rm -rf logs datasets/synthetic datasets/videos datasets/tables .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf logs datasets/synthetic datasets/small datasets/videos datasets/tables .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -3,7 +3,7 @@
 Examples:
     python tools/train_net.py --config-file projects/XReID/configs/vcm.yml --eval-only TEST.SAVE_FEATURES run/vcm.npz
     python tools/evaluate_features.py run/vcm.npz
-    python tools/evaluate_features.py run/vcm.npz --k1 10 20 30 --k2 3 6 --lambda 0 0.1 0.3 0.5 --csv sweep.csv
+    python tools/evaluate_features.py run/vcm.npz --k1 10 20 30 --k2 3 6 --lambda 0 0.1 0.3 0.5 --csv logs/sweep.csv
     python tools/evaluate_features.py other_method.npz --rerank --roc --same-camera keep
 
 Without options the metrics are those of the run that saved the file. Any .npz in the format below is ranked in the same

@@ -1,8 +1,8 @@
 """Writes a trained model as one ONNX file, checks it against torch, and times both.
 
 Examples:
-    python tools/export.py logs/xreid/vcm/model_final.pth --output xreid.onnx
-    python tools/export.py projects/XReID/configs/vcm.yml --output xreid.onnx --settings MODEL.WEIGHTS model_final.pth
+    python tools/export.py logs/xreid/vcm/model_final.pth --output logs/xreid.onnx
+    python tools/export.py projects/XReID/configs/vcm.yml --output logs/xreid.onnx --settings MODEL.WEIGHTS best.pth
     python tools/export.py model_final.pth --output averaged.onnx --raw --no-latency --settings TEST.FLIP.ENABLED True
 
 The file reads images (B, T, 3, H, W) uint8, RGB, 0 to 255, resized to HxW and not normalised, and cameras (B,) int64,
@@ -11,7 +11,7 @@ embedding (B, F) float32, rows of length 1. B is free, T, H and W are fixed. It 
 
     import json, numpy as np, onnxruntime
 
-    session = onnxruntime.InferenceSession("xreid.onnx", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession("logs/xreid.onnx", providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     T, H, W = (int(facts[name]) for name in ("frames", "height", "width"))
     known = json.loads(facts["cameras"])

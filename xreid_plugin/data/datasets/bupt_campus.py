@@ -24,7 +24,7 @@ from xreid_plugin.data.tracklet import FramePaths, Modality, RetrievalTask, Trac
 _FOLDER = "BUPTCampus"
 _ORIGIN = (
     "BUPTCampus comes from its owners, the authors of 'Video-based Visible-Infrared Person Re-Identification with "
-    "Auxiliary Samples' (TIFS 2023); ask for it in their repository BUPTCampus."
+    "Auxiliary Samples' (TIFS 2023); ask for it at https://github.com/dyhBUPT/BUPTCampus."
 )
 _FRAMES_FOLDER = "DATA"
 _PATHS_FILE = "data_paths.json"

@@ -25,7 +25,7 @@ from xreid_plugin.data.tracklet import FramePaths, Modality, RetrievalTask, Trac
 _FOLDER = "HITSZ-VCM"
 _ORIGIN = (
     "HITSZ-VCM comes from its owners, the authors of 'Learning Modal-invariant and Temporal-memory for "
-    "Video-based Visible-Infrared Person Re-Identification' (CVPR 2022); ask for it in their repository HITSZ-VCM-data."
+    "Video-based Visible-Infrared Person Re-Identification' (CVPR 2022); ask for it at https://github.com/VCM-project233/HITSZ-VCM-data."
 )
 _MARKER = "track_train_info.txt"
 
