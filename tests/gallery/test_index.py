@@ -14,13 +14,7 @@ ROWS = 1500
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    count=st.integers(1, 100),
-    queries=st.integers(1, 25),
-    k=st.integers(1, 12),
-    block=st.integers(1, 400),
-    data=st.data(),
-)
+@given(st.integers(1, 100), st.integers(1, 25), st.integers(1, 12), st.integers(1, 400), st.data())
 def test_the_nearest_are_those_of_a_plain_loop(count, queries, k, block, data):
     gallery, asked = unit_rows(count, seed=1), unit_rows(queries, seed=2)
     first = data.draw(st.integers(0, count - 1))

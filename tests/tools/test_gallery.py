@@ -149,10 +149,7 @@ def test_lists_videos_and_folders_of_folders_are_added_once(main, trained, track
     _, printed = main("add", folder, "--list", tmp_path / "list.csv", "--device", "cpu")
     assert "1 of the tracklets are in the gallery already" in printed
     a, _, c = Gallery(folder).records()
-    assert (a.camera, a.time, c.identity, c.camera, c.modality) == (
-        *("hall", 60.5),
-        *("Cy\x1b[2J", "gate 4", "visible"),
-    )
+    assert (a.camera, a.time, c.identity, c.camera, c.modality) == ("hall", 60.5, "Cy\x1b[2J", "gate 4", "visible")
     # What the model has seen, side by side.
     strip = cv2.imdecode(np.frombuffer(a.strip, np.uint8), cv2.IMREAD_COLOR)
     assert strip.shape == (48, 4 * 24, 3)
