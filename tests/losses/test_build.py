@@ -122,9 +122,3 @@ def test_triplets_of_all_features_weigh_one():
     outputs = make_outputs()
     expected = sum(triplet_loss(feature, TARGETS, 0.3).item() for feature in outputs.metric_features.values())
     assert_close(values_of(make_cfg("TripletLoss"), outputs)["loss_triplet"].item(), expected)
-
-
-def test_cpcl_reads_each_memory_once_at_a_twentieth():
-    outputs = make_outputs()
-    expected = cpcl_loss(outputs.tower_feature, TARGETS, outputs.prototypes.visible, outputs.prototypes.infrared, 0.05)
-    assert_close(values_of(make_cfg("CPCL"), outputs)["loss_cpcl"], expected)

@@ -23,16 +23,6 @@ def test_closed_form_of_two_orthonormal_prototypes(temperature):
     assert_close(loss.item(), 2 * math.log1p(math.exp(-1 / temperature)))
 
 
-def test_memories_are_told_apart_and_clips_are_averaged():
-    # Visible: the clips of cosine 0.6 and 0.8 with their own, 0.8 and 0.6 with the other prototype; infrared swaps.
-    eye = torch.eye(2, dtype=torch.float64)
-    features = torch.tensor([[0.6, 0.8], [0.6, 0.8]], dtype=torch.float64)
-    loss = cpcl_loss(features, torch.tensor([0, 0]), eye, eye.flip(0), 0.1)
-    assert_close(loss.item(), math.log1p(math.exp(2)) + math.log1p(math.exp(-2)))
-    mixed = cpcl_loss(features, torch.tensor([0, 1]), eye, eye, 0.1)
-    assert_close(mixed.item(), math.log1p(math.exp(2)) + math.log1p(math.exp(-2)))
-
-
 def plain_cpcl(features, targets, memories, temperature, negatives, own):
     """Equations 3 and 4 with loops: mean over the clips that meet a memory, summed over the two memories."""
     total = 0.0

@@ -8,19 +8,6 @@ from torch.testing import assert_close
 from xreid_plugin.losses.triplet import triplet_loss
 
 
-def line(*places):
-    """Samples on a line, so that distances can be read off."""
-    return torch.tensor(places).float().unsqueeze(1).requires_grad_()
-
-
-def test_closed_form_on_a_line():
-    # Places 0, 1, 3 of identity 0 and 5 of identity 1, which has no positive and does not count.
-    # Farthest positive − nearest negative: 3 − 5, 2 − 4, 3 − 2.
-    features, targets = line(0, 1, 3, 5), torch.tensor([0, 0, 0, 1])
-    assert_close(triplet_loss(features, targets, 0.3).item(), 1.3 / 3)
-    assert_close(triplet_loss(features, targets, 2.5).item(), (0.5 + 0.5 + 3.5) / 3)
-
-
 @settings(deadline=None, max_examples=50)
 @given(
     identities=st.lists(st.integers(0, 3), min_size=2, max_size=4, unique=True),
