@@ -1,4 +1,4 @@
-"""Ranking metrics against the host, a plain loop, and values derived by hand."""
+"""Ranking metrics against the host and a plain loop."""
 
 import fastreid.evaluation.rank
 import fastreid.evaluation.roc
@@ -79,17 +79,6 @@ def test_equals_a_plain_loop_with_ties(device, same_camera, dtype, identities):
     dist = np.floor(dist * 7).astype(dtype)
     found = rank_metrics(torch.from_numpy(dist).to(device), *labels, same_camera=same_camera)
     assert_equals_slow(found, slow_metrics(dist, *labels, same_camera))
-
-
-def test_small_case_by_hand():
-    # Ranked: index 1 (pid 5, other camera), 3 (pid 6), 0 (pid 5, same camera), 2 (pid 5, other camera).
-    dist = np.array([[0.6, 0.1, 0.9, 0.4]])
-    labels = [5], [5, 5, 5, 6], [0], [0, 1, 2, 1]
-    excluded = rank_metrics(dist, *labels)
-    # Without index 0 the matches come first and third.
-    assert (excluded.mAP, excluded.mINP) == (pytest.approx((1 + 2 / 3) / 2), pytest.approx(2 / 3))
-    kept = rank_metrics(dist, *labels, same_camera="keep")
-    assert (kept.mAP, kept.mINP) == (pytest.approx((1 + 2 / 3 + 3 / 4) / 3), pytest.approx(3 / 4))
 
 
 @settings(max_examples=40, deadline=None)

@@ -7,8 +7,7 @@ import torch
 from fastreid.config import get_cfg
 from fastreid.data.datasets import DATASET_REGISTRY
 from fastreid.data.datasets.bases import ImageDataset
-from fastreid.engine import DefaultTrainer, hooks
-from fastreid.engine.train_loop import TrainerBase
+from fastreid.engine import DefaultTrainer
 from fastreid.utils.env import seed_all_rng
 from PIL import Image
 
@@ -45,7 +44,7 @@ def cfg(tmp_path, monkeypatch, caplog):
     cfg.DATALOADER.NUM_WORKERS = 0
     cfg.SOLVER.IMS_PER_BATCH, cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.WARMUP_ITERS = 8, 9, 0
     cfg.SOLVER.BASE_LR = 1e-4
-    cfg.SOLVER.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD = 99, 6
+    cfg.SOLVER.CHECKPOINT_PERIOD, cfg.TEST.EVAL_PERIOD = 99, 3
     cfg.OUTPUT_DIR = str(tmp_path / "output")
     (tmp_path / "output").mkdir()
     seed_all_rng(0)
@@ -76,8 +75,8 @@ def test_the_host_trains_evaluates_saves_and_resumes(cfg, tmp_path):
     assert len(history) == 9
     assert history[-1] < history[0] / 2
     assert 0 <= results["mAP"] <= 100
-    # Evaluations fall due after the sixth epoch and, as the last, after the ninth.
-    assert len(trainer.storage.history("mAP").values()) == 2
+    # Evaluations fall due after every third epoch; the last is not made twice.
+    assert len(trainer.storage.history("mAP").values()) == 3
     assert (tmp_path / "output" / "last_checkpoint").read_text() == "model_final.pth"
 
     cfg.SOLVER.MAX_EPOCH = 14
@@ -91,6 +90,8 @@ def test_the_host_trains_evaluates_saves_and_resumes(cfg, tmp_path):
     assert {int(moment["step"]) for moment in moments} == {9}
     resumed.train()
     assert (resumed.start_iter, resumed.iter) == (9, 14)
+    # After the twelfth and, as the last, after the fourteenth.
+    assert len(resumed.storage.history("mAP").values()) == 2
 
 
 def test_a_run_of_mixed_precision_without_any_evaluation_ends_well(cfg, tmp_path):
@@ -101,21 +102,3 @@ def test_a_run_of_mixed_precision_without_any_evaluation_ends_well(cfg, tmp_path
     assert trainer.train() == {}
     assert unmoved(before, trainer.model) == []
     assert (tmp_path / "output" / "model_final.pth").is_file()
-
-
-class NoWork(TrainerBase):
-    """Goes through its epochs and does nothing."""
-
-    max_epoch = 5
-
-    def run_step(self):
-        pass
-
-
-@pytest.mark.parametrize(("period", "epochs"), [(0, []), (-1, []), (2, [2, 4, 5]), (5, [5]), (9, [5])])
-def test_evaluations_fall_due_each_period_and_at_the_end_or_never(period, epochs):
-    trainer = NoWork()
-    evaluated = []
-    trainer.register_hooks([hooks.EvalHook(period, lambda: evaluated.append(trainer.epoch + 1))])
-    trainer.train(0, trainer.max_epoch, 1)
-    assert evaluated == epochs

@@ -13,24 +13,11 @@ IR, VIS = int(Modality.INFRARED), int(Modality.VISIBLE)
 DIM = 6
 
 
-def unit(*values):
-    vector = torch.tensor(values, dtype=torch.float32)
-    return vector / vector.norm()
-
-
-def make_memory(infrared=None, visible=None, momentum=0.2, update="swap"):
-    infrared = torch.eye(2) if infrared is None else infrared
-    visible = torch.eye(2).flip(0) if visible is None else visible
+def make_memory(infrared, visible, momentum=0.2, update="swap"):
     memory = PrototypeMemory(*infrared.shape, momentum, update)
     memory.infrared.copy_(infrared)
     memory.visible.copy_(visible)
     return memory
-
-
-def observe(memory, *clips):
-    """Clips are (feature, identity, modality)."""
-    features, targets, modalities = zip(*clips, strict=True)
-    memory.observe(torch.stack(features), torch.tensor(targets), torch.tensor(modalities))
 
 
 def test_refresh_is_the_normalised_mean_of_an_identity_in_a_modality():
@@ -49,18 +36,6 @@ def test_refresh_is_the_normalised_mean_of_an_identity_in_a_modality():
     # Identity 1 has no visible tracklet and identity 2 no infrared one: each takes the other's prototype.
     assert_close(memory.infrared, torch.tensor([[3 / 13**0.5, 2 / 13**0.5], [-0.6, 0.8], [ones, ones]]))
     assert_close(memory.visible, torch.tensor([[0.0, 1.0], [-0.6, 0.8], [ones, ones]]))
-
-
-def test_joint_update_by_hand():
-    # Identity 0: M_r = (1, 0), M_v = (0, 1). Its clips: infrared (0.8, 0.6), visible (0.6, 0.8).
-    memory = make_memory(momentum=0.25, update="joint")
-    observe(memory, (unit(0.8, 0.6), 0, IR), (unit(0.6, 0.8), 0, VIS))
-    similarity = memory.update()
-    # Least like (1, 0) is the visible clip, least like (0, 1) the infrared one.
-    assert_close(memory.infrared, torch.stack([unit(0.25 + 0.75 * 0.6, 0.75 * 0.8), torch.tensor([0.0, 1.0])]))
-    assert_close(memory.visible, torch.stack([unit(0.75 * 0.8, 0.25 + 0.75 * 0.6), torch.tensor([1.0, 0.0])]))
-    assert_close(similarity.own, torch.tensor(0.8))
-    assert_close(similarity.cross, torch.tensor(0.6))
 
 
 def plain_update(memory, own_modality, features, targets, modalities, momentum, rule):

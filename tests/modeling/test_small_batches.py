@@ -3,22 +3,15 @@
 import pytest
 import torch
 
-from tests.modeling.tiny_model import make_model
+from tests.modeling.tiny_model import make_batch, make_model
 
 WITHOUT_PAIRS = ("CII",)
 SINGLE_FRAME = ("CII", "SII", "LII")
 
 
 def batch(targets, modalities, frames):
-    generator = torch.Generator().manual_seed(3)
-    images = torch.randint(256, (len(targets), frames, 3, 32, 16), dtype=torch.uint8, generator=generator)
-    camids = torch.tensor([3, 8] * len(targets))[: len(targets)]
-    return {
-        "images": images,
-        "targets": torch.tensor(targets),
-        "camids": camids,
-        "modalities": torch.tensor(modalities),
-    }
+    labels = {"targets": torch.tensor(targets), "modalities": torch.tensor(modalities)}
+    return make_batch(frames, len(targets) // 2) | labels
 
 
 CASES = {
