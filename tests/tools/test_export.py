@@ -37,7 +37,7 @@ def exported(main, trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("onnx")
     config = folder / "run.yml"
     config.write_text(cfg.dump())
-    file = folder / "made" / "xreid.onnx"
+    file = folder / "logs" / "xreid.onnx"
     settings = ["--settings", "MODEL.WEIGHTS", str(checkpoint), "INPUT.CLIP.FRAMES", "2"]
     with redirect_stdout(io.StringIO()) as told:
         assert main([str(config), "--output", str(file), *settings]) == 0
@@ -66,7 +66,7 @@ def test_the_snippet_of_the_help_runs_without_torch_and_the_plugin(exported):
     )
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", textwrap.dedent(snippet) + finish],
-        cwd=exported[1].parent,
+        cwd=exported[1].parents[1],
         capture_output=True,
         text=True,
         timeout=600,
