@@ -1,9 +1,6 @@
 import pytest
 from PIL import Image
 
-from tests.evaluation.feature_sets import random_features
-from xreid_plugin.evaluation.features import save_features
-
 
 @pytest.fixture(scope="module")
 def main(load_tool):
@@ -27,9 +24,3 @@ def test_pictures_of_a_run(main, small_run, tmp_path, capsys, command):
     assert capsys.readouterr() == (f"Written to {png}\n", "")
     with Image.open(png) as picture:
         assert len(picture.convert("RGB").getcolors(2**24)) > 20
-
-
-def test_features_of_any_method_have_a_map(main, tmp_path):
-    save_features(tmp_path / "other.npz", random_features())
-    assert main(["embedding", str(tmp_path / "other.npz")]) == 0
-    assert (tmp_path / "other_embedding.png").is_file()
