@@ -119,7 +119,7 @@ def markdown(rows: Sequence[Row], command: str, beside: str) -> str:
     parts = ["# Comparison", f"Made by `{command}`.", "## Retrieval", retrieval_table(rows)]
     parts.append("In percent, of each run's last epoch: the mean over seeds, ± the deviation of the sample.")
     failed = [
-        f"- {run.name}, seed {run.seed}: {run.last_line}" + f" (see {run.log})" * run.log.is_file()
+        f"- {run.name}, seed {run.seed}: {run.last_line}{f' (see {run.log})' if run.log.is_file() else ''}"
         for row in rows
         for run in row.missing
     ]
